@@ -1,0 +1,9 @@
+//! The arithmetic of the Cognitive Genome builder. A kernel takes values and gives values: it knows no DataFusion,
+//! no config file and no clock, and opens no file except the model weights it is given.
+
+mod error;
+pub mod llm;
+pub mod text;
+pub mod train;
+
+pub use error::KernelError;

@@ -1,0 +1,57 @@
+//! The decoder seam: what the engine asks of a model, whoever computes it.
+//!
+//! Tokens of all sequences of a step are packed into one matrix without padding, so that the prefill of one
+//! sequence and the decoding of others share a step; only attention knows sequences.
+
+use crate::KernelError;
+
+/// Handle of a sequence with its key-value cache inside a [`Decoder`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SequenceId(pub u64);
+
+/// For which positions of a row of a step logits are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Logits {
+    /// None: the tokens only fill the cache.
+    None,
+    /// The last token's.
+    Last,
+    /// Every token's.
+    All,
+}
+
+/// New tokens of one sequence in a step.
+#[derive(Debug, Clone)]
+pub struct StepRow {
+    /// The sequence.
+    pub sequence: SequenceId,
+    /// Token ids to append, at least one.
+    pub tokens: Vec<u32>,
+    /// Which logits to return.
+    pub logits: Logits,
+}
+
+/// A language model with a cache per sequence.
+///
+/// The logits of a row do not depend on which other rows are in the step.
+pub trait Decoder: Send {
+    /// Width of a row of logits.
+    fn vocab_size(&self) -> usize;
+    /// Most tokens a sequence can hold.
+    fn context_length(&self) -> usize;
+    /// Opens a sequence: empty, or sharing the first `len` cached tokens of another (`Some((id, len))`).
+    ///
+    /// # Errors
+    /// The shared sequence is unknown or shorter than `len`.
+    fn open(&mut self, shared: Option<(SequenceId, usize)>) -> Result<SequenceId, KernelError>;
+    /// Forgets a sequence; unknown ids are ignored.
+    fn close(&mut self, sequence: SequenceId);
+    /// Number of tokens in the sequence's cache; 0 for unknown ids.
+    fn len(&self, sequence: SequenceId) -> usize;
+    /// Appends the tokens of each row and returns the wanted logits, rows in order, positions in order:
+    /// each a vector of [`Self::vocab_size`] values.
+    ///
+    /// # Errors
+    /// A sequence is unknown, appears twice, or would exceed the context; or the computation fails.
+    fn step(&mut self, rows: &[StepRow]) -> Result<Vec<Vec<f32>>, KernelError>;
+}

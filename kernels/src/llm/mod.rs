@@ -1,0 +1,3 @@
+//! The language-model engine: prompts in, completions out. It knows neither DataFusion nor recipes.
+
+pub mod decoder;

@@ -1,0 +1,1 @@
+//! Text kernels: measures, normal form, language, personal data.

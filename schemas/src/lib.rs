@@ -1,0 +1,33 @@
+//! The vocabulary of the Cognitive Genome builder: data types and checks, nothing that runs.
+//!
+//! Tables, in the order a row meets them: [`events()`] → [`authors()`] → [`completions()`] → [`judgements()`] →
+//! [`examples()`]. A row of any table leaves by an [`Outcome`], is identified by a [`Key`], and rests in an
+//! artifact described by a [`Manifest`] under a [`Fingerprint`].
+
+mod authors;
+mod completions;
+mod events;
+mod examples;
+mod fingerprint;
+mod judgements;
+mod key;
+mod ledger;
+mod manifest;
+mod message;
+mod outcome;
+mod platform;
+mod table;
+
+pub use authors::{author_event_fields, authors};
+pub use completions::completions;
+pub use events::events;
+pub use examples::examples;
+pub use fingerprint::{Fingerprint, FingerprintHasher};
+pub use judgements::judgements;
+pub use key::{KEY_BYTES, Key, KeyHasher, key_type};
+pub use ledger::{LEDGER_COLUMNS, ledger_fields};
+pub use manifest::{Component, FileCount, Freshness, InputFile, Manifest, StageTiming, StaleReason};
+pub use message::{Message, message_fields, message_list_type, message_type};
+pub use outcome::{Outcome, UnknownOutcome};
+pub use platform::{EventKind, Platform};
+pub use table::{ContractError, Table, all_tables};

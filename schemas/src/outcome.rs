@@ -1,0 +1,120 @@
+//! Every way in which a row can leave.
+
+use std::str::FromStr;
+
+macro_rules! outcomes {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// What became of a row: kept, or the reason it was dropped.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Outcome { $($(#[$doc])* $variant,)* }
+
+        impl Outcome {
+            /// Every outcome, `Kept` first.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name in tables, folders and reports.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+outcomes! {
+    /// Still in.
+    Kept = "kept",
+    /// The record could not be read; its file and offset are in the row.
+    Malformed = "malformed",
+    /// Deleted by its author or removed by a moderator.
+    Deleted = "deleted",
+    /// Written by an automation account.
+    BotAuthor = "bot_author",
+    /// Written by a moderator or administrator in that office.
+    Moderator = "moderator",
+    /// Written by an account that speaks for an organisation.
+    CorporateAuthor = "corporate_author",
+    /// Advertising.
+    Advertisement = "advertisement",
+    /// Somebody else's words, passed on.
+    Repost = "repost",
+    /// An answer to an answer, where only top-level ones are wanted.
+    NotTopLevel = "not_top_level",
+    /// Fewer characters or words than asked for.
+    TooShort = "too_short",
+    /// More characters than asked for.
+    TooLong = "too_long",
+    /// Too many links for its words.
+    TooManyLinks = "too_many_links",
+    /// The same words, lines or characters over and over.
+    Repetitive = "repetitive",
+    /// Too few readers reacted.
+    LowEngagement = "low_engagement",
+    /// In a language that is not wanted.
+    OtherLanguage = "other_language",
+    /// The same text as a row that stays.
+    ExactDuplicate = "exact_duplicate",
+    /// The author has too few rows left.
+    InactiveAuthor = "inactive_author",
+    /// A validation or test row whose author has no train rows.
+    UnseenAuthor = "unseen_author",
+    /// Without a usable time, so it cannot be split by time.
+    Undated = "undated",
+    /// The prompt does not fit the model's context.
+    ContextTooLong = "context_too_long",
+    /// The answer was cut off.
+    Truncated = "truncated",
+    /// The engine failed on this row.
+    EngineError = "engine_error",
+    /// The answer does not have the fields it must have.
+    Unparseable = "unparseable",
+    /// The model answered that the text does not support an answer.
+    NoAnswer = "no_answer",
+    /// A quotation in the answer does not occur in the person's own text.
+    Ungrounded = "ungrounded",
+    /// The answer runs in a loop.
+    Degenerate = "degenerate",
+    /// The answer holds personal data (e-mail address, phone number, …).
+    PersonalData = "personal_data",
+    /// A judge's score is missing or under its threshold.
+    BelowThreshold = "below_threshold",
+    /// More rows of this task than asked for.
+    OverCap = "over_cap",
+}
+
+/// A string that names no outcome.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no outcome; outcomes are: {known}", known = known())]
+pub struct UnknownOutcome(pub String);
+
+fn known() -> String {
+    Outcome::ALL.iter().map(|o| o.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+impl FromStr for Outcome {
+    type Err = UnknownOutcome;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.iter().copied().find(|o| o.as_str() == name).ok_or_else(|| UnknownOutcome(name.to_owned()))
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_parse_back() {
+        let names: std::collections::BTreeSet<_> = Outcome::ALL.iter().map(|o| o.as_str()).collect();
+        assert_eq!(names.len(), Outcome::ALL.len());
+        for outcome in Outcome::ALL {
+            assert_eq!(outcome.as_str().parse(), Ok(*outcome));
+        }
+        assert!("keep".parse::<Outcome>().unwrap_err().to_string().contains("outcomes are: kept"));
+    }
+}
