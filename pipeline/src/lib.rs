@@ -1,1 +1,16 @@
-//! The machine around the stages.
+//! The machine around the stages: config, planning, store, session, shards, training loops, command line.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod engines;
+pub mod error;
+pub mod models;
+pub mod plan;
+pub mod progress;
+pub mod report;
+pub mod run;
+pub mod session;
+pub mod shards;
+pub mod store;
+pub mod train;

@@ -1,6 +1,22 @@
 //! The curation logic: sources, stages and recipes as DataFusion plans over the kernels.
+//!
+//! A stage turns one [`DataFrame`](datafusion::prelude::DataFrame) into another and runs nothing itself.
+//! [`StageConfig`] is the list of all stages there are.
 
+pub mod authors;
+mod config;
+pub mod dedup;
 mod error;
+pub mod filter;
+pub mod functions;
+pub mod mark;
+pub mod pii_scrub;
 pub mod sources;
+pub mod split;
+mod stage;
+pub mod synthesis;
+pub mod tasks;
 
+pub use config::StageConfig;
 pub use error::StageError;
+pub use stage::{Asset, Card, ModelStage, Scope, Stage, StageContext};

@@ -1,0 +1,295 @@
+//! The config of a run: sources, stages, models, store. Read from TOML, checked as a whole.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use genome_stages::sources::SourceConfig;
+use genome_stages::synthesis::RecipeLibrary;
+use genome_stages::{StageConfig, StageContext};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Hinted;
+use crate::models::{ModelConfig, builtin};
+use crate::train::TrainConfig;
+
+/// Everything a run is made of. Relative paths are relative to the folder of the config file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where artifacts are kept.
+    pub store: StoreConfig,
+    /// How authors become pseudonyms.
+    #[serde(default)]
+    pub authors: AuthorsConfig,
+    /// How plans run.
+    #[serde(default)]
+    pub session: SessionConfig,
+    /// Platform dumps.
+    #[serde(default, rename = "source")]
+    pub sources: Vec<SourceConfig>,
+    /// Models by name, beside the built-in ones.
+    #[serde(default)]
+    pub models: BTreeMap<String, ModelConfig>,
+    /// Folder with further recipes (`*.md`) and rubrics (`rubrics/*.md`).
+    #[serde(default)]
+    pub recipes: Option<PathBuf>,
+    /// Stages, in the order they run.
+    #[serde(default, rename = "stage")]
+    pub stages: Vec<StageConfig>,
+    /// Training shards.
+    #[serde(default)]
+    pub shards: Option<ShardsConfig>,
+    /// The trainer.
+    #[serde(default)]
+    pub train: TrainConfig,
+}
+
+/// Where artifacts are kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Folder of the store.
+    pub path: PathBuf,
+}
+
+/// The secret that turns handles into pseudonyms. It is never written anywhere; give it in one of three ways.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuthorsConfig {
+    /// The secret itself; for made-up data only.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// Environment variable that holds it.
+    #[serde(default)]
+    pub key_env: Option<String>,
+    /// File that holds it.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for AuthorsConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AuthorsConfig { .. }")
+    }
+}
+
+/// How plans run. Nothing here changes a result.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionConfig {
+    /// Worker threads; all cores if not given.
+    pub threads: Option<usize>,
+    /// Bytes that sorts, joins and windows may hold before they spill.
+    pub memory_limit_mib: usize,
+    /// Answers of a model that are committed together.
+    pub part_rows: usize,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self { threads: None, memory_limit_mib: 2048, part_rows: 256 }
+    }
+}
+
+/// Training shards.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardsConfig {
+    /// Folder that is written as a whole.
+    pub path: PathBuf,
+    /// Rows of a shard file.
+    #[serde(default = "default_rows_per_shard")]
+    pub rows_per_shard: usize,
+    /// Name of the data set on its card.
+    #[serde(default = "default_dataset_name")]
+    pub name: String,
+}
+
+fn default_rows_per_shard() -> usize {
+    10_000
+}
+
+fn default_dataset_name() -> String {
+    "genome".to_owned()
+}
+
+/// A config with the folder its relative paths start from.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The config, its paths made absolute or relative to the working folder.
+    pub config: Config,
+    /// Path of the config file.
+    pub path: PathBuf,
+}
+
+impl Project {
+    /// Reads a config file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not a config: line, column and a caret under the word.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            Hinted::new(
+                format!("cannot read the config {}: {e}", path.display()),
+                "give the path of a TOML config, such as examples/quickstart.toml",
+            )
+        })?;
+        let mut config: Config =
+            toml::from_str(&text).map_err(|e| anyhow!("{}: {}", path.display(), e.to_string().trim_end()))?;
+        let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        let absolute = |path: &mut PathBuf| *path = lexically_normal(&folder.join(&*path));
+        absolute(&mut config.store.path);
+        if let Some(shards) = &mut config.shards {
+            absolute(&mut shards.path);
+        }
+        if let Some(recipes) = &mut config.recipes {
+            absolute(recipes);
+        }
+        if let Some(key_file) = &mut config.authors.key_file {
+            absolute(key_file);
+        }
+        config.train.resolve(&|p| lexically_normal(&folder.join(p)));
+        for source in &mut config.sources {
+            for pattern in &mut source.paths {
+                *pattern = lexically_normal(&folder.join(&*pattern)).to_string_lossy().into_owned();
+            }
+        }
+        Ok(Self { config, path: path.to_path_buf() })
+    }
+
+    /// Lets every stage that calls a model call `model` instead.
+    pub fn use_model(&mut self, model: &str) {
+        for stage in &mut self.config.stages {
+            match stage {
+                StageConfig::Synthesize(stage) => model.clone_into(&mut stage.model),
+                StageConfig::Judge(stage) => model.clone_into(&mut stage.model),
+                _ => {}
+            }
+        }
+        self.config.train.use_model(model);
+    }
+
+    /// A named model: the config's, else a built-in one.
+    ///
+    /// # Errors
+    /// There is no model of that name.
+    pub fn model(&self, name: &str) -> Result<ModelConfig> {
+        let all = self.models();
+        all.get(name).cloned().ok_or_else(|| {
+            let known = all.keys().cloned().collect::<Vec<_>>().join(", ");
+            Hinted::new(
+                format!("there is no model `{name}`"),
+                format!("models are: {known}; add [models.{name}] to the config for another"),
+            )
+            .into()
+        })
+    }
+
+    /// Every model that can be named: the built-in ones and the config's.
+    pub fn models(&self) -> BTreeMap<String, ModelConfig> {
+        let mut all = builtin();
+        all.extend(self.config.models.iter().map(|(name, model)| (name.clone(), model.clone())));
+        all
+    }
+
+    /// The secret for pseudonyms.
+    ///
+    /// # Errors
+    /// None is given, or more than one, or it cannot be read.
+    pub fn author_key(&self) -> Result<Vec<u8>> {
+        let authors = &self.config.authors;
+        let key = match (&authors.key, &authors.key_env, &authors.key_file) {
+            (Some(key), None, None) => key.clone().into_bytes(),
+            (None, Some(name), None) => std::env::var(name)
+                .with_context(|| format!("authors.key_env names ${name}, which is not set"))?
+                .into_bytes(),
+            (None, None, Some(path)) => std::fs::read(path)
+                .with_context(|| format!("cannot read authors.key_file {}", path.display()))?,
+            (None, None, None) => {
+                return Err(Hinted::new(
+                    "no secret is given that turns author names into pseudonyms",
+                    "add `[authors]` with `key_env = \"GENOME_AUTHOR_KEY\"` (or `key_file`) to the config",
+                )
+                .into());
+            }
+            _ => return Err(anyhow!("give only one of authors.key, authors.key_env, authors.key_file")),
+        };
+        if key.is_empty() { Err(anyhow!("the secret for pseudonyms is empty")) } else { Ok(key) }
+    }
+
+    /// The context in which stages plan, before any table is there.
+    ///
+    /// # Errors
+    /// A recipe file cannot be read or is wrong.
+    pub fn stage_context(&self) -> Result<StageContext> {
+        let mut recipes = RecipeLibrary::default();
+        if let Some(folder) = &self.config.recipes {
+            for path in markdown_files(folder)? {
+                recipes.add_recipe(&std::fs::read_to_string(&path)?).with_context(|| path.display().to_string())?;
+            }
+            let rubrics = folder.join("rubrics");
+            if rubrics.is_dir() {
+                for path in markdown_files(&rubrics)? {
+                    recipes
+                        .add_rubric(&std::fs::read_to_string(&path)?)
+                        .with_context(|| path.display().to_string())?;
+                }
+            }
+        }
+        let model_digests =
+            self.models().into_iter().map(|(name, model)| (name, model.sha256)).collect();
+        Ok(StageContext { recipes, model_digests, ..StageContext::default() })
+    }
+
+    /// Everything that is wrong with the values of the config, found without any data.
+    ///
+    /// # Errors
+    /// A recipe file cannot be read.
+    pub fn problems(&self) -> Result<Vec<String>> {
+        let cx = self.stage_context()?;
+        let mut problems = Vec::new();
+        let mut names = std::collections::BTreeSet::new();
+        for source in &self.config.sources {
+            if !names.insert(&source.name) {
+                problems.push(format!("two sources have the name `{}`", source.name));
+            }
+        }
+        if self.config.sources.is_empty() {
+            problems.push("there is no [[source]]".to_owned());
+        }
+        if self.config.session.part_rows == 0 {
+            problems.push("session.part_rows must be at least 1".to_owned());
+        }
+        for (number, stage) in (1..).zip(&self.config.stages) {
+            let stage = stage.stage();
+            let name = stage.card().name;
+            problems.extend(stage.problems(&cx).into_iter().map(|p| format!("stage {number} ({name}): {p}")));
+        }
+        Ok(problems)
+    }
+}
+
+fn markdown_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let mut paths = entries.map(|e| Ok(e?.path())).collect::<Result<Vec<_>>>()?;
+    paths.retain(|p| p.extension().is_some_and(|e| e == "md"));
+    paths.sort();
+    Ok(paths)
+}
+
+/// Folds `a/../b` to `b`, so that messages show short paths.
+fn lexically_normal(path: &Path) -> PathBuf {
+    use std::path::Component;
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => {
+                out.pop();
+            }
+            Component::CurDir => {}
+            other => out.push(other),
+        }
+    }
+    if out.as_os_str().is_empty() { PathBuf::from(".") } else { out }
+}

@@ -1,0 +1,286 @@
+//! From a config to segments: which stages run as one plan, what they read, and whether they have to run.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use genome_schemas::{Component, Fingerprint, FingerprintHasher, Freshness, Manifest, StaleReason, Table, events};
+use genome_stages::sources::{SourceConfig, list_files};
+use genome_stages::{Scope, Stage, StageContext};
+
+use crate::config::Project;
+use crate::store::{Store, read_manifest};
+
+/// Version of the dump readers: raised when they read the same bytes differently.
+const READERS_VERSION: u32 = 1;
+
+/// Stages that run as one plan and end in one artifact.
+#[derive(Debug, Clone)]
+pub struct Segment {
+    /// Indices of its stages in the config; empty for a segment that only ingests.
+    pub stages: Vec<usize>,
+    /// Whether it begins with the dumps.
+    pub ingests: bool,
+    /// Whether it calls a model, and so grows in parts.
+    pub calls_model: bool,
+    /// Table it reads.
+    pub input: Table,
+    /// Table it writes.
+    pub output: Table,
+    /// Further tables it joins.
+    pub reads: Vec<Table>,
+    /// Name shown to the user, and of the folder but for the fingerprint.
+    pub name: String,
+}
+
+impl Segment {
+    /// Whether the output replaces the input table for later stages.
+    pub fn refines(&self) -> bool {
+        !self.ingests && self.input.name == self.output.name
+    }
+}
+
+/// A segment with its place in the store and its state.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The segment.
+    pub segment: Segment,
+    /// Folder of its artifact.
+    pub folder: PathBuf,
+    /// Fingerprint that the artifact must have.
+    pub fingerprint: Fingerprint,
+    /// What the fingerprint is made from.
+    pub components: Vec<Component>,
+    /// Artifacts of its input table, as indices of earlier segments.
+    pub inputs: Vec<usize>,
+    /// Artifacts of the further tables, by name, as indices of earlier segments.
+    pub joins: BTreeMap<&'static str, Vec<usize>>,
+    /// Whether the artifact that is there can be used.
+    pub freshness: Freshness,
+    /// Manifest of the artifact that is there.
+    pub manifest: Option<Manifest>,
+}
+
+/// Cuts the list of stages into segments. Stages over the same table fuse; a new segment starts when the table
+/// changes, when a stage needs its input at rest, and around every stage that calls a model.
+///
+/// # Errors
+/// A stage reads a table that nothing before it writes.
+pub fn segments(project: &Project) -> Result<Vec<Segment>> {
+    let mut segments = vec![Segment {
+        stages: Vec::new(),
+        ingests: true,
+        calls_model: false,
+        input: events(),
+        output: events(),
+        reads: Vec::new(),
+        name: "ingest".to_owned(),
+    }];
+    let mut written = std::collections::BTreeSet::from([events().name]);
+    for (index, config) in project.config.stages.iter().enumerate() {
+        let stage = config.stage();
+        let card = stage.card();
+        let (input, output) = ((card.input)(), (card.output)());
+        let reads: Vec<Table> = card.reads.iter().map(|table| table()).collect();
+        for table in reads.iter().chain([&input]) {
+            if !written.contains(table.name) {
+                return Err(anyhow!(
+                    "stage {} ({}) reads table `{}`, which no earlier stage writes",
+                    index + 1,
+                    card.name,
+                    table.name
+                ));
+            }
+        }
+        let calls_model = stage.model_stage().is_some();
+        let fuses = segments.last().is_some_and(|last| {
+            last.output.name == input.name
+                && output.name == input.name
+                && !card.at_rest
+                && !calls_model
+                && !last.calls_model
+                // What an ingest segment reads is only whole once it is stored.
+                && (card.scope == Scope::Row || !last.ingests)
+        });
+        written.insert(output.name);
+        let name = segment_name(stage);
+        match segments.last_mut() {
+            Some(last) if fuses => {
+                last.stages.push(index);
+                last.name = name;
+                last.reads.extend(reads);
+            }
+            _ => segments.push(Segment {
+                stages: vec![index],
+                ingests: false,
+                calls_model,
+                input,
+                output,
+                reads,
+                name,
+            }),
+        }
+    }
+    Ok(segments)
+}
+
+fn segment_name(stage: &dyn Stage) -> String {
+    let detail = stage.detail();
+    let name = stage.card().name;
+    // Several stages of one kind are told apart by what they ask.
+    if detail.is_empty() { name.to_owned() } else { format!("{name}-{detail}") }
+}
+
+/// Plans every segment: folder, fingerprint, freshness.
+///
+/// # Errors
+/// A dump cannot be read, an asset does not exist, or a manifest is damaged.
+pub fn plan(project: &Project, cx: &StageContext, store: &Store) -> Result<Vec<Planned>> {
+    let mut planned: Vec<Planned> = Vec::new();
+    // Which segments hold each table at this point of the list.
+    let mut holders: BTreeMap<&'static str, Vec<usize>> = BTreeMap::new();
+    for segment in segments(project)? {
+        let mut own = Vec::new();
+        if segment.ingests {
+            own.extend(dump_components(project)?);
+        }
+        for index in &segment.stages {
+            own.extend(stage_components(project, *index, cx)?);
+        }
+        let identity = fingerprint("genome segment", &own);
+        let inputs = if segment.ingests { Vec::new() } else { holders.get(segment.input.name).cloned().unwrap_or_default() };
+        let joins: BTreeMap<&'static str, Vec<usize>> = segment
+            .reads
+            .iter()
+            .map(|table| (table.name, holders.get(table.name).cloned().unwrap_or_default()))
+            .collect();
+        let mut components = own;
+        for (table, indices) in
+            std::iter::once((segment.input.name, &inputs)).chain(joins.iter().map(|(name, v)| (*name, v)))
+        {
+            components.extend(indices.iter().map(|i| Component {
+                label: format!("input:{table}/{}", planned[*i].segment.name),
+                value: planned[*i].fingerprint.to_string(),
+            }));
+        }
+        let fingerprint = fingerprint("genome artifact", &components);
+        let folder = store.folder(segment.output.name, &format!("{}-{}", segment.name, identity.short()));
+        let manifest = read_manifest(&folder)?;
+        let freshness = freshness(store, &segment, &fingerprint, &components, manifest.as_ref())?;
+        let place = planned.len();
+        let of_table = holders.entry(segment.output.name).or_default();
+        if segment.refines() || segment.ingests {
+            of_table.clear();
+        }
+        of_table.push(place);
+        planned.push(Planned { segment, folder, fingerprint, components, inputs, joins, freshness, manifest });
+    }
+    Ok(planned)
+}
+
+fn freshness(
+    store: &Store,
+    segment: &Segment,
+    fingerprint: &Fingerprint,
+    components: &[Component],
+    manifest: Option<&Manifest>,
+) -> Result<Freshness> {
+    if let Some(manifest) = manifest {
+        if manifest.fingerprint == *fingerprint {
+            return Ok(Freshness::Fresh);
+        }
+        let reason = StaleReason::between(&manifest.components, components);
+        return Ok(Freshness::Stale(reason.unwrap_or(StaleReason::NeverBuilt)));
+    }
+    // Another artifact of the same stages, made from another config: tell the difference.
+    let others = store.manifests(segment.output.name, &format!("{}-", segment.name))?;
+    let reason = others.values().filter_map(|m| StaleReason::between(&m.components, components)).next();
+    Ok(Freshness::Stale(reason.unwrap_or(StaleReason::NeverBuilt)))
+}
+
+fn fingerprint(domain: &str, components: &[Component]) -> Fingerprint {
+    let mut hasher = FingerprintHasher::new(domain);
+    for component in components {
+        hasher.part(&component.label, &component.value);
+    }
+    hasher.finish()
+}
+
+fn stage_components(project: &Project, index: usize, cx: &StageContext) -> Result<Vec<Component>> {
+    let config = &project.config.stages[index];
+    let stage = config.stage();
+    let card = stage.card();
+    let label = format!("{} {}", index + 1, card.name);
+    let mut components = vec![
+        Component { label: format!("config:{}", card.name), value: serde_json::to_string(config)? },
+        Component { label: format!("version:{}", card.name), value: card.version.to_string() },
+    ];
+    for asset in stage.assets(cx).with_context(|| format!("stage {label}"))? {
+        components.push(Component { label: format!("asset:{}", asset.name), value: asset.digest });
+    }
+    Ok(components)
+}
+
+fn dump_components(project: &Project) -> Result<Vec<Component>> {
+    let secret = FingerprintHasher::new("genome author key").part("key", project.author_key()?).finish();
+    let mut components = vec![
+        Component { label: "version:dump readers".to_owned(), value: READERS_VERSION.to_string() },
+        Component { label: "config:authors".to_owned(), value: secret.short().to_owned() },
+    ];
+    for source in &project.config.sources {
+        let mut without_paths = source.clone();
+        without_paths.paths.clear();
+        components.push(Component {
+            label: format!("config:source {}", source.name),
+            value: serde_json::to_string(&without_paths)?,
+        });
+        for path in list_files(source)? {
+            components.push(Component { label: file_label(source, &path), value: digest(&path)? });
+        }
+    }
+    Ok(components)
+}
+
+/// Files are known by name, not by place: a moved folder of dumps is the same input.
+fn file_label(source: &SourceConfig, path: &Path) -> String {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    format!("file:{}/{name}", source.name)
+}
+
+fn digest(path: &Path) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let mut add = |file: &Path| -> Result<()> {
+        let opened = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
+        hasher.update_reader(opened).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(())
+    };
+    if path.is_dir() {
+        let mut folders = vec![path.to_path_buf()];
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder)? {
+                let entry = entry?.path();
+                if entry.is_dir() { folders.push(entry) } else { files.push(entry) }
+            }
+        }
+        files.sort();
+        files.iter().try_for_each(|file| add(file))?;
+    } else {
+        add(path)?;
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Wall seconds and row counts in words, for manifests' readers.
+pub fn describe(planned: &Planned) -> String {
+    match (&planned.freshness, &planned.manifest) {
+        (Freshness::Fresh, Some(manifest)) => {
+            let rows: u64 = manifest.rows.values().sum();
+            let kept = manifest.rows.get("kept").copied().unwrap_or(0);
+            format!("fresh ({kept} kept of {rows} rows)")
+        }
+        (Freshness::Fresh, None) => "fresh".to_owned(),
+        (Freshness::Stale(reason), _) => format!("will run: {reason}"),
+    }
+}

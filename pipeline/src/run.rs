@@ -1,0 +1,419 @@
+//! Runs the stale segments of a config, one after another, and stores what comes out.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use datafusion::common::JoinType;
+use datafusion::prelude::{DataFrame, SessionContext, col, lit};
+use genome_schemas::{FileCount, Freshness, Manifest, StageTiming, Table};
+use genome_stages::sources::{Pseudonymizer, ReadCounts, ReaderOptions, Source, SourceContext};
+use genome_stages::{ModelStage, StageContext};
+
+use crate::config::Project;
+use crate::engines::Engines;
+use crate::plan::{Planned, plan};
+use crate::progress::Task;
+use crate::session::{self, Limits};
+use crate::store::{self, Store};
+
+/// What a run did.
+#[derive(Debug, Default)]
+pub struct RunSummary {
+    /// Segments that ran.
+    pub ran: usize,
+    /// Segments whose artifacts were used as they were.
+    pub fresh: usize,
+    /// Whether it was asked to stop before the end.
+    pub cancelled: bool,
+}
+
+/// A config, its store and the engines, ready to run.
+#[derive(Debug)]
+pub struct Runner<'a> {
+    project: &'a Project,
+    store: Store,
+    engines: Arc<Engines>,
+    limits: Limits,
+}
+
+impl<'a> Runner<'a> {
+    /// Opens the store of a config.
+    ///
+    /// # Errors
+    /// Another run holds the store, or it cannot be made.
+    pub fn new(project: &'a Project, engines: Arc<Engines>, limits: Limits) -> Result<Self> {
+        let store = Store::open(&project.config.store.path)?;
+        Ok(Self { project, store, engines, limits })
+    }
+
+    /// Brings every artifact of the config up to date.
+    ///
+    /// # Errors
+    /// A segment fails; the artifacts of the segments before it stay.
+    pub async fn run(&self) -> Result<RunSummary> {
+        let mut summary = RunSummary::default();
+        let mut cx = self.project.stage_context()?;
+        cx.engines = self.engines.clone();
+        let planned = plan(self.project, &cx, &self.store)?;
+        self.fetch_models(&planned)?;
+        for (index, segment) in planned.iter().enumerate() {
+            if segment.freshness == Freshness::Fresh {
+                summary.fresh += 1;
+                continue;
+            }
+            if self.engines.cancelled() {
+                summary.cancelled = true;
+                return Ok(summary);
+            }
+            let done = self
+                .run_segment(&planned, index, &cx)
+                .await
+                .with_context(|| format!("while running {} on {}", segment.segment.name, segment.segment.output.name))?;
+            if !done {
+                summary.cancelled = true;
+                return Ok(summary);
+            }
+            summary.ran += 1;
+        }
+        Ok(summary)
+    }
+
+    /// Fetches what the stale segments will ask, so that a missing model is told before hours of work.
+    fn fetch_models(&self, planned: &[Planned]) -> Result<()> {
+        for segment in planned.iter().filter(|p| p.freshness != Freshness::Fresh) {
+            for index in &segment.segment.stages {
+                if let Some(stage) = self.project.config.stages[*index].stage().model_stage() {
+                    for model in stage.models() {
+                        self.engines.fetch(model)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn run_segment(&self, planned: &[Planned], index: usize, cx: &StageContext) -> Result<bool> {
+        let this = &planned[index];
+        let started = Instant::now();
+        let mut task = Task::begin(&this.segment.name, 0);
+        let outcome = if let [stage] = this.segment.stages[..]
+            && let Some(stage) = self.project.config.stages[stage].stage().model_stage()
+        {
+            self.run_model(planned, this, cx, stage, &mut task).await?
+        } else {
+            Some(self.run_plan(planned, this, cx, &mut task).await?)
+        };
+        let Some(outcome) = outcome else {
+            task.end("stopped; what is done stays");
+            return Ok(false);
+        };
+        let rows = outcome.rows.clone();
+        let manifest = Manifest {
+            fingerprint: this.fingerprint.clone(),
+            table: this.segment.output.name.to_owned(),
+            stages: self.stage_names(this),
+            components: this.components.clone(),
+            rows: outcome.rows,
+            rows_read: outcome.rows_read,
+            files: outcome.files,
+            timing: StageTiming { stages: self.stage_names(this), seconds: started.elapsed().as_secs_f64() },
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        store::commit_manifest(&this.folder, &manifest)?;
+        task.end(&format!("{} in {:.1} s", describe_rows(&rows), manifest.timing.seconds));
+        Ok(true)
+    }
+
+    fn stage_names(&self, planned: &Planned) -> Vec<String> {
+        let mut names: Vec<String> = planned
+            .segment
+            .stages
+            .iter()
+            .map(|i| self.project.config.stages[*i].stage().card().name.to_owned())
+            .collect();
+        if planned.segment.ingests {
+            names.insert(0, "ingest".to_owned());
+        }
+        names
+    }
+
+    /// Runs a segment as one plan into one part.
+    async fn run_plan(
+        &self,
+        planned: &[Planned],
+        this: &Planned,
+        cx: &StageContext,
+        task: &mut Task,
+    ) -> Result<SegmentRows> {
+        let session = session::for_records(self.limits)?;
+        let counts = Arc::new(ReadCounts::default());
+        let mut cx = cx.clone();
+        cx.tables = self.joined_tables(&session, planned, this).await?;
+        let mut rows = if this.segment.ingests {
+            self.dumps(&session, &counts)?
+        } else {
+            self.table_rows(&session, planned, &this.inputs, &this.segment.input).await?
+        };
+        for index in &this.segment.stages {
+            rows = self.project.config.stages[*index].stage().plan(&cx, rows)?;
+        }
+        store::remove_artifact(&this.folder)?;
+        std::fs::create_dir_all(&this.folder)?;
+        let part = this.folder.join("part-00000");
+        let counted = {
+            let write = store::write_part(rows, &this.segment.output, &part);
+            tokio::pin!(write);
+            loop {
+                tokio::select! {
+                    counted = &mut write => break counted?,
+                    () = tokio::time::sleep(Duration::from_millis(250)) => {
+                        if this.segment.ingests {
+                            task.update(counts.records(), &format!("{} records read", counts.records()));
+                        } else {
+                            task.update(0, "");
+                        }
+                    }
+                }
+            }
+        };
+        let files = counts.files();
+        let mut rows_read = BTreeMap::new();
+        if this.segment.ingests {
+            rows_read.insert("records".to_owned(), files.iter().map(|f| f.records).sum());
+        } else {
+            rows_read.insert(this.segment.input.name.to_owned(), kept_rows(planned, &this.inputs)?);
+        }
+        if this.segment.ingests || this.segment.refines() {
+            conserve(&this.segment.name, rows_read.values().sum(), counted.values().sum())?;
+        }
+        Ok(SegmentRows { rows: counted, rows_read, files })
+    }
+
+    /// Runs a segment that calls a model: only prompts that were never answered, part by part, each committed.
+    /// Nothing if it was asked to stop.
+    async fn run_model(
+        &self,
+        planned: &[Planned],
+        this: &Planned,
+        cx: &StageContext,
+        stage: &dyn ModelStage,
+        task: &mut Task,
+    ) -> Result<Option<SegmentRows>> {
+        let part_rows = self.project.config.session.part_rows;
+        let session = session::for_records(self.limits)?;
+        let input = self.table_rows(&session, planned, &this.inputs, &this.segment.input).await?;
+        let prompts = stage.prompts(cx, input)?;
+        // Rendered once and laid down in key order, so that parts are the same whatever the thread count.
+        let selection = this.folder.join(format!("prompts-{}", this.fingerprint.short()));
+        std::fs::create_dir_all(&this.folder)?;
+        let asked = store::write_sorted(prompts, "key", &selection).await?;
+        let output = &this.segment.output;
+        let known = store::read_parts(&session, output, &store::parts(&this.folder)?, None)
+            .await?
+            .select(vec![col(stage.call_column()).alias("__known")])?
+            .distinct()?;
+        let pending = store::read_plain(&session, &selection).await?.join(
+            known,
+            JoinType::LeftAnti,
+            &["key"],
+            &["__known"],
+            None,
+        )?;
+        let scratch = self.store.scratch()?.join(&this.segment.name);
+        let pending = store::write_sorted(pending, "key", &scratch).await?;
+        task.set_total(pending);
+        let session = session::for_model(self.limits, part_rows)?;
+        let mut number = store::parts(&this.folder)?.len();
+        let mut done: u64 = 0;
+        let before = self.engines.progress();
+        while done < pending {
+            let part = store::read_plain(&session, &scratch)
+                .await?
+                .sort(vec![col("key").sort(true, false)])?
+                .limit(usize::try_from(done)?, Some(part_rows))?;
+            let answers = stage.answers(cx, part)?;
+            let folder = this.folder.join(format!("part-{number:05}"));
+            let write = store::write_part(answers, output, &folder);
+            tokio::pin!(write);
+            loop {
+                tokio::select! {
+                    counted = &mut write => { counted?; break }
+                    () = tokio::time::sleep(Duration::from_millis(500)) => {
+                        let now = self.engines.progress();
+                        task.update(done + now.answered_since(&before, done), &now.describe_since(&before));
+                    }
+                }
+            }
+            if self.engines.cancelled() {
+                // A part with answers that were never given must not be kept.
+                std::fs::remove_dir_all(&folder)?;
+                return Ok(None);
+            }
+            number += 1;
+            done += u64::try_from(part_rows)?.min(pending - done);
+        }
+        std::fs::remove_dir_all(&scratch)?;
+        let rows = self.pool_rows(&session, this, stage.call_column()).await?;
+        let rows = count_by_outcome(rows).await?;
+        let rows_read = BTreeMap::from([
+            (this.segment.input.name.to_owned(), kept_rows(planned, &this.inputs)?),
+            ("prompts".to_owned(), asked),
+            ("asked".to_owned(), pending),
+        ]);
+        Ok(Some(SegmentRows { rows, rows_read, files: Vec::new() }))
+    }
+
+    fn dumps(&self, session: &SessionContext, counts: &Arc<ReadCounts>) -> Result<DataFrame> {
+        let cx = SourceContext {
+            session: session.clone(),
+            pseudonymizer: Pseudonymizer::new(&self.project.author_key()?),
+            options: ReaderOptions::default(),
+            counts: Arc::clone(counts),
+        };
+        let mut all: Option<DataFrame> = None;
+        for source in &self.project.config.sources {
+            let rows = source.events(&cx).with_context(|| format!("source `{}`", source.name))?;
+            all = Some(match all {
+                None => rows,
+                Some(others) => others.union(rows)?,
+            });
+        }
+        all.ok_or_else(|| anyhow!("there is no [[source]] to read"))
+    }
+
+    async fn joined_tables(
+        &self,
+        session: &SessionContext,
+        planned: &[Planned],
+        this: &Planned,
+    ) -> Result<BTreeMap<String, DataFrame>> {
+        let mut tables = BTreeMap::new();
+        for table in &this.segment.reads {
+            let holders = this.joins.get(table.name).map(Vec::as_slice).unwrap_or_default();
+            tables.insert(table.name.to_owned(), self.table_rows(session, planned, holders, table).await?);
+        }
+        Ok(tables)
+    }
+
+    /// The kept rows of a table as it stands, over the artifacts that hold it.
+    async fn table_rows(
+        &self,
+        session: &SessionContext,
+        planned: &[Planned],
+        holders: &[usize],
+        table: &Table,
+    ) -> Result<DataFrame> {
+        let mut all: Option<DataFrame> = None;
+        for index in holders {
+            let rows = artifact_rows(session, self.project, &planned[*index], Some(&["kept"])).await?;
+            all = Some(match all {
+                None => rows,
+                Some(others) => others.union(rows)?,
+            });
+        }
+        all.map_or_else(|| store::empty(session, table), Ok)
+    }
+
+    async fn pool_rows(&self, session: &SessionContext, this: &Planned, call_column: &str) -> Result<DataFrame> {
+        pool_rows(session, this, call_column, None).await
+    }
+}
+
+/// The rows of a segment's artifact; of a model segment, those that its current prompts ask for.
+///
+/// # Errors
+/// A file is damaged.
+pub async fn artifact_rows(
+    session: &SessionContext,
+    project: &Project,
+    planned: &Planned,
+    outcomes: Option<&[&str]>,
+) -> Result<DataFrame> {
+    if let [stage] = planned.segment.stages[..]
+        && let Some(stage) = project.config.stages[stage].stage().model_stage()
+    {
+        return pool_rows(session, planned, stage.call_column(), outcomes).await;
+    }
+    store::read_parts(session, &planned.segment.output, &store::parts(&planned.folder)?, outcomes).await
+}
+
+async fn pool_rows(
+    session: &SessionContext,
+    planned: &Planned,
+    call_column: &str,
+    outcomes: Option<&[&str]>,
+) -> Result<DataFrame> {
+    let pool =
+        store::read_parts(session, &planned.segment.output, &store::parts(&planned.folder)?, outcomes).await?;
+    let selection = planned.folder.join(format!("prompts-{}", planned.fingerprint.short()));
+    let asked = store::read_plain(session, &selection).await?.select(vec![col("key").alias("__asked")])?;
+    Ok(pool.join(asked, JoinType::LeftSemi, &[call_column], &["__asked"], None)?)
+}
+
+struct SegmentRows {
+    rows: BTreeMap<String, u64>,
+    rows_read: BTreeMap<String, u64>,
+    files: Vec<FileCount>,
+}
+
+/// Kept rows of the artifacts that a segment reads, from their manifests.
+fn kept_rows(planned: &[Planned], holders: &[usize]) -> Result<u64> {
+    let mut kept = 0;
+    for index in holders {
+        let manifest = store::read_manifest(&planned[*index].folder)?
+            .ok_or_else(|| anyhow!("internal error: {} is not there", planned[*index].folder.display()))?;
+        kept += manifest.rows.get("kept").copied().unwrap_or(0);
+    }
+    Ok(kept)
+}
+
+/// A stage marks, it does not remove: rows in must be rows out.
+fn conserve(name: &str, read: u64, written: u64) -> Result<()> {
+    if read == written {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "internal error (please report it): {name} read {read} rows but wrote {written}; a row was lost or doubled"
+    ))
+}
+
+async fn count_by_outcome(rows: DataFrame) -> Result<BTreeMap<String, u64>> {
+    use datafusion::arrow::array::AsArray as _;
+    use datafusion::arrow::datatypes::Int64Type;
+    let counted = rows
+        .select(vec![datafusion::prelude::cast(col("outcome"), datafusion::arrow::datatypes::DataType::Utf8).alias("outcome")])?
+        .aggregate(vec![col("outcome")], vec![datafusion::functions_aggregate::expr_fn::count(lit(1)).alias("n")])?
+        .collect()
+        .await?;
+    let mut counts = BTreeMap::new();
+    for batch in &counted {
+        let (outcomes, numbers) = (batch.column(0).as_string::<i32>(), batch.column(1).as_primitive::<Int64Type>());
+        for row in 0..batch.num_rows() {
+            counts.insert(outcomes.value(row).to_owned(), u64::try_from(numbers.value(row)).unwrap_or(0));
+        }
+    }
+    Ok(counts)
+}
+
+fn describe_rows(rows: &BTreeMap<String, u64>) -> String {
+    let total: u64 = rows.values().sum();
+    let kept = rows.get("kept").copied().unwrap_or(0);
+    format!("{kept} kept of {total} rows")
+}
+
+/// Folders of the artifacts of a config, for commands that read.
+///
+/// # Errors
+/// As [`plan`].
+pub fn planned(project: &Project) -> Result<Vec<Planned>> {
+    let store = Store::read_only(&project.config.store.path);
+    plan(project, &project.stage_context()?, &store)
+}
+
+/// Folder of the prompts of a model segment.
+pub fn prompts_folder(planned: &Planned) -> PathBuf {
+    planned.folder.join(format!("prompts-{}", planned.fingerprint.short()))
+}

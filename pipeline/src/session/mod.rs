@@ -1,0 +1,50 @@
+//! The DataFusion session in which plans run.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use anyhow::Result;
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+/// How a session runs its plans. None of it changes a result.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Worker threads, which are also the partitions of a plan.
+    pub threads: usize,
+    /// Bytes that sorts, joins and windows may hold before they spill.
+    pub memory_bytes: usize,
+}
+
+/// Consumers of memory that a failure names.
+const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::new(5).unwrap();
+
+/// A session for plans over records.
+///
+/// # Errors
+/// The runtime cannot be set up.
+pub fn for_records(limits: Limits) -> Result<SessionContext> {
+    session(limits, limits.threads, 8192)
+}
+
+/// A session for plans that call a model: one partition, and whole parts as one batch, so that the engine sees all
+/// prompts of a part at once.
+///
+/// # Errors
+/// As [`for_records`].
+pub fn for_model(limits: Limits, part_rows: usize) -> Result<SessionContext> {
+    session(limits, 1, part_rows.max(1))
+}
+
+fn session(limits: Limits, partitions: usize, batch_size: usize) -> Result<SessionContext> {
+    let mut config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(batch_size);
+    let options = config.options_mut();
+    // Hash joins do not spill; sort-merge joins do.
+    options.optimizer.prefer_hash_join = false;
+    options.execution.sort_spill_reservation_bytes = 1 << 20;
+    options.execution.collect_statistics = false;
+    let pool = TrackConsumersPool::new(FairSpillPool::new(limits.memory_bytes), TOP_CONSUMERS);
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
+    Ok(SessionContext::new_with_config_rt(config, runtime))
+}

@@ -1,0 +1,351 @@
+//! The store: artifacts as folders of Parquet, each complete or not there at all.
+//!
+//! ```text
+//! store/events/split-7f3a09c2/part-00000/outcome=kept/*.parquet
+//!                             part-00000/outcome=inactive_author/*.parquet
+//!                             manifest.json            written last
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use datafusion::arrow::datatypes::{DataType, Schema};
+use datafusion::common::config::TableParquetOptions;
+use datafusion::dataframe::DataFrameWriteOptions;
+use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext, col};
+use genome_schemas::{Manifest, Table};
+use parquet::file::reader::{FileReader, SerializedFileReader};
+
+use crate::error::Hinted;
+
+/// File that makes a folder an artifact.
+pub const MANIFEST: &str = "manifest.json";
+
+/// A folder of artifacts, held by one run at a time.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+    _lock: Option<File>,
+}
+
+impl Store {
+    /// Opens a store for writing, and holds it until dropped.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or another run holds it.
+    pub fn open(root: &Path) -> Result<Self> {
+        fs::create_dir_all(root).with_context(|| format!("cannot make the store {}", root.display()))?;
+        let path = root.join(".lock");
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .with_context(|| format!("cannot open {}", path.display()))?;
+        lock.try_lock().map_err(|_| {
+            Hinted::new(
+                format!("another run holds the store {}", root.display()),
+                "wait for it to end, or give this run another store.path",
+            )
+        })?;
+        Ok(Self { root: root.to_path_buf(), _lock: Some(lock) })
+    }
+
+    /// Opens a store for reading.
+    pub fn read_only(root: &Path) -> Self {
+        Self { root: root.to_path_buf(), _lock: None }
+    }
+
+    /// Folder of an artifact.
+    pub fn folder(&self, table: &str, name: &str) -> PathBuf {
+        self.root.join(table).join(name)
+    }
+
+    /// Folder for files that one run needs and nobody else.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn scratch(&self) -> Result<PathBuf> {
+        let path = self.root.join(".scratch");
+        fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Manifests of the artifacts of `table` whose folder name starts with `prefix`, by folder name.
+    ///
+    /// # Errors
+    /// A manifest is there but cannot be read.
+    pub fn manifests(&self, table: &str, prefix: &str) -> Result<BTreeMap<String, Manifest>> {
+        let folder = self.root.join(table);
+        let mut found = BTreeMap::new();
+        let Ok(entries) = fs::read_dir(&folder) else { return Ok(found) };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(prefix)
+                && let Some(manifest) = read_manifest(&entry.path())?
+            {
+                found.insert(name, manifest);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The manifest of a folder, none if it is not an artifact.
+///
+/// # Errors
+/// There is a manifest, but it cannot be read.
+pub fn read_manifest(folder: &Path) -> Result<Option<Manifest>> {
+    let path = folder.join(MANIFEST);
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            Ok(Some(serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?))
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// Writes a manifest, by which its folder becomes an artifact.
+///
+/// # Errors
+/// The disk refuses.
+pub fn commit_manifest(folder: &Path, manifest: &Manifest) -> Result<()> {
+    let text = serde_json::to_string_pretty(manifest)?;
+    write_atomically(&folder.join(MANIFEST), text.as_bytes())
+}
+
+/// Writes a whole file under a temporary name, then renames it.
+///
+/// # Errors
+/// The disk refuses.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let temporary = path.with_extension("genome-tmp");
+    let write = || -> std::io::Result<()> {
+        let mut file = File::options().create(true).truncate(true).write(true).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().inspect_err(|_| drop(fs::remove_file(&temporary))).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Runs a plan and stores its rows as one part, a folder per outcome; `folder` appears whole or not at all.
+///
+/// # Errors
+/// The plan fails, or the disk refuses.
+pub async fn write_part(rows: DataFrame, table: &Table, folder: &Path) -> Result<BTreeMap<String, u64>> {
+    table.check(rows.schema().as_arrow())?;
+    let rows = rows.select(table.columns().map(col).collect::<Vec<_>>())?;
+    let building = building_name(folder);
+    if building.exists() {
+        fs::remove_dir_all(&building)?;
+    }
+    fs::create_dir_all(&building).with_context(|| format!("cannot make {}", building.display()))?;
+    let mut parquet = TableParquetOptions::default();
+    parquet.global.compression = Some("zstd(3)".to_owned());
+    let options = DataFrameWriteOptions::new().with_partition_by(vec!["outcome".to_owned()]);
+    let target = format!("{}/", building.display());
+    let written = rows.write_parquet(&target, options, Some(parquet)).await;
+    let counted = written.map_err(anyhow::Error::from).and_then(|_| count_rows(&building));
+    match counted {
+        Ok(counts) => {
+            fs::rename(&building, folder).with_context(|| format!("cannot finish {}", folder.display()))?;
+            Ok(counts)
+        }
+        Err(error) => {
+            drop(fs::remove_dir_all(&building));
+            Err(error.context(format!("while writing {}", folder.display())))
+        }
+    }
+}
+
+fn building_name(folder: &Path) -> PathBuf {
+    let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    folder.with_file_name(format!(".building-{name}"))
+}
+
+/// Parts of an artifact, in order.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(Vec::new()) };
+    let mut parts = entries.map(|e| Ok(e?.path())).collect::<Result<Vec<_>>>()?;
+    parts.retain(|p| p.is_dir() && p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("part-")));
+    parts.sort();
+    Ok(parts)
+}
+
+/// Rows per outcome in a part, from the footers of its files.
+///
+/// # Errors
+/// A file is damaged.
+pub fn count_rows(part: &Path) -> Result<BTreeMap<String, u64>> {
+    let mut counts = BTreeMap::new();
+    for file in parquet_files(part)? {
+        let outcome = file
+            .parent()
+            .and_then(Path::file_name)
+            .and_then(|n| n.to_string_lossy().strip_prefix("outcome=").map(str::to_owned))
+            .ok_or_else(|| anyhow!("{} is not in an outcome folder", file.display()))?;
+        let opened = File::open(&file).with_context(|| format!("cannot open {}", file.display()))?;
+        let reader = SerializedFileReader::new(opened).with_context(|| format!("{} is damaged", file.display()))?;
+        let rows = u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0);
+        *counts.entry(outcome).or_insert(0) += rows;
+    }
+    Ok(counts)
+}
+
+/// All Parquet files below a folder, in order.
+///
+/// # Errors
+/// A folder cannot be read.
+pub fn parquet_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "parquet") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The rows of some parts as a frame of `table`; of `outcomes` only, if given.
+///
+/// # Errors
+/// A file is damaged.
+pub async fn read_parts(
+    session: &SessionContext,
+    table: &Table,
+    parts: &[PathBuf],
+    outcomes: Option<&[&str]>,
+) -> Result<DataFrame> {
+    let mut folders = Vec::new();
+    for part in parts {
+        let Ok(entries) = fs::read_dir(part) else { continue };
+        for entry in entries {
+            let path = entry?.path();
+            let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let wanted = name.strip_prefix("outcome=").is_some_and(|o| outcomes.is_none_or(|all| all.contains(&o)));
+            if wanted && !parquet_files(&path)?.is_empty() {
+                folders.push(path);
+            }
+        }
+    }
+    folders.sort();
+    if folders.is_empty() {
+        return empty(session, table);
+    }
+    let fields = table.schema.fields().iter().filter(|f| f.name() != "outcome").cloned().collect::<Vec<_>>();
+    let schema = Schema::new(fields);
+    let mut all: Option<DataFrame> = None;
+    // One listing per outcome: the folder's name is the outcome, whatever the files are called.
+    let mut by_outcome: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for folder in folders {
+        let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let outcome = name.trim_start_matches("outcome=").to_owned();
+        by_outcome.entry(outcome).or_default().push(format!("{}/", folder.display()));
+    }
+    for (outcome, folders) in by_outcome {
+        let options = ParquetReadOptions::default().schema(&schema);
+        let rows = session.read_parquet(folders, options).await?;
+        let columns = table.columns().map(|name| {
+            if name == "outcome" { datafusion::prelude::lit(outcome.as_str()).alias("outcome") } else { col(name) }
+        });
+        let rows = rows.select(columns.collect::<Vec<_>>())?;
+        all = Some(match all {
+            None => rows,
+            Some(others) => others.union(rows)?,
+        });
+    }
+    all.ok_or_else(|| anyhow!("internal error: no folder was read"))
+}
+
+/// A frame of `table` without rows.
+///
+/// # Errors
+/// Only if DataFusion refuses an empty table, which would be a bug here.
+pub fn empty(session: &SessionContext, table: &Table) -> Result<DataFrame> {
+    let batch = datafusion::arrow::record_batch::RecordBatch::new_empty(table.schema.clone());
+    debug_assert!(table.schema.field_with_name("outcome").is_ok_and(|f| f.data_type() == &DataType::Utf8));
+    Ok(session.read_batch(batch)?)
+}
+
+/// Removes an artifact, its manifest first, so that a half-removed folder is not taken for a whole one.
+///
+/// # Errors
+/// The disk refuses.
+pub fn remove_artifact(folder: &Path) -> Result<()> {
+    let remove = || -> std::io::Result<()> {
+        if folder.join(MANIFEST).exists() {
+            fs::remove_file(folder.join(MANIFEST))?;
+        }
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        Ok(())
+    };
+    remove().with_context(|| format!("cannot remove {}", folder.display()))
+}
+
+/// Writes rows in the order of a column into a folder of their own; it appears whole or not at all. Gives the number
+/// of rows.
+///
+/// # Errors
+/// The plan fails, or the disk refuses.
+pub async fn write_sorted(rows: DataFrame, order: &str, folder: &Path) -> Result<u64> {
+    let building = building_name(folder);
+    for leftover in [building.as_path(), folder] {
+        if leftover.exists() {
+            fs::remove_dir_all(leftover)?;
+        }
+    }
+    fs::create_dir_all(&building).with_context(|| format!("cannot make {}", building.display()))?;
+    let mut parquet = TableParquetOptions::default();
+    parquet.global.compression = Some("zstd(3)".to_owned());
+    let options = DataFrameWriteOptions::new().with_single_file_output(true);
+    let schema = std::sync::Arc::clone(rows.schema().inner());
+    let rows = rows.sort(vec![col(order).sort(true, false)])?;
+    let file = building.join("rows.parquet");
+    let written = rows.write_parquet(&file.display().to_string(), options, Some(parquet)).await;
+    let counted = written.map_err(anyhow::Error::from).and_then(|_| {
+        if !file.exists() {
+            // A plan without rows writes no file.
+            let out = File::options().create(true).truncate(true).write(true).open(&file)?;
+            parquet::arrow::ArrowWriter::try_new(out, schema, None)?.close()?;
+        }
+        Ok(SerializedFileReader::new(File::open(&file)?)?.metadata().file_metadata().num_rows())
+    });
+    match counted {
+        Ok(rows) => {
+            fs::rename(&building, folder).with_context(|| format!("cannot finish {}", folder.display()))?;
+            Ok(u64::try_from(rows).unwrap_or(0))
+        }
+        Err(error) => {
+            drop(fs::remove_dir_all(&building));
+            Err(error.context(format!("while writing {}", folder.display())))
+        }
+    }
+}
+
+/// The rows of a folder written by [`write_sorted`].
+///
+/// # Errors
+/// The file is damaged.
+pub async fn read_plain(session: &SessionContext, folder: &Path) -> Result<DataFrame> {
+    let file = folder.join("rows.parquet");
+    Ok(session.read_parquet(file.display().to_string(), ParquetReadOptions::default()).await?)
+}

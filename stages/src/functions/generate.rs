@@ -1,0 +1,206 @@
+//! The engine as an async function: prompts of a batch go to the engine's queue, answers come back in order.
+
+use std::fmt::Debug;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, StringArray, StructArray, UInt32Array};
+use arrow::datatypes::{DataType, Field, Fields};
+use async_trait::async_trait;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion::prelude::Expr;
+use genome_kernels::llm::{
+    AnswerForm, ChatMessage, Completion, EngineHandle, FinishReason, Request, Sampling,
+};
+use genome_schemas::key_type;
+
+use super::key::as_key;
+use super::{keys, strings};
+
+/// Hands out the engine of a named model; loads it on first use.
+pub trait EngineSource: Debug + Send + Sync {
+    /// The engine of a model that the config names.
+    ///
+    /// # Errors
+    /// Why there is none, in words for the user.
+    fn engine(&self, model: &str) -> std::result::Result<EngineHandle, String>;
+}
+
+/// No engine at all: plans can be built and explained, but not run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoEngines;
+
+impl EngineSource for NoEngines {
+    fn engine(&self, model: &str) -> std::result::Result<EngineHandle, String> {
+        Err(format!("model `{model}` is not loaded: this plan was built to be looked at, not to be run"))
+    }
+}
+
+/// How a model is asked: everything about a call but the prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CallSpec {
+    /// Name of the model in the config.
+    pub model: String,
+    /// System message; empty for none.
+    pub system: String,
+    /// The form that binds the answer.
+    pub form: AnswerForm,
+    /// Sampling.
+    pub sampling: Sampling,
+}
+
+/// Fields of the struct that [`generate`] gives.
+fn answer_fields() -> Fields {
+    Fields::from(vec![
+        Field::new("text", DataType::Utf8, false),
+        Field::new("finish", DataType::Utf8, false),
+        Field::new("error", DataType::Utf8, true),
+        Field::new("prompt_tokens", DataType::UInt32, false),
+        Field::new("completion_tokens", DataType::UInt32, false),
+    ])
+}
+
+/// Asks the model: struct of `text`, `finish` (`stop`, `length`, `context`, `cancelled`, `error`), `error`,
+/// `prompt_tokens`, `completion_tokens`. `evidence` is what quotations in the answer may be taken from.
+pub fn generate(spec: CallSpec, engines: Arc<dyn EngineSource>, key: Expr, prompt: Expr, evidence: Expr) -> Expr {
+    AsyncScalarUDF::new(Arc::new(Generate {
+        signature: Signature::exact(
+            vec![key_type(), DataType::Utf8View, DataType::Utf8View],
+            // The planner must neither fold nor repeat a call.
+            Volatility::Volatile,
+        ),
+        spec,
+        engines,
+    }))
+    .into_scalar_udf()
+    .call(vec![key, prompt, evidence])
+}
+
+#[derive(Debug)]
+struct Generate {
+    signature: Signature,
+    spec: CallSpec,
+    engines: Arc<dyn EngineSource>,
+}
+
+impl PartialEq for Generate {
+    fn eq(&self, other: &Self) -> bool {
+        self.spec == other.spec
+    }
+}
+
+impl Eq for Generate {}
+
+impl Hash for Generate {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.spec.model.hash(state);
+        self.spec.system.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Generate {
+    fn name(&self) -> &'static str {
+        "generate"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Struct(answer_fields()))
+    }
+
+    fn invoke_with_args(&self, _args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        Err(DataFusionError::Internal("generate is asynchronous".to_owned()))
+    }
+}
+
+#[async_trait]
+impl AsyncScalarUDFImpl for Generate {
+    async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let requests = self.requests(&arrays)?;
+        let expected = requests.len();
+        let engines = Arc::clone(&self.engines);
+        let model = self.spec.model.clone();
+        // Loading a model takes seconds; it must not stop the runtime's thread.
+        let engine = tokio::task::spawn_blocking(move || engines.engine(&model))
+            .await
+            .map_err(|e| DataFusionError::External(Box::new(e)))?
+            .map_err(DataFusionError::Execution)?;
+        let (send, receive) = tokio::sync::oneshot::channel();
+        engine.submit(
+            requests,
+            self.spec.sampling.clone(),
+            Box::new(move |completions| {
+                // A closed channel means that the plan was dropped: nobody waits for the answers.
+                let _ = send.send(completions);
+            }),
+        );
+        let completions = receive
+            .await
+            .map_err(|_| DataFusionError::Execution("the engine stopped before it answered".to_owned()))?;
+        if completions.len() != expected {
+            return Err(DataFusionError::Internal(format!(
+                "{expected} prompts, but {} answers",
+                completions.len()
+            )));
+        }
+        Ok(ColumnarValue::Array(answers(&completions)?))
+    }
+}
+
+impl Generate {
+    fn requests(&self, arrays: &[ArrayRef]) -> Result<Vec<Request>> {
+        let (keys, prompts, evidence) = (keys(arrays, 0)?, strings(arrays, 1)?, strings(arrays, 2)?);
+        (0..prompts.len())
+            .map(|row| {
+                let mut messages = Vec::with_capacity(2);
+                if !self.spec.system.is_empty() {
+                    messages.push(ChatMessage::new("system", self.spec.system.as_str()));
+                }
+                messages.push(ChatMessage::new("user", prompts.value(row)));
+                let grammar = self
+                    .spec
+                    .form
+                    .grammar(evidence.value(row))
+                    .map_err(|e| DataFusionError::External(Box::new(e)))?;
+                Ok(Request {
+                    key: as_key(keys.value(row)).0,
+                    messages,
+                    answer_prefix: String::new(),
+                    grammar,
+                })
+            })
+            .collect()
+    }
+}
+
+fn answers(completions: &[Completion]) -> Result<ArrayRef> {
+    let finish = completions.iter().map(|c| {
+        Some(match &c.finish {
+            FinishReason::Stop => "stop",
+            FinishReason::Length => "length",
+            FinishReason::ContextTooLong => "context",
+            FinishReason::Cancelled => "cancelled",
+            FinishReason::Error(_) => "error",
+        })
+    });
+    let error = completions.iter().map(|c| match &c.finish {
+        FinishReason::Error(reason) => Some(reason.as_str()),
+        _ => None,
+    });
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(completions.iter().map(|c| Some(c.text.as_str())).collect::<StringArray>()),
+        Arc::new(finish.collect::<StringArray>()),
+        Arc::new(error.collect::<StringArray>()),
+        Arc::new(completions.iter().map(|c| Some(c.prompt_tokens)).collect::<UInt32Array>()),
+        Arc::new(completions.iter().map(|c| Some(c.completion_tokens)).collect::<UInt32Array>()),
+    ];
+    Ok(Arc::new(StructArray::try_new(answer_fields(), columns, None)?))
+}

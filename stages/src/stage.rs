@@ -1,0 +1,160 @@
+//! What a stage is: a pure function from plan to plan, with an index card.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::prelude::DataFrame;
+use genome_schemas::{Outcome, Table};
+
+use crate::StageError;
+use crate::functions::{EngineSource, NoEngines};
+use crate::synthesis::RecipeLibrary;
+
+/// One step of curation: a pure function from plan to plan.
+pub trait Stage {
+    /// What this stage is, reads, writes and may drop.
+    fn card(&self) -> Card;
+
+    /// What tells this stage from others of its kind in one config: the recipe it asks, the rubric it applies.
+    fn detail(&self) -> String {
+        String::new()
+    }
+
+    /// Things whose content decides the result beside the config: prompt files, model weights.
+    ///
+    /// # Errors
+    /// The stage names an asset that does not exist.
+    fn assets(&self, _cx: &StageContext) -> Result<Vec<Asset>, StageError> {
+        Ok(Vec::new())
+    }
+
+    /// Everything that is wrong with the config of this stage, found without any data.
+    fn problems(&self, _cx: &StageContext) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Builds the plan. No IO, no clock, no randomness.
+    ///
+    /// # Errors
+    /// The plan cannot be built over `rows`, or the config refers to something that is not there.
+    fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError>;
+
+    /// The two halves of a stage that calls a model, if this is one.
+    fn model_stage(&self) -> Option<&dyn ModelStage> {
+        None
+    }
+}
+
+/// A stage whose rows cost a model call each: it is run in parts, and never asks twice.
+pub trait ModelStage {
+    /// One row per model call, with a column `key` that names the call.
+    ///
+    /// # Errors
+    /// As [`Stage::plan`].
+    fn prompts(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError>;
+
+    /// Makes the calls of (some of) the prompts and shapes the answers as rows of the output table.
+    ///
+    /// # Errors
+    /// As [`Stage::plan`].
+    fn answers(&self, cx: &StageContext, prompts: DataFrame) -> Result<DataFrame, StageError>;
+
+    /// Column of the output table that holds the `key` of the call.
+    fn call_column(&self) -> &'static str;
+
+    /// Names of the models it calls.
+    fn models(&self) -> Vec<&str>;
+}
+
+/// The index card of a stage.
+#[derive(Debug, Clone)]
+pub struct Card {
+    /// Name in configs, paths and reports.
+    pub name: &'static str,
+    /// Raised when the code answers differently for the same config.
+    pub version: u32,
+    /// How far one input row can reach.
+    pub scope: Scope,
+    /// Whether it reads its input more than once, so that the input must be stored first.
+    pub at_rest: bool,
+    /// Table it reads.
+    pub input: fn() -> Table,
+    /// Table it writes; the same as `input` for a stage that refines.
+    pub output: fn() -> Table,
+    /// Further tables it joins.
+    pub reads: &'static [fn() -> Table],
+    /// Drop reasons it may give.
+    pub outcomes: &'static [Outcome],
+}
+
+impl Card {
+    /// Whether the stage refines its input table rather than adding to another.
+    pub fn refines(&self) -> bool {
+        (self.input)().name == (self.output)().name
+    }
+}
+
+/// How far one input row can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Each output row depends on one input row: new rows can be processed alone.
+    Row,
+    /// An output row may depend on other rows or further tables: recomputed when its input changes.
+    Corpus,
+}
+
+/// Something beside the config whose content decides the result of a stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asset {
+    /// What it is, as shown to the user.
+    pub name: String,
+    /// Digest of its content.
+    pub digest: String,
+}
+
+/// What stages may look at while they plan.
+#[derive(Debug, Clone)]
+pub struct StageContext {
+    /// Further tables as they stand at this point of the run, kept rows only, by name.
+    pub tables: BTreeMap<String, DataFrame>,
+    /// Recipes and rubrics that configs can name.
+    pub recipes: RecipeLibrary,
+    /// SHA-256 of the weights of each named model.
+    pub model_digests: BTreeMap<String, String>,
+    /// Hands out engines when a plan runs.
+    pub engines: Arc<dyn EngineSource>,
+}
+
+impl Default for StageContext {
+    fn default() -> Self {
+        Self {
+            tables: BTreeMap::new(),
+            recipes: RecipeLibrary::default(),
+            model_digests: BTreeMap::new(),
+            engines: Arc::new(NoEngines),
+        }
+    }
+}
+
+impl StageContext {
+    /// A further table by its contract.
+    ///
+    /// # Errors
+    /// Nothing has written that table yet.
+    pub fn table(&self, table: &Table) -> Result<DataFrame, StageError> {
+        self.tables.get(table.name).cloned().ok_or_else(|| {
+            StageError::Config(format!("no earlier stage writes table `{}`, which this one reads", table.name))
+        })
+    }
+
+    /// Digest of the weights of a named model.
+    ///
+    /// # Errors
+    /// The config names no such model.
+    pub fn model_digest(&self, model: &str) -> Result<&str, StageError> {
+        self.model_digests.get(model).map(String::as_str).ok_or_else(|| {
+            let known: Vec<&str> = self.model_digests.keys().map(String::as_str).collect();
+            StageError::Config(format!("there is no model `{model}`; models are: {}", known.join(", ")))
+        })
+    }
+}

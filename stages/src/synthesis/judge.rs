@@ -1,0 +1,194 @@
+//! Judging: a model scores answers by a rubric.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Float64Builder, ListBuilder, StringBuilder, StructBuilder};
+use arrow::datatypes::{DataType, Field, Fields};
+use datafusion::prelude::{DataFrame, Expr, coalesce, col, get_field, lit};
+use genome_kernels::llm::{AnswerForm, Sampling};
+use genome_schemas::{completions, judgements};
+use serde::{Deserialize, Serialize};
+
+use super::recipe::Rubric;
+use super::render::render_rubric;
+use crate::StageError;
+use crate::functions::{CallSpec, array_function, generate, key_hex, row_key, strings};
+use crate::mark::{fresh_ledger, is_kept};
+use crate::stage::{Asset, Card, ModelStage, Scope, Stage, StageContext};
+
+/// Has a judge score the kept answers of some recipes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judge {
+    /// Name of the rubric.
+    pub rubric: String,
+    /// Recipes whose answers are scored.
+    pub recipes: Vec<String>,
+    /// Name of the judge's model; best another than the one that answered.
+    pub model: String,
+}
+
+impl Stage for Judge {
+    fn card(&self) -> Card {
+        Card {
+            name: "judge",
+            version: 1,
+            scope: Scope::Row,
+            at_rest: true,
+            input: completions,
+            output: judgements,
+            reads: &[],
+            outcomes: &[],
+        }
+    }
+
+    fn detail(&self) -> String {
+        self.rubric.clone()
+    }
+
+    fn assets(&self, cx: &StageContext) -> Result<Vec<Asset>, StageError> {
+        let rubric = cx.recipes.rubric(&self.rubric)?;
+        Ok(vec![
+            Asset { name: format!("rubric {}", self.rubric), digest: rubric.digest.clone() },
+            Asset { name: format!("model {}", self.model), digest: cx.model_digest(&self.model)?.to_owned() },
+        ])
+    }
+
+    fn problems(&self, cx: &StageContext) -> Vec<String> {
+        let mut problems: Vec<String> =
+            self.recipes.iter().filter_map(|name| cx.recipes.recipe(name).err()).map(|e| e.to_string()).collect();
+        problems.extend(cx.recipes.rubric(&self.rubric).err().map(|e| e.to_string()));
+        problems.extend(cx.model_digest(&self.model).err().map(|e| e.to_string()));
+        if self.recipes.is_empty() {
+            problems.push("judge.recipes must name at least one recipe".to_owned());
+        }
+        problems
+    }
+
+    fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
+        self.answers(cx, self.prompts(cx, rows)?)
+    }
+
+    fn model_stage(&self) -> Option<&dyn ModelStage> {
+        Some(self)
+    }
+}
+
+impl ModelStage for Judge {
+    fn prompts(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
+        let rubric = cx.recipes.rubric(&self.rubric)?;
+        let recipes = self.recipes.iter().map(|r| lit(r.as_str())).collect();
+        let prompt = render_rubric(
+            Arc::clone(rubric),
+            col("evidence"),
+            coalesce(vec![col("fields"), lit("")]),
+            col("recipe"),
+        )?;
+        Ok(rows
+            .filter(is_kept().and(col("recipe").in_list(recipes, false)))?
+            .select(vec![col("key"), col("source"), prompt.alias("prompt")])?)
+    }
+
+    fn answers(&self, cx: &StageContext, prompts: DataFrame) -> Result<DataFrame, StageError> {
+        let rubric = cx.recipes.rubric(&self.rubric)?;
+        let spec = CallSpec {
+            model: self.model.clone(),
+            system: rubric.head.system.clone(),
+            form: rubric.form(),
+            sampling: Sampling {
+                // A score is a few tokens and a name; the grammar ends the answer.
+                max_tokens: 24 * u32::try_from(rubric.head.metrics.len()).unwrap_or(1),
+                ..Sampling::default()
+            },
+        };
+        let call =
+            generate(spec, cx.engines.clone(), col("key"), col("prompt"), lit("")).alias("__answer");
+        let answered = prompts.with_column("__answer", call)?;
+        let scored = answered
+            .select(vec![
+                col("key"),
+                col("source"),
+                get_field(col("__answer"), "completion_tokens").alias("completion_tokens"),
+                scores(rubric, get_field(col("__answer"), "text")).alias("__scores"),
+            ])?
+            .unnest_columns(&["__scores"])?;
+        let metric = || get_field(col("__scores"), "metric");
+        let key = row_key(
+            "genome judgements",
+            vec![
+                key_hex(col("key")),
+                lit(rubric.digest.as_str()),
+                lit(cx.model_digest(&self.model)?),
+                metric(),
+            ],
+        );
+        let mut columns = vec![
+            key.alias("key"),
+            col("key").alias("completion_key"),
+            col("source"),
+            lit(self.rubric.as_str()).alias("rubric"),
+            lit(self.model.as_str()).alias("judge"),
+            metric().alias("metric"),
+            get_field(col("__scores"), "score").alias("score"),
+            col("completion_tokens"),
+        ];
+        columns.extend(fresh_ledger());
+        Ok(scored.select(columns)?)
+    }
+
+    fn call_column(&self) -> &'static str {
+        "completion_key"
+    }
+
+    fn models(&self) -> Vec<&str> {
+        vec![&self.model]
+    }
+}
+
+fn score_fields() -> Fields {
+    Fields::from(vec![
+        Field::new("metric", DataType::Utf8, false),
+        Field::new("score", DataType::Float64, true),
+    ])
+}
+
+/// List of (metric, score) from a judge's answer; a score that is not there is null, and will fail its gate.
+fn scores(rubric: &Rubric, answer: Expr) -> Expr {
+    let form = rubric.form();
+    let metrics = rubric.head.metrics.clone();
+    let item = Arc::new(Field::new("item", DataType::Struct(score_fields()), true));
+    array_function(
+        &format!("scores[{}]", rubric.head.name),
+        vec![DataType::Utf8View],
+        DataType::List(Arc::clone(&item)),
+        move |args| {
+            let answers = strings(args, 0)?;
+            let mut list = ListBuilder::new(StructBuilder::from_fields(score_fields(), 0))
+                .with_field(Arc::clone(&item));
+            for row in 0..answers.len() {
+                let scores = read_scores(&form, &metrics, answers.value(row));
+                for (metric, score) in metrics.iter().zip(scores) {
+                    let entry = list.values();
+                    if let Some(names) = entry.field_builder::<StringBuilder>(0) {
+                        names.append_value(metric);
+                    }
+                    if let Some(values) = entry.field_builder::<Float64Builder>(1) {
+                        values.append_option(score);
+                    }
+                    entry.append(true);
+                }
+                list.append(true);
+            }
+            Ok(Arc::new(list.finish()) as ArrayRef)
+        },
+    )
+    .call(vec![answer])
+}
+
+fn read_scores(form: &AnswerForm, metrics: &[String], answer: &str) -> Vec<Option<f64>> {
+    let value = form.parse(answer).ok().flatten();
+    metrics
+        .iter()
+        .map(|metric| value.as_ref().and_then(|v| v.get(metric)).and_then(serde_json::Value::as_f64))
+        .collect()
+}

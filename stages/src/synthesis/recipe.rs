@@ -1,0 +1,234 @@
+//! Recipes and rubrics: files with a TOML front matter between `+++` lines, and a prompt template below.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use genome_kernels::llm::AnswerForm;
+use serde::{Deserialize, Serialize};
+
+use crate::StageError;
+
+/// The table that a recipe is asked over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Over {
+    /// One call per author.
+    Authors,
+    /// One call per event.
+    Events,
+}
+
+/// A question to a model about an author or an event, and the form its answer must have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recipe {
+    /// Facts of the front matter.
+    pub head: RecipeHead,
+    /// Template of the user message (Jinja).
+    pub template: String,
+    /// BLAKE3 of the whole file in hex: a changed word is another recipe.
+    pub digest: String,
+}
+
+/// Front matter of a recipe.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipeHead {
+    /// Name in configs and tables.
+    pub name: String,
+    /// One sentence: what it asks for.
+    pub about: String,
+    /// Table it is asked over.
+    pub over: Over,
+    /// System message.
+    pub system: String,
+    /// Most tokens of an answer.
+    pub max_tokens: u32,
+    /// Most characters of the person's own words in a prompt; whole texts that do not fit are left out.
+    pub max_own_chars: usize,
+    /// Most characters of each context message.
+    #[serde(default = "default_context_chars")]
+    pub max_context_chars: usize,
+    /// Fewest events of an author (`HumanLLM`: 3 or 5; papers' section 1.3).
+    #[serde(default)]
+    pub min_events: u32,
+    /// Only events that answer something.
+    #[serde(default)]
+    pub needs_context: bool,
+    /// The form that binds the answer.
+    pub form: AnswerForm,
+}
+
+/// How a judge scores the answers of a recipe.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rubric {
+    /// Facts of the front matter.
+    pub head: RubricHead,
+    /// Template of the user message, with `evidence` and `answer` (Jinja).
+    pub template: String,
+    /// BLAKE3 of the whole file in hex.
+    pub digest: String,
+}
+
+/// Front matter of a rubric.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RubricHead {
+    /// Name in configs and tables.
+    pub name: String,
+    /// One sentence: what it scores.
+    pub about: String,
+    /// System message.
+    pub system: String,
+    /// Lowest score.
+    pub min_score: i64,
+    /// Highest score.
+    pub max_score: i64,
+    /// Names of the scores, in the order they are asked.
+    pub metrics: Vec<String>,
+    /// Most characters of the evidence in a prompt.
+    pub max_evidence_chars: usize,
+}
+
+/// All recipes and rubrics that a config can name.
+#[derive(Debug, Clone)]
+pub struct RecipeLibrary {
+    recipes: BTreeMap<String, Arc<Recipe>>,
+    rubrics: BTreeMap<String, Arc<Rubric>>,
+}
+
+const BUILT_IN_RECIPES: [&str; 3] = [
+    include_str!("../../recipes/persona.md"),
+    include_str!("../../recipes/inner_thought.md"),
+    include_str!("../../recipes/latent_states.md"),
+];
+
+const BUILT_IN_RUBRICS: [&str; 2] = [
+    include_str!("../../recipes/rubrics/grounding.md"),
+    include_str!("../../recipes/rubrics/state_alignment.md"),
+];
+
+impl Default for RecipeLibrary {
+    /// The built-in recipes and rubrics.
+    fn default() -> Self {
+        let mut library = Self { recipes: BTreeMap::new(), rubrics: BTreeMap::new() };
+        // A built-in file that does not parse is caught by a test; here it would only be missing.
+        for text in BUILT_IN_RECIPES {
+            let _ = library.add_recipe(text);
+        }
+        for text in BUILT_IN_RUBRICS {
+            let _ = library.add_rubric(text);
+        }
+        library
+    }
+}
+
+impl RecipeLibrary {
+    /// Adds a recipe file, or replaces the one of that name.
+    ///
+    /// # Errors
+    /// The file has no front matter, or the front matter is wrong.
+    pub fn add_recipe(&mut self, text: &str) -> Result<(), StageError> {
+        let (head, template) = parse::<RecipeHead>(text)?;
+        let recipe = Recipe { head, template, digest: digest(text) };
+        self.recipes.insert(recipe.head.name.clone(), Arc::new(recipe));
+        Ok(())
+    }
+
+    /// Adds a rubric file, or replaces the one of that name.
+    ///
+    /// # Errors
+    /// As [`Self::add_recipe`].
+    pub fn add_rubric(&mut self, text: &str) -> Result<(), StageError> {
+        let (head, template) = parse::<RubricHead>(text)?;
+        let rubric = Rubric { head, template, digest: digest(text) };
+        self.rubrics.insert(rubric.head.name.clone(), Arc::new(rubric));
+        Ok(())
+    }
+
+    /// A recipe by name.
+    ///
+    /// # Errors
+    /// There is none of that name; the message lists those there are.
+    pub fn recipe(&self, name: &str) -> Result<&Arc<Recipe>, StageError> {
+        self.recipes.get(name).ok_or_else(|| StageError::Recipe {
+            name: name.to_owned(),
+            reason: format!("there is no such recipe; recipes are: {}", list(self.recipes.keys())),
+        })
+    }
+
+    /// A rubric by name.
+    ///
+    /// # Errors
+    /// There is none of that name; the message lists those there are.
+    pub fn rubric(&self, name: &str) -> Result<&Arc<Rubric>, StageError> {
+        self.rubrics.get(name).ok_or_else(|| StageError::Recipe {
+            name: name.to_owned(),
+            reason: format!("there is no such rubric; rubrics are: {}", list(self.rubrics.keys())),
+        })
+    }
+}
+
+impl Rubric {
+    /// The form of the judge's answer: one score per metric.
+    pub fn form(&self) -> AnswerForm {
+        use genome_kernels::llm::{Field, FieldKind};
+        AnswerForm {
+            fields: self
+                .head
+                .metrics
+                .iter()
+                .map(|metric| Field {
+                    name: metric.clone(),
+                    kind: FieldKind::Integer { min: self.head.min_score, max: self.head.max_score },
+                })
+                .collect(),
+            nullable: false,
+        }
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names.map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn digest(text: &str) -> String {
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
+
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<(T, String), StageError> {
+    let wrong = |reason: String| StageError::Recipe { name: "?".to_owned(), reason };
+    let body = text
+        .strip_prefix("+++\n")
+        .ok_or_else(|| wrong("the file must begin with a line `+++` and TOML".to_owned()))?;
+    let (head, template) = body
+        .split_once("\n+++\n")
+        .ok_or_else(|| wrong("the front matter must end with a line `+++`".to_owned()))?;
+    let head = toml::from_str(head).map_err(|e| wrong(e.to_string()))?;
+    Ok((head, template.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_file_is_there() {
+        let library = RecipeLibrary::default();
+        assert_eq!(library.recipes.len(), BUILT_IN_RECIPES.len());
+        assert_eq!(library.rubrics.len(), BUILT_IN_RUBRICS.len());
+        for text in BUILT_IN_RECIPES {
+            parse::<RecipeHead>(text).unwrap();
+        }
+        for text in BUILT_IN_RUBRICS {
+            parse::<RubricHead>(text).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_misspelt_key_is_told() {
+        let error = RecipeLibrary::default().add_recipe("+++\nnane = \"x\"\n+++\nprompt").unwrap_err();
+        assert!(error.to_string().contains("nane"), "{error}");
+        let error = RecipeLibrary::default().add_recipe("name").unwrap_err();
+        assert!(error.to_string().contains("+++"), "{error}");
+    }
+}

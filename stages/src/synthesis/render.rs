@@ -1,0 +1,128 @@
+//! Prompts from rows: a recipe's template over what it may see of a row.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringArray, StructArray};
+use arrow::datatypes::{DataType, Field, Fields};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::prelude::Expr;
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+
+use super::recipe::{Over, Recipe, Rubric};
+use super::view::{AuthorRow, EventRow, PersonView, row_json, shorten};
+use crate::StageError;
+use crate::functions::array_function;
+
+fn prompt_fields() -> Fields {
+    Fields::from(vec![
+        Field::new("prompt", DataType::Utf8, false),
+        Field::new("evidence", DataType::Utf8, false),
+    ])
+}
+
+/// Struct of `prompt` and `evidence` (the person's own words that the prompt shows) from a row given as a struct of
+/// type `row_type`.
+pub(super) fn render_recipe(recipe: Arc<Recipe>, row: Expr, row_type: DataType) -> Result<Expr, StageError> {
+    let template = Template::new(&recipe.head.name, &recipe.template)?;
+    let function = array_function(
+        &format!("render[{}]", recipe.head.name),
+        vec![row_type],
+        DataType::Struct(prompt_fields()),
+        move |args| {
+            let head = &recipe.head;
+            let views: Vec<PersonView> = match head.over {
+                Over::Authors => row_json::<AuthorRow>(&args[0])?
+                    .into_iter()
+                    .map(|row| PersonView::Author(row.view(head.max_own_chars, head.max_context_chars)))
+                    .collect(),
+                Over::Events => row_json::<EventRow>(&args[0])?
+                    .into_iter()
+                    .map(|row| PersonView::Event(row.view(head.max_context_chars)))
+                    .collect(),
+            };
+            let prompts = views.iter().map(|view| template.render(view)).collect::<Result<Vec<_>>>()?;
+            to_struct(prompts, views.iter().map(evidence).collect())
+        },
+    );
+    Ok(function.call(vec![row]))
+}
+
+#[derive(Serialize)]
+struct Judged<'a> {
+    evidence: &'a str,
+    answer: &'a str,
+    recipe: &'a str,
+}
+
+/// Prompt of a judge from `evidence`, the answer's `fields` and the `recipe` it answers.
+pub(super) fn render_rubric(
+    rubric: Arc<Rubric>,
+    evidence: Expr,
+    answer: Expr,
+    recipe: Expr,
+) -> Result<Expr, StageError> {
+    let template = Template::new(&rubric.head.name, &rubric.template)?;
+    let function = array_function(
+        &format!("render[{}]", rubric.head.name),
+        vec![DataType::Utf8View; 3],
+        DataType::Utf8,
+        move |args| {
+            let columns = [
+                crate::functions::strings(args, 0)?,
+                crate::functions::strings(args, 1)?,
+                crate::functions::strings(args, 2)?,
+            ];
+            let prompts = (0..args[0].len())
+                .map(|row| {
+                    let evidence = shorten(columns[0].value(row), rubric.head.max_evidence_chars);
+                    template.render(&Judged {
+                        evidence: &evidence,
+                        answer: columns[1].value(row),
+                        recipe: columns[2].value(row),
+                    })
+                })
+                .collect::<Result<Vec<_>>>()?;
+            Ok(Arc::new(StringArray::from(prompts)) as ArrayRef)
+        },
+    );
+    Ok(function.call(vec![evidence, answer, recipe]))
+}
+
+fn evidence(view: &PersonView) -> String {
+    match view {
+        PersonView::Author(author) => {
+            author.events.iter().map(|e| e.own.as_str()).collect::<Vec<_>>().join("\n")
+        }
+        PersonView::Event(event) => event.own.clone(),
+    }
+}
+
+fn to_struct(prompts: Vec<String>, evidence: Vec<String>) -> Result<ArrayRef> {
+    let columns: Vec<ArrayRef> =
+        vec![Arc::new(StringArray::from(prompts)), Arc::new(StringArray::from(evidence))];
+    Ok(Arc::new(StructArray::try_new(prompt_fields(), columns, None)?))
+}
+
+/// A template that refuses names that are not there, instead of printing nothing for them.
+struct Template(Environment<'static>);
+
+impl Template {
+    fn new(name: &str, text: &str) -> Result<Self, StageError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_trim_blocks(true);
+        environment.set_lstrip_blocks(true);
+        environment
+            .add_template_owned("prompt", text.to_owned())
+            .map_err(|e| StageError::Recipe { name: name.to_owned(), reason: e.to_string() })?;
+        Ok(Self(environment))
+    }
+
+    fn render(&self, view: &impl Serialize) -> Result<String> {
+        self.0
+            .get_template("prompt")
+            .and_then(|template| template.render(view))
+            .map_err(|e| DataFusionError::External(Box::new(e)))
+    }
+}

@@ -1,0 +1,240 @@
+//! Synthesis of one recipe over authors or events.
+
+use datafusion::prelude::{DataFrame, Expr, cast, coalesce, col, get_field, lit, named_struct};
+use arrow::datatypes::DataType;
+use genome_kernels::llm::Sampling;
+use genome_schemas::{Outcome, authors, completions, events};
+use serde::{Deserialize, Serialize};
+
+use super::recipe::{Over, Recipe};
+use super::render::render_recipe;
+use crate::StageError;
+use crate::functions::{CallSpec, check_answer, generate, key_hex, row_key};
+use crate::mark::{column, fresh_ledger, is_kept, null_of, rank_kept};
+use crate::stage::{Asset, Card, ModelStage, Scope, Stage, StageContext};
+
+/// Asks a model one recipe over each author or event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Synthesize {
+    /// Name of the recipe.
+    pub recipe: String,
+    /// Table it is asked over; must be the recipe's.
+    pub over: Over,
+    /// Name of the model.
+    pub model: String,
+    /// Over events: at most so many of each author, their earliest first.
+    #[serde(default)]
+    pub per_author: Option<u32>,
+    /// Sampling temperature; 0 takes the likeliest token.
+    #[serde(default)]
+    pub temperature: f32,
+    /// Sampling seed.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+impl Stage for Synthesize {
+    fn card(&self) -> Card {
+        Card {
+            name: "synthesize",
+            version: 1,
+            scope: Scope::Row,
+            at_rest: true,
+            input: match self.over {
+                Over::Authors => authors,
+                Over::Events => events,
+            },
+            output: completions,
+            reads: &[],
+            outcomes: &[
+                Outcome::ContextTooLong,
+                Outcome::Truncated,
+                Outcome::EngineError,
+                Outcome::Unparseable,
+                Outcome::NoAnswer,
+                Outcome::Ungrounded,
+                Outcome::Degenerate,
+                Outcome::PersonalData,
+            ],
+        }
+    }
+
+    fn detail(&self) -> String {
+        self.recipe.clone()
+    }
+
+    fn assets(&self, cx: &StageContext) -> Result<Vec<Asset>, StageError> {
+        let recipe = cx.recipes.recipe(&self.recipe)?;
+        Ok(vec![
+            Asset { name: format!("recipe {}", self.recipe), digest: recipe.digest.clone() },
+            Asset { name: format!("model {}", self.model), digest: cx.model_digest(&self.model)?.to_owned() },
+        ])
+    }
+
+    fn problems(&self, cx: &StageContext) -> Vec<String> {
+        let mut problems = Vec::new();
+        match cx.recipes.recipe(&self.recipe) {
+            Err(error) => problems.push(error.to_string()),
+            Ok(recipe) if recipe.head.over != self.over => problems.push(format!(
+                "recipe `{}` is asked over {:?}, not over {:?}",
+                self.recipe, recipe.head.over, self.over
+            )),
+            Ok(_) => {}
+        }
+        if let Err(error) = cx.model_digest(&self.model) {
+            problems.push(error.to_string());
+        }
+        if !(0.0..=2.0).contains(&self.temperature) {
+            problems.push(format!("temperature must lie between 0 and 2, not {}", self.temperature));
+        }
+        problems
+    }
+
+    fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
+        self.answers(cx, self.prompts(cx, rows)?)
+    }
+
+    fn model_stage(&self) -> Option<&dyn ModelStage> {
+        Some(self)
+    }
+}
+
+impl ModelStage for Synthesize {
+    fn prompts(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
+        const RANK: &str = "__rank";
+        let recipe = cx.recipes.recipe(&self.recipe)?;
+        let mut rows = rows.filter(self.wanted(recipe))?;
+        if let (Over::Events, Some(limit)) = (self.over, self.per_author) {
+            let order = vec![col("at").sort(true, false), col("key").sort(true, false)];
+            let rank = rank_kept(vec![col("author_id"), col("source")], order)?;
+            rows = rows.window(vec![rank.alias(RANK)])?.filter(col(RANK).lt_eq(lit(u64::from(limit))))?;
+        }
+        let (row, row_type) = self.visible(&rows)?;
+        let split = match self.over {
+            Over::Authors => lit("train"),
+            Over::Events => col("split"),
+        };
+        let rendered = render_recipe(std::sync::Arc::clone(recipe), row, row_type)?;
+        let rows = rows.select(vec![
+            col("key").alias("subject_key"),
+            col("author_id"),
+            col("platform"),
+            col("source"),
+            cast(split, DataType::Utf8).alias("split"),
+            rendered.alias("__rendered"),
+        ])?;
+        let rows = rows.select(vec![
+            col("subject_key"),
+            col("author_id"),
+            col("platform"),
+            col("source"),
+            col("split"),
+            get_field(col("__rendered"), "prompt").alias("prompt"),
+            get_field(col("__rendered"), "evidence").alias("evidence"),
+        ])?;
+        let key = row_key(
+            "genome completions",
+            vec![
+                lit(recipe.digest.as_str()),
+                lit(cx.model_digest(&self.model)?),
+                lit(format!("temperature {} seed {}", self.temperature, self.seed)),
+                key_hex(col("subject_key")),
+                col("prompt"),
+            ],
+        );
+        Ok(rows.with_column("key", key)?)
+    }
+
+    fn answers(&self, cx: &StageContext, prompts: DataFrame) -> Result<DataFrame, StageError> {
+        let recipe = cx.recipes.recipe(&self.recipe)?;
+        let spec = CallSpec {
+            model: self.model.clone(),
+            system: recipe.head.system.clone(),
+            form: recipe.head.form.clone(),
+            sampling: Sampling {
+                max_tokens: recipe.head.max_tokens,
+                temperature: self.temperature,
+                seed: self.seed,
+                ..Sampling::default()
+            },
+        };
+        let form = spec.form.clone();
+        let call =
+            generate(spec, cx.engines.clone(), col("key"), col("prompt"), col("evidence")).alias("__answer");
+        let answered = prompts.with_column("__answer", call)?;
+        let part = |name: &str| get_field(col("__answer"), name);
+        let checked = check_answer(&self.recipe, form, part("text"), part("finish"), col("evidence"));
+        let checked = answered.with_column("__checked", checked)?;
+        let verdict = |name: &str| get_field(col("__checked"), name);
+        let mut columns = vec![
+            col("key"),
+            col("subject_key"),
+            col("author_id"),
+            col("platform"),
+            col("source"),
+            col("split"),
+            lit(self.recipe.as_str()).alias("recipe"),
+            lit(self.model.as_str()).alias("model"),
+            lit(cx.model_digest(&self.model)?).alias("model_digest"),
+            col("prompt"),
+            col("evidence"),
+            coalesce(vec![part("error"), part("text")]).alias("text"),
+            verdict("fields").alias("fields"),
+            part("finish").alias("finish_reason"),
+            part("prompt_tokens").alias("prompt_tokens"),
+            part("completion_tokens").alias("completion_tokens"),
+            lit(self.seed).alias("seed"),
+        ];
+        let stage = datafusion::prelude::when(verdict("rule").is_not_null(), lit("synthesize"))
+            .otherwise(null_of(&DataType::Utf8))?;
+        for ledger in fresh_ledger() {
+            let name = ledger.schema_name().to_string();
+            columns.push(match name.as_str() {
+                "outcome" => verdict("outcome").alias("outcome"),
+                "rule" => verdict("rule").alias("rule"),
+                "stage" => stage.clone().alias("stage"),
+                _ => ledger,
+            });
+        }
+        Ok(checked.select(columns)?)
+    }
+
+    fn call_column(&self) -> &'static str {
+        "key"
+    }
+
+    fn models(&self) -> Vec<&str> {
+        vec![&self.model]
+    }
+}
+
+impl Synthesize {
+    /// Which rows the recipe can be asked over.
+    fn wanted(&self, recipe: &Recipe) -> Expr {
+        let kept = is_kept();
+        match self.over {
+            Over::Authors => kept.and(col("n_events").gt_eq(lit(i64::from(recipe.head.min_events)))),
+            Over::Events if recipe.head.needs_context => kept.and(
+                datafusion::functions_nested::expr_fn::array_length(col("context")).gt(lit(0_u64)),
+            ),
+            Over::Events => kept,
+        }
+    }
+
+    /// The columns that a template may see, as one struct, and its type.
+    fn visible(&self, rows: &DataFrame) -> Result<(Expr, DataType), StageError> {
+        let names: &[&str] = match self.over {
+            Over::Authors => &["platform", "events"],
+            Over::Events => &["at", "kind", "context", "title", "text", "rating"],
+        };
+        let mut members = Vec::new();
+        let mut fields = Vec::new();
+        for name in names {
+            let field = rows.schema().field_with_unqualified_name(name)?;
+            members.extend([lit(*name), column(name)]);
+            fields.push(arrow::datatypes::Field::new(*name, field.data_type().clone(), true));
+        }
+        Ok((named_struct(members), DataType::Struct(fields.into())))
+    }
+}

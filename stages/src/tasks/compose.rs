@@ -1,0 +1,321 @@
+//! The compose stage: joins of completions, events and personas, and one function that writes the messages.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BooleanBuilder, Int64Builder, ListBuilder, StringBuilder, StructBuilder,
+};
+use arrow::datatypes::{DataType, Field, Fields};
+use datafusion::common::JoinType;
+use datafusion::prelude::{DataFrame, Expr, cast, col, get_field, lit, named_struct};
+use genome_schemas::{
+    Message, completions, events, examples, key_type, message_fields, message_list_type,
+};
+use serde::{Deserialize, Serialize};
+
+use super::prompts::{Draft, Parts, drafts, n_chars};
+use super::task::Task;
+use crate::StageError;
+use crate::functions::{array_function, key_hex, row_key};
+use crate::mark::{column, fresh_ledger, is_kept, null_of, rank_kept};
+use crate::stage::{Card, Scope, Stage, StageContext};
+use crate::synthesis::{EventRow, row_json};
+
+/// Makes training examples of kept answers and of the events themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compose {
+    /// Tasks to make examples of.
+    pub tasks: Vec<Task>,
+    /// Most characters of each context message.
+    #[serde(default = "default_context_chars")]
+    pub max_context_chars: usize,
+    /// At most so many events of each author for the tasks that need no model answer, their latest first.
+    #[serde(default)]
+    pub per_author: Option<u32>,
+}
+
+fn default_context_chars() -> usize {
+    1200
+}
+
+impl Stage for Compose {
+    fn card(&self) -> Card {
+        Card {
+            name: "compose",
+            version: 1,
+            scope: Scope::Corpus,
+            at_rest: true,
+            input: completions,
+            output: examples,
+            reads: &[events],
+            outcomes: &[],
+        }
+    }
+
+    fn problems(&self, _cx: &StageContext) -> Vec<String> {
+        if self.tasks.is_empty() { vec!["compose.tasks must name at least one task".to_owned()] } else { Vec::new() }
+    }
+
+    fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
+        let answers = rows.filter(is_kept())?;
+        let events = cx.table(&events())?.filter(is_kept())?;
+        let mut all: Option<DataFrame> = None;
+        for task in &self.tasks {
+            let examples = self.examples(*task, &answers, &events)?;
+            all = Some(match all {
+                None => examples,
+                Some(others) => others.union(examples)?,
+            });
+        }
+        all.ok_or_else(|| StageError::Config("compose.tasks is empty".to_owned()))
+    }
+}
+
+impl Compose {
+    fn examples(&self, task: Task, answers: &DataFrame, events: &DataFrame) -> Result<DataFrame, StageError> {
+        let parts = self.parts(task, answers, events)?;
+        let drafted = parts.select(vec![
+            col("subject_key"),
+            col("event_key"),
+            col("author_id"),
+            col("platform"),
+            col("source"),
+            col("split"),
+            self.compose(task, &parts_type(events)?).alias("__drafts"),
+        ])?;
+        let drafted = drafted.unnest_columns(&["__drafts"])?;
+        let of_draft = |name: &str| get_field(col("__drafts"), name);
+        let key = row_key(
+            "genome examples",
+            vec![lit(task.as_str()), key_hex(col("subject_key")), of_draft("dimension")],
+        );
+        let mut columns = vec![
+            key.alias("key"),
+            lit(task.form()).alias("form"),
+            lit(task.as_str()).alias("task"),
+            col("author_id"),
+            col("platform"),
+            col("source"),
+            col("subject_key"),
+            col("event_key"),
+            col("split"),
+            of_draft("messages").alias("messages"),
+            of_draft("reference").alias("reference"),
+            of_draft("dimension").alias("dimension"),
+            task.rubric().map_or_else(|| null_of(&DataType::Utf8), lit).alias("rubric"),
+            of_draft("n_chars").alias("n_chars"),
+        ];
+        columns.extend(fresh_ledger());
+        // A row whose parts make no example was unnested to null.
+        Ok(drafted.filter(of_draft("messages").is_not_null())?.select(columns)?)
+    }
+
+    /// One row per answer or event, with everything its examples are made of.
+    fn parts(&self, task: Task, answers: &DataFrame, events: &DataFrame) -> Result<DataFrame, StageError> {
+        let (_, event_type) = event_struct(events)?;
+        let no_text = || null_of(&DataType::Utf8);
+        let rows = match task.recipe() {
+            Some("persona") => {
+                return Ok(answers
+                    .clone()
+                    .filter(col("recipe").eq(lit("persona")))?
+                    .select(vec![
+                        col("subject_key"),
+                        null_of(&key_type()).alias("event_key"),
+                        col("author_id"),
+                        col("platform"),
+                        col("source"),
+                        cast(col("split"), DataType::Utf8).alias("split"),
+                        null_of(&event_type).alias("event"),
+                        cast(col("fields"), DataType::Utf8).alias("fields"),
+                        cast(col("evidence"), DataType::Utf8).alias("evidence"),
+                        no_text().alias("persona"),
+                    ])?);
+            }
+            Some(recipe) => {
+                let of_recipe = answers.clone().filter(col("recipe").eq(lit(recipe)))?.select(vec![
+                    col("key").alias("subject_key"),
+                    col("subject_key").alias("__event_key"),
+                    cast(col("fields"), DataType::Utf8).alias("fields"),
+                    cast(col("evidence"), DataType::Utf8).alias("evidence"),
+                ])?;
+                let (event, _) = event_struct(events)?;
+                let events = events.clone().select(vec![
+                    col("key").alias("event_key"),
+                    col("author_id"),
+                    col("platform"),
+                    col("source"),
+                    cast(col("split"), DataType::Utf8).alias("split"),
+                    event.alias("event"),
+                ])?;
+                of_recipe.join(events, JoinType::Inner, &["__event_key"], &["event_key"], None)?
+            }
+            None => {
+                let (event, _) = event_struct(events)?;
+                let mut rows = events.clone();
+                if let Some(limit) = self.per_author {
+                    let order = vec![col("at").sort(false, false), col("key").sort(true, false)];
+                    let rank = rank_kept(vec![col("author_id"), col("source"), col("split")], order)?;
+                    rows = rows
+                        .window(vec![rank.alias("__rank")])?
+                        .filter(col("__rank").lt_eq(lit(u64::from(limit))))?;
+                }
+                rows.select(vec![
+                    col("key").alias("subject_key"),
+                    col("key").alias("event_key"),
+                    col("author_id"),
+                    col("platform"),
+                    col("source"),
+                    cast(col("split"), DataType::Utf8).alias("split"),
+                    event.alias("event"),
+                    no_text().alias("fields"),
+                    no_text().alias("evidence"),
+                ])?
+            }
+        };
+        let personas = answers.clone().filter(col("recipe").eq(lit("persona")))?.select(vec![
+            col("author_id").alias("__author"),
+            col("source").alias("__source"),
+            cast(col("fields"), DataType::Utf8).alias("persona"),
+        ])?;
+        Ok(rows.join(personas, JoinType::Left, &["author_id", "source"], &["__author", "__source"], None)?.select(
+            ["subject_key", "event_key", "author_id", "platform", "source", "split", "event", "fields", "evidence", "persona"]
+                .map(column)
+                .to_vec(),
+        )?)
+    }
+
+    /// List of drafts from the columns of [`Self::parts`].
+    fn compose(&self, task: Task, parts_type: &DataType) -> Expr {
+        let max_context_chars = self.max_context_chars;
+        let item = Arc::new(Field::new("item", DataType::Struct(draft_fields()), true));
+        array_function(
+            &format!("compose[{}]", task.as_str()),
+            vec![parts_type.clone()],
+            DataType::List(Arc::clone(&item)),
+            move |args| {
+                let rows: Vec<PartsRow> = row_json(&args[0])?;
+                let mut list = ListBuilder::new(StructBuilder::from_fields(draft_fields(), 0))
+                    .with_field(Arc::clone(&item));
+                for row in rows {
+                    for draft in drafts(task, &row.parts(max_context_chars)) {
+                        append(list.values(), &draft);
+                    }
+                    list.append(true);
+                }
+                Ok(Arc::new(list.finish()) as ArrayRef)
+            },
+        )
+        .call(vec![named_struct(vec![
+            lit("platform"),
+            cast(col("platform"), DataType::Utf8),
+            lit("event"),
+            col("event"),
+            lit("fields"),
+            col("fields"),
+            lit("evidence"),
+            col("evidence"),
+            lit("persona"),
+            col("persona"),
+        ])])
+    }
+}
+
+#[derive(Deserialize)]
+struct PartsRow {
+    platform: String,
+    #[serde(default)]
+    event: Option<EventRow>,
+    #[serde(default)]
+    fields: Option<String>,
+    #[serde(default)]
+    evidence: Option<String>,
+    #[serde(default)]
+    persona: Option<String>,
+}
+
+impl PartsRow {
+    fn parts(self, max_context_chars: usize) -> Parts {
+        let json = |text: Option<String>| text.and_then(|t| serde_json::from_str(&t).ok());
+        Parts {
+            platform: self.platform,
+            event: self.event.map(|event| event.view(max_context_chars)),
+            persona: json(self.persona),
+            fields: json(self.fields),
+            evidence: self.evidence,
+        }
+    }
+}
+
+const EVENT_COLUMNS: [&str; 6] = ["at", "kind", "context", "title", "text", "rating"];
+
+/// The columns of an event that a template may see, as one struct, and its type.
+fn event_struct(events: &DataFrame) -> Result<(Expr, DataType), StageError> {
+    let mut members = Vec::new();
+    let mut fields = Vec::new();
+    for name in EVENT_COLUMNS {
+        let field = events.schema().field_with_unqualified_name(name)?;
+        members.extend([lit(name), column(name)]);
+        fields.push(Field::new(name, field.data_type().clone(), true));
+    }
+    Ok((named_struct(members), DataType::Struct(fields.into())))
+}
+
+fn parts_type(events: &DataFrame) -> Result<DataType, StageError> {
+    let (_, event) = event_struct(events)?;
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    Ok(DataType::Struct(Fields::from(vec![
+        text("platform"),
+        Field::new("event", event, true),
+        text("fields"),
+        text("evidence"),
+        text("persona"),
+    ])))
+}
+
+fn draft_fields() -> Fields {
+    Fields::from(vec![
+        Field::new("dimension", DataType::Utf8, true),
+        Field::new("messages", message_list_type(), true),
+        Field::new("reference", DataType::Utf8, true),
+        Field::new("n_chars", DataType::Int64, true),
+    ])
+}
+
+fn append(entry: &mut StructBuilder, draft: &Draft) {
+    if let Some(dimension) = entry.field_builder::<StringBuilder>(0) {
+        dimension.append_option(draft.dimension);
+    }
+    if let Some(messages) = entry.field_builder::<ListBuilder<Box<dyn arrow::array::ArrayBuilder>>>(1) {
+        for message in &draft.messages {
+            append_message(messages.values(), message);
+        }
+        messages.append(true);
+    }
+    if let Some(reference) = entry.field_builder::<StringBuilder>(2) {
+        reference.append_option(draft.reference.as_deref());
+    }
+    if let Some(chars) = entry.field_builder::<Int64Builder>(3) {
+        chars.append_value(n_chars(&draft.messages));
+    }
+    entry.append(true);
+}
+
+fn append_message(entry: &mut Box<dyn arrow::array::ArrayBuilder>, message: &Message) {
+    debug_assert_eq!(message_fields().len(), 4);
+    let Some(entry) = entry.as_any_mut().downcast_mut::<StructBuilder>() else { return };
+    if let Some(role) = entry.field_builder::<StringBuilder>(0) {
+        role.append_value(&message.role);
+    }
+    if let Some(name) = entry.field_builder::<StringBuilder>(1) {
+        name.append_option(message.name.as_deref());
+    }
+    if let Some(content) = entry.field_builder::<StringBuilder>(2) {
+        content.append_value(&message.content);
+    }
+    if let Some(learn) = entry.field_builder::<BooleanBuilder>(3) {
+        learn.append_value(message.learn);
+    }
+    entry.append(true);
+}
