@@ -1,3 +1,20 @@
 //! The language-model engine: prompts in, completions out. It knows neither DataFusion nor recipes.
+//!
+//! An [`AnswerForm`] declares what an answer may hold and becomes a [`Grammar`]; the grammar's masks leave the model
+//! only tokens that keep the answer well-formed. A model is anything behind the trait [`decoder::Decoder`].
 
+pub mod answer;
+pub mod chat;
 pub mod decoder;
+pub mod grammar;
+mod request;
+mod sampler;
+#[cfg(test)]
+mod test_support;
+pub mod tokenizer;
+
+pub use answer::{AnswerError, AnswerForm, Field, FieldKind, is_quotation, quotable};
+pub use chat::{ChatMessage, ChatTemplate};
+pub use grammar::{Grammar, GrammarCompiler, GrammarMatcher};
+pub use request::{Completion, FinishReason, Progress, Request, Sampling, Score, ScoreRequest};
+pub use tokenizer::{TextDecoder, TextTokenizer};

@@ -1,0 +1,187 @@
+//! The declared form of an answer: fields with kinds and limits.
+//!
+//! One declaration serves three ends. [`AnswerForm::grammar`] binds the model to it while it writes,
+//! [`AnswerForm::parse`] reads what came out, whoever wrote it, and [`AnswerForm::quotes`] finds what claims to be
+//! copied from the evidence. An answer is one line of JSON with the separators `", "` and `": "`, its fields in the
+//! declared order.
+
+mod evidence;
+mod integer;
+mod lark;
+mod parse;
+
+use serde::{Deserialize, Serialize};
+
+pub use evidence::{is_quotation, quotable};
+pub use parse::AnswerError;
+
+use crate::KernelError;
+
+/// Most characters of a word in a [`FieldKind::Text`] under the grammar: a fuse against a model that avoids the word
+/// limit by never writing a space. Longer than nearly every word of English and German.
+const LONGEST_WORD: usize = 32;
+
+/// Largest size of an integer in an answer: what every JSON reader keeps exactly.
+const LARGEST_INTEGER: i64 = 1_000_000_000_000_000;
+
+/// The form of an answer: one object, or `null` where that is allowed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerForm {
+    /// The fields, in the order in which they are written.
+    pub fields: Vec<Field>,
+    /// Whether `null` is an answer: "nothing can be said".
+    #[serde(default)]
+    pub nullable: bool,
+}
+
+/// A named part of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Field {
+    /// Name: letters, digits and underscores.
+    pub name: String,
+    /// What it may hold.
+    pub kind: FieldKind,
+}
+
+/// What a field may hold.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FieldKind {
+    /// One of the given texts.
+    Choice {
+        /// The texts, all different.
+        options: Vec<String>,
+    },
+    /// Whole words copied from one line of the evidence.
+    Quote {
+        /// Fewest words, at least 1.
+        min_words: usize,
+        /// Most words.
+        max_words: usize,
+    },
+    /// Free text of one line.
+    Text {
+        /// Fewest words, at least 1.
+        #[serde(default = "one")]
+        min_words: usize,
+        /// Most words.
+        max_words: usize,
+    },
+    /// A whole number.
+    Integer {
+        /// Smallest.
+        min: i64,
+        /// Largest.
+        max: i64,
+    },
+    /// A list of objects.
+    List {
+        /// Fewest items.
+        min: usize,
+        /// Most items.
+        max: usize,
+        /// The fields of an item.
+        item: Vec<Field>,
+    },
+}
+
+fn one() -> usize {
+    1
+}
+
+impl AnswerForm {
+    /// Checks the declaration itself.
+    ///
+    /// # Errors
+    /// Every mistake in it, one a line, each with the path of its field.
+    pub fn validate(&self) -> Result<(), KernelError> {
+        let mut findings = Vec::new();
+        validate_fields(&self.fields, "answer", &mut findings);
+        if findings.is_empty() { Ok(()) } else { Err(KernelError::Argument(findings.join("\n"))) }
+    }
+}
+
+fn validate_fields(fields: &[Field], path: &str, findings: &mut Vec<String>) {
+    if fields.is_empty() {
+        findings.push(format!("{path}: no fields"));
+    }
+    for (at, field) in fields.iter().enumerate() {
+        let name = &field.name;
+        let path = format!("{path}.{name}");
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            findings.push(format!("{path}: a name has letters, digits and underscores"));
+        }
+        if fields[..at].iter().any(|other| &other.name == name) {
+            findings.push(format!("{path}: declared twice"));
+        }
+        match &field.kind {
+            FieldKind::Choice { options } => {
+                if options.is_empty() {
+                    findings.push(format!("{path}: no options"));
+                }
+                for (at, option) in options.iter().enumerate() {
+                    if option.chars().any(char::is_control) {
+                        findings.push(format!("{path}: option {option:?} has a control character"));
+                    }
+                    if options[..at].contains(option) {
+                        findings.push(format!("{path}: option {option:?} is there twice"));
+                    }
+                }
+            }
+            FieldKind::Quote { min_words, max_words } | FieldKind::Text { min_words, max_words } => {
+                if *min_words == 0 || min_words > max_words {
+                    findings.push(format!("{path}: {min_words} to {max_words} words is no range from 1"));
+                }
+            }
+            FieldKind::Integer { min, max } => {
+                if min > max || min.abs() > LARGEST_INTEGER || max.abs() > LARGEST_INTEGER {
+                    findings.push(format!("{path}: {min} to {max} is no range within 10^15"));
+                }
+            }
+            FieldKind::List { min, max, item } => {
+                if min > max {
+                    findings.push(format!("{path}: {min} to {max} items is no range"));
+                }
+                validate_fields(item, &path, findings);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mistake_of_a_declaration_is_found_at_once() {
+        let field = |name: &str, kind| Field { name: name.into(), kind };
+        let form = AnswerForm {
+            fields: vec![
+                field("a b", FieldKind::Integer { min: 2, max: 1 }),
+                field("x", FieldKind::Choice { options: vec!["y".into(), "y".into(), "z\n".into()] }),
+                field("x", FieldKind::Text { min_words: 0, max_words: 3 }),
+                field("l", FieldKind::List { min: 1, max: 0, item: vec![] }),
+            ],
+            nullable: false,
+        };
+        let message = form.validate().unwrap_err().to_string();
+        assert_eq!(message.lines().count(), 8, "{message}");
+        assert!(message.contains("answer.l: no fields"), "{message}");
+    }
+
+    #[test]
+    fn declarations_are_read_strictly() {
+        let json = r#"{"fields": [{"name": "a", "kind": {"text": {"max_words": 3}}},
+                       {"name": "b", "kind": {"list": {"min": 0, "max": 2, "item":
+                           [{"name": "c", "kind": {"choice": {"options": ["x"]}}}]}}}]}"#;
+        let form: AnswerForm = serde_json::from_str(json).unwrap();
+        assert_eq!(form.fields[0].kind, FieldKind::Text { min_words: 1, max_words: 3 });
+        assert!(!form.nullable);
+        form.validate().unwrap();
+        for wrong in [json.replace("max_words", "max_word"), json.replace("\"c\",", "\"c\", \"d\": 1,")] {
+            assert!(serde_json::from_str::<AnswerForm>(&wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Reading an answer back.
+
+use serde_json::{Map, Value};
+
+use super::{AnswerForm, Field, FieldKind};
+
+/// What is wrong with an answer. A `path` is like `interests[2].quote`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    /// It is no JSON, for example because it was cut off.
+    #[error("the answer is no JSON: {reason}")]
+    NotJson {
+        /// The parser's words.
+        reason: String,
+    },
+    /// It is `null` where that is no answer.
+    #[error("the answer is null")]
+    Null,
+    /// A field is missing.
+    #[error("{path} is missing")]
+    Missing {
+        /// The field.
+        path: String,
+    },
+    /// A field is not declared.
+    #[error("{path} is not declared")]
+    Undeclared {
+        /// The field.
+        path: String,
+    },
+    /// A value is of another kind.
+    #[error("{path} is no {expected}")]
+    WrongKind {
+        /// The field.
+        path: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// A choice is none of the options.
+    #[error("{path} is {found:?}, which is no option")]
+    NoOption {
+        /// The field.
+        path: String,
+        /// The value.
+        found: String,
+    },
+    /// A number, a number of words or a number of items is out of range.
+    #[error("{path} has {found} {unit}, not {min} to {max}")]
+    OutOfRange {
+        /// The field.
+        path: String,
+        /// What there is.
+        found: i64,
+        /// Of what: `words`, `items` or `as value`.
+        unit: &'static str,
+        /// Smallest allowed.
+        min: i64,
+        /// Largest allowed.
+        max: i64,
+    },
+}
+
+impl AnswerForm {
+    /// Reads an answer: `None` if it is `null` and may be. A code fence around it is taken off; beyond that every
+    /// field must be there, of its kind and within its limits, and no other.
+    ///
+    /// Whether quotations occur in the evidence is not checked here; see [`Self::quotes`].
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn parse(&self, text: &str) -> Result<Option<Value>, AnswerError> {
+        let text = without_fence(text.trim());
+        let value: Value =
+            serde_json::from_str(text).map_err(|error| AnswerError::NotJson { reason: error.to_string() })?;
+        if value.is_null() {
+            return if self.nullable { Ok(None) } else { Err(AnswerError::Null) };
+        }
+        check_object(&self.fields, &value, "")?;
+        Ok(Some(value))
+    }
+
+    /// The quotations in a parsed answer, in the order of the fields.
+    pub fn quotes<'v>(&self, answer: &'v Value) -> Vec<&'v str> {
+        let mut quotes = Vec::new();
+        collect_quotes(&self.fields, answer, &mut quotes);
+        quotes
+    }
+}
+
+/// The text inside one Markdown code fence, or the text itself.
+fn without_fence(text: &str) -> &str {
+    let inside = text
+        .strip_prefix("```")
+        .and_then(|rest| rest.strip_suffix("```"))
+        .and_then(|rest| rest.split_once('\n'))
+        .map(|(_language, inside)| inside.trim());
+    inside.unwrap_or(text)
+}
+
+fn check_object(fields: &[Field], value: &Value, path: &str) -> Result<(), AnswerError> {
+    let of = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    let object: &Map<String, Value> = value.as_object().ok_or_else(|| AnswerError::WrongKind {
+        path: if path.is_empty() { "the answer".into() } else { path.into() },
+        expected: "object",
+    })?;
+    for field in fields {
+        let path = of(&field.name);
+        match object.get(&field.name) {
+            Some(value) => check_value(&field.kind, value, path)?,
+            None => return Err(AnswerError::Missing { path }),
+        }
+    }
+    match object.keys().find(|key| fields.iter().all(|field| field.name != **key)) {
+        Some(key) => Err(AnswerError::Undeclared { path: of(key) }),
+        None => Ok(()),
+    }
+}
+
+fn check_value(kind: &FieldKind, value: &Value, path: String) -> Result<(), AnswerError> {
+    match kind {
+        FieldKind::Choice { options } => {
+            let found = text_of(value, &path)?;
+            if options.iter().any(|option| option == found) {
+                Ok(())
+            } else {
+                Err(AnswerError::NoOption { found: found.to_owned(), path })
+            }
+        }
+        FieldKind::Quote { min_words, max_words } | FieldKind::Text { min_words, max_words } => {
+            let words = text_of(value, &path)?.split_whitespace().count();
+            check_range(signed(words), "words", signed(*min_words), signed(*max_words), path)
+        }
+        FieldKind::Integer { min, max } => match value.as_i64() {
+            Some(found) => check_range(found, "as value", *min, *max, path),
+            None => Err(AnswerError::WrongKind { path, expected: "whole number" }),
+        },
+        FieldKind::List { min, max, item } => {
+            let Some(items) = value.as_array() else {
+                return Err(AnswerError::WrongKind { path, expected: "list" });
+            };
+            for (at, value) in items.iter().enumerate() {
+                check_object(item, value, &format!("{path}[{at}]"))?;
+            }
+            check_range(signed(items.len()), "items", signed(*min), signed(*max), path)
+        }
+    }
+}
+
+fn text_of<'v>(value: &'v Value, path: &str) -> Result<&'v str, AnswerError> {
+    value.as_str().ok_or_else(|| AnswerError::WrongKind { path: path.to_owned(), expected: "text" })
+}
+
+fn check_range(found: i64, unit: &'static str, min: i64, max: i64, path: String) -> Result<(), AnswerError> {
+    if (min..=max).contains(&found) {
+        Ok(())
+    } else {
+        Err(AnswerError::OutOfRange { path, found, unit, min, max })
+    }
+}
+
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn collect_quotes<'v>(fields: &[Field], value: &'v Value, quotes: &mut Vec<&'v str>) {
+    for field in fields {
+        match (&field.kind, value.get(&field.name)) {
+            (FieldKind::Quote { .. }, Some(Value::String(quote))) => quotes.push(quote),
+            (FieldKind::List { item, .. }, Some(Value::Array(items))) => {
+                for value in items {
+                    collect_quotes(item, value, quotes);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn form() -> AnswerForm {
+        serde_json::from_str(
+            r#"{"fields": [
+                {"name": "mood", "kind": {"choice": {"options": ["good", "bad"]}}},
+                {"name": "age", "kind": {"integer": {"min": 0, "max": 120}}},
+                {"name": "list", "kind": {"list": {"min": 1, "max": 2, "item": [
+                    {"name": "q", "kind": {"quote": {"min_words": 1, "max_words": 2}}}]}}}]}"#,
+        )
+        .unwrap()
+    }
+
+    const GOOD: &str = r#"{"mood": "good", "age": 7, "list": [{"q": "a b"}, {"q": "c"}]}"#;
+
+    #[test]
+    fn a_right_answer_is_read_with_its_quotations() {
+        let form = form();
+        for text in [GOOD.to_owned(), format!("```json\n{GOOD}\n```\n"), format!(" {GOOD}\n")] {
+            let value = form.parse(&text).unwrap().unwrap();
+            assert_eq!(form.quotes(&value), ["a b", "c"]);
+        }
+    }
+
+    #[test]
+    fn every_mistake_has_its_place() {
+        let cases = [
+            (GOOD.replace("\"good\"", "\"fine\""), "mood is \"fine\", which is no option"),
+            (GOOD.replace("\"good\"", "1"), "mood is no text"),
+            (GOOD.replace('7', "121"), "age has 121 as value, not 0 to 120"),
+            (GOOD.replace('7', "7.5"), "age is no whole number"),
+            (GOOD.replace("a b", "a b c"), "list[0].q has 3 words, not 1 to 2"),
+            (GOOD.replace("{\"q\": \"c\"}", "{}"), "list[1].q is missing"),
+            (GOOD.replace("{\"q\": \"c\"}", "3"), "list[1] is no object"),
+            (GOOD.replace("[{\"q\": \"a b\"}, {\"q\": \"c\"}]", "[]"), "list has 0 items, not 1 to 2"),
+            (GOOD.replace("\"age\"", "\"ages\""), "age is missing"),
+            (GOOD.replace("\"age\": 7", "\"age\": 7, \"x\": 1"), "x is not declared"),
+            ("[]".into(), "the answer is no object"),
+            ("null".into(), "the answer is null"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(form().parse(&text).unwrap_err().to_string(), expected, "{text}");
+        }
+        assert!(matches!(form().parse(&GOOD[..20]), Err(AnswerError::NotJson { .. })));
+        let nullable = AnswerForm { nullable: true, ..form() };
+        assert_eq!(nullable.parse("null"), Ok(None));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_the_parser(text in "\\PC*|`{0,3}[a-z]{0,4}\n?[\\[\\]{}\":, a-z0-9]*`{0,3}") {
+            let _ = form().parse(&text);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Conversations rendered to the prompt text a model was trained on.
+
+use std::collections::HashMap;
+
+use candle_core::quantized::gguf_file;
+use minijinja::value::Value;
+use minijinja::{Environment, ErrorKind, context};
+use serde::{Deserialize, Serialize};
+
+use super::tokenizer::TextTokenizer;
+use crate::KernelError;
+
+/// The template of models whose file has none.
+const CHATML: &str = "{% for message in messages %}\
+    {{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}\
+    {% endfor %}\
+    {% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+
+const NAME: &str = "chat";
+
+/// One turn of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChatMessage {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    /// What is said.
+    pub content: String,
+}
+
+impl ChatMessage {
+    /// A turn of the given role.
+    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
+        Self { role: role.into(), content: content.into() }
+    }
+}
+
+/// A Jinja chat template, rendered as Hugging Face's `apply_chat_template` does.
+///
+/// Templates see `messages`, `add_generation_prompt`, `bos_token`, `eos_token` and `enable_thinking` (always false:
+/// an answer bound by a grammar has no room for thoughts). There is no clock: templates that ask for today's date
+/// take their built-in one.
+#[derive(Debug)]
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    bos: String,
+    eos: String,
+}
+
+impl ChatTemplate {
+    /// The template of a GGUF file (`tokenizer.chat_template`), or `ChatML` when it has none.
+    ///
+    /// # Errors
+    /// The template is no valid Jinja.
+    pub fn from_gguf(
+        metadata: &HashMap<String, gguf_file::Value>,
+        tokenizer: &TextTokenizer,
+    ) -> Result<Self, KernelError> {
+        match metadata.get("tokenizer.chat_template") {
+            Some(gguf_file::Value::String(template)) => Self::new(template, tokenizer),
+            _ => Self::chatml(tokenizer),
+        }
+    }
+
+    /// The `ChatML` template.
+    ///
+    /// # Errors
+    /// None in practice: the template is fixed.
+    pub fn chatml(tokenizer: &TextTokenizer) -> Result<Self, KernelError> {
+        Self::new(CHATML, tokenizer)
+    }
+
+    /// A template from its text.
+    ///
+    /// # Errors
+    /// The template is no valid Jinja.
+    pub fn new(template: &str, tokenizer: &TextTokenizer) -> Result<Self, KernelError> {
+        let mut environment = Environment::new();
+        environment.set_trim_blocks(true);
+        environment.set_lstrip_blocks(true);
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
+            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+        });
+        environment.add_filter("tojson", |value: Value| -> Result<Value, minijinja::Error> {
+            let json = serde_json::to_string(&value)
+                .map_err(|error| minijinja::Error::new(ErrorKind::BadSerialization, error.to_string()))?;
+            Ok(Value::from_safe_string(json))
+        });
+        environment
+            .add_template_owned(NAME, template.to_owned())
+            .map_err(|error| KernelError::Argument(format!("chat template: {error}")))?;
+        let text = |id: Option<u32>| {
+            id.map(|id| String::from_utf8_lossy(tokenizer.token_bytes(id)).into_owned()).unwrap_or_default()
+        };
+        Ok(Self {
+            environment,
+            bos: text(tokenizer.bos_id()),
+            eos: text(tokenizer.eos_ids().first().copied()),
+        })
+    }
+
+    /// The prompt text of a conversation; with `answer`, up to where the assistant's next turn begins.
+    ///
+    /// # Errors
+    /// The template refuses the conversation (for example its order of roles) or uses what Jinja lacks here.
+    pub fn render(&self, messages: &[ChatMessage], answer: bool) -> Result<String, KernelError> {
+        let refused = |error: minijinja::Error| KernelError::Argument(format!("chat template: {error}"));
+        let template = self.environment.get_template(NAME).map_err(refused)?;
+        template
+            .render(context! {
+                messages => messages,
+                add_generation_prompt => answer,
+                bos_token => self.bos,
+                eos_token => self.eos,
+                enable_thinking => false,
+            })
+            .map_err(refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::test_support::toy_tokenizer;
+
+    fn conversation() -> Vec<ChatMessage> {
+        vec![ChatMessage::new("system", "Be brief."), ChatMessage::new("user", "Hi <b>\"you\"</b>")]
+    }
+
+    const PROMPT: &str = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi <b>\"you\"</b><|im_end|>\n\
+                          <|im_start|>assistant\n";
+
+    #[test]
+    fn the_fallback_is_chatml() {
+        let template = ChatTemplate::from_gguf(&HashMap::new(), &toy_tokenizer()).unwrap();
+        assert_eq!(template.render(&conversation(), true).unwrap(), PROMPT);
+        let closed = template.render(&conversation(), false).unwrap();
+        assert_eq!(format!("{closed}<|im_start|>assistant\n"), PROMPT);
+    }
+
+    #[test]
+    fn a_default_system_message_comes_from_the_template() {
+        let source = "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}\
+            {{ '<|im_start|>system\nYou help.<|im_end|>\n' }}{% endif %}\
+            {{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}\
+            {% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+        let template = ChatTemplate::new(source, &toy_tokenizer()).unwrap();
+        assert_eq!(template.render(&conversation(), true).unwrap(), PROMPT);
+        let alone = template.render(&conversation()[1..], true).unwrap();
+        assert!(alone.starts_with("<|im_start|>system\nYou help.<|im_end|>\n<|im_start|>user\nHi "), "{alone}");
+    }
+
+    #[test]
+    fn a_template_with_blocks_tools_and_methods_renders_like_hugging_face() {
+        // The constructs of the Qwen family, on lines of their own: trim_blocks and lstrip_blocks matter.
+        let source = r#"{%- if tools %}
+    {{- '<tools>' + (tools | tojson) }}
+{%- else %}
+    {%- if messages[0]['role'] == 'system' %}
+        {{- '<|im_start|>system\n' + messages[0]['content'] + '<|im_end|>\n' }}
+    {%- endif %}
+{%- endif %}
+{% set ns = namespace(last=0) %}
+{%- for message in messages %}
+    {%- if (message.role == "user") or (message.role == "system" and not loop.first) or (message.role == "assistant" and not message.tool_calls) %}
+        {%- set ns.last = loop.index0 %}
+        {{- '<|im_start|>' + message.role.strip() + '\n' + message.content + '<|im_end|>' + '\n' }}
+    {%- endif %}
+{%- endfor %}
+{% if add_generation_prompt %}
+<|im_start|>assistant
+{% endif %}"#;
+        let template = ChatTemplate::new(source, &toy_tokenizer()).unwrap();
+        assert_eq!(template.render(&conversation(), true).unwrap(), PROMPT);
+    }
+
+    #[test]
+    fn a_refusal_and_a_broken_template_are_errors() {
+        let tokenizer = toy_tokenizer();
+        let source = "{{ raise_exception('roles must alternate') }}";
+        let message = ChatTemplate::new(source, &tokenizer).unwrap().render(&[], true).unwrap_err().to_string();
+        assert!(message.contains("roles must alternate"), "{message}");
+        assert!(ChatTemplate::new("{% if %}", &tokenizer).is_err());
+    }
+}

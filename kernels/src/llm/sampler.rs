@@ -1,0 +1,257 @@
+//! The choice of the next token.
+
+use toktrie::SimpleVob;
+
+use super::request::Sampling;
+use crate::KernelError;
+
+/// A chosen token.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Choice {
+    /// The token.
+    pub(super) token: u32,
+    /// Natural logarithm of its probability at temperature 1 among the allowed tokens.
+    pub(super) log_prob: f32,
+}
+
+/// Chooses the tokens of one sequence. The draw of a step depends on the request's key, the seed and the number of
+/// the step, and on nothing else.
+#[derive(Debug, Clone)]
+pub(super) struct Sampler {
+    sampling: Sampling,
+    key: [u8; 16],
+}
+
+impl Sampler {
+    pub(super) fn new(sampling: Sampling, key: [u8; 16]) -> Self {
+        Self { sampling, key }
+    }
+
+    /// Chooses among the allowed tokens (`None` allows all). `answer` holds the tokens of the answer so far; its length
+    /// is the number of the step.
+    pub(super) fn choose(
+        &self,
+        logits: &[f32],
+        allowed: Option<&SimpleVob>,
+        answer: &[u32],
+    ) -> Result<Choice, KernelError> {
+        let mut candidates = candidates(logits, allowed)?;
+        let normalizer = log_sum_exp(&candidates);
+        let token = if self.sampling.temperature > 0.0 {
+            self.penalize(&mut candidates, answer);
+            self.draw(candidates, answer.len())
+        } else {
+            self.penalize(&mut candidates, answer);
+            likeliest(&candidates)
+        };
+        let log_prob = logits.get(token as usize).map_or(f32::NEG_INFINITY, |logit| logit - normalizer);
+        Ok(Choice { token, log_prob })
+    }
+
+    fn penalize(&self, candidates: &mut [Candidate], answer: &[u32]) {
+        let penalty = self.sampling.repetition_penalty;
+        if penalty <= 0.0 || (penalty - 1.0).abs() < f32::EPSILON {
+            return;
+        }
+        let mut seen = answer.to_vec();
+        seen.sort_unstable();
+        for candidate in candidates {
+            if seen.binary_search(&candidate.token).is_ok() {
+                if candidate.logit > 0.0 {
+                    candidate.logit /= penalty;
+                } else {
+                    candidate.logit *= penalty;
+                }
+            }
+        }
+    }
+
+    /// Draws by temperature among what top-k, top-p and min-p leave, by inversion of the cumulative distribution.
+    fn draw(&self, mut candidates: Vec<Candidate>, step: usize) -> u32 {
+        let best = likeliest(&candidates);
+        let Sampling { temperature, top_k, top_p, min_p, .. } = self.sampling;
+        if top_k > 0 && top_k < candidates.len() {
+            candidates.select_nth_unstable_by(top_k - 1, Candidate::order);
+            candidates.truncate(top_k);
+        }
+        let highest = candidates.iter().map(|c| c.logit).fold(f32::NEG_INFINITY, f32::max);
+        let weight = |c: &Candidate| f64::from((c.logit - highest) / temperature).exp();
+        if min_p > 0.0 {
+            candidates.retain(|c| weight(c) >= f64::from(min_p));
+        }
+        candidates.sort_unstable_by(Candidate::order);
+        let mut weights: Vec<f64> = candidates.iter().map(weight).collect();
+        if top_p < 1.0 {
+            let wanted = weights.iter().sum::<f64>() * f64::from(top_p.max(0.0));
+            let mut reached = 0.0;
+            let kept = weights.iter().take_while(|w| {
+                let more = reached < wanted;
+                reached += **w;
+                more
+            });
+            let kept = kept.count().max(1);
+            weights.truncate(kept);
+        }
+        let mut target = self.uniform(step) * weights.iter().sum::<f64>();
+        for (candidate, weight) in candidates.iter().zip(&weights) {
+            target -= weight;
+            if target < 0.0 {
+                return candidate.token;
+            }
+        }
+        // Rounding left a sliver at the end of the distribution.
+        candidates.get(weights.len().saturating_sub(1)).map_or(best, |c| c.token)
+    }
+
+    /// A number in `0.0..1.0` that only the key, the seed and the step decide.
+    fn uniform(&self, step: usize) -> f64 {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.key);
+        hasher.update(&self.sampling.seed.to_le_bytes());
+        hasher.update(&(step as u64).to_le_bytes());
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        // 53 bits are what a double holds exactly.
+        (u64::from_le_bytes(bytes) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+/// Natural logarithm of the probability of `token` among all.
+pub(super) fn log_prob_of(logits: &[f32], token: u32) -> Result<f32, KernelError> {
+    let candidates = candidates(logits, None)?;
+    let logit = logits.get(token as usize).copied();
+    let logit = logit.ok_or_else(|| KernelError::Argument(format!("token {token} is not in the model")))?;
+    Ok(logit - log_sum_exp(&candidates))
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    token: u32,
+    logit: f32,
+}
+
+impl Candidate {
+    /// Likeliest first; equals by token, so that the order never depends on the sort.
+    fn order(a: &Self, b: &Self) -> std::cmp::Ordering {
+        b.logit.total_cmp(&a.logit).then(a.token.cmp(&b.token))
+    }
+}
+
+fn candidates(logits: &[f32], allowed: Option<&SimpleVob>) -> Result<Vec<Candidate>, KernelError> {
+    let mut candidates = Vec::new();
+    let mut push = |index: usize| {
+        if let (Some(&logit), Ok(token)) = (logits.get(index), u32::try_from(index))
+            && logit != f32::NEG_INFINITY
+        {
+            candidates.push(Candidate { token, logit });
+        }
+    };
+    match allowed {
+        Some(allowed) => allowed.iter_set_entries(push),
+        None => (0..logits.len()).for_each(&mut push),
+    }
+    if candidates.iter().any(|c| c.logit.is_nan()) {
+        return Err(KernelError::Internal("the model gave logits that are no numbers".into()));
+    }
+    if candidates.is_empty() {
+        return Err(KernelError::Grammar("no token is allowed here".into()));
+    }
+    Ok(candidates)
+}
+
+fn likeliest(candidates: &[Candidate]) -> u32 {
+    candidates.iter().min_by(|a, b| Candidate::order(a, b)).map_or(0, |c| c.token)
+}
+
+fn log_sum_exp(candidates: &[Candidate]) -> f32 {
+    let highest = candidates.iter().map(|c| c.logit).fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = candidates.iter().map(|c| f64::from(c.logit - highest).exp()).sum();
+    #[expect(clippy::cast_possible_truncation, reason = "a logarithm of at most the vocabulary's size")]
+    let log = sum.ln() as f32;
+    highest + log
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOGITS: [f32; 5] = [1.0, 3.0, 2.0, 3.0, -1.0];
+
+    fn draws(sampling: &Sampling, count: usize) -> Vec<u32> {
+        let draw = |n: usize| {
+            let mut key = [0; 16];
+            key[..8].copy_from_slice(&(n as u64).to_le_bytes());
+            Sampler::new(sampling.clone(), key).choose(&LOGITS, None, &[]).unwrap().token
+        };
+        (0..count).map(draw).collect()
+    }
+
+    #[test]
+    fn greedy_takes_the_first_of_the_likeliest_allowed() {
+        let sampler = Sampler::new(Sampling::default(), [0; 16]);
+        assert_eq!(sampler.choose(&LOGITS, None, &[]).unwrap().token, 1);
+        let mut allowed = SimpleVob::alloc(5);
+        allowed.allow_token(2);
+        allowed.allow_token(4);
+        let choice = sampler.choose(&LOGITS, Some(&allowed), &[]).unwrap();
+        assert_eq!(choice.token, 2);
+        assert!((choice.log_prob - (1.0_f32 / (1.0 + (-3.0_f32).exp())).ln()).abs() < 1e-6);
+        assert!(sampler.choose(&LOGITS, Some(&SimpleVob::alloc(5)), &[]).is_err());
+        assert!(sampler.choose(&[f32::NAN, 1.0], None, &[]).is_err());
+    }
+
+    #[test]
+    fn draws_follow_the_distribution() {
+        let sampling = Sampling { temperature: 1.0, ..Sampling::default() };
+        let tokens = draws(&sampling, 20_000);
+        let total: f64 = LOGITS.iter().map(|&l| f64::from(l).exp()).sum();
+        for (token, &logit) in (0_u32..).zip(&LOGITS) {
+            let expected = f64::from(logit).exp() / total;
+            let seen = tokens.iter().filter(|&&t| t == token).count() as f64 / tokens.len() as f64;
+            // Five standard deviations.
+            let tolerance = 5.0 * (expected * (1.0 - expected) / tokens.len() as f64).sqrt();
+            assert!((seen - expected).abs() < tolerance, "token {token}: {seen} for {expected}");
+        }
+    }
+
+    #[test]
+    fn limits_cut_the_tail() {
+        let base = Sampling { temperature: 1.0, ..Sampling::default() };
+        let only = |sampling: Sampling, expected: &[u32]| {
+            let mut tokens = draws(&sampling, 2000);
+            tokens.sort_unstable();
+            tokens.dedup();
+            assert_eq!(tokens, expected, "{sampling:?}");
+        };
+        only(Sampling { top_k: 1, ..base.clone() }, &[1]);
+        only(Sampling { top_k: 3, ..base.clone() }, &[1, 2, 3]);
+        // The two likeliest have 0.40 each, the third 0.15.
+        only(Sampling { top_p: 0.3, ..base.clone() }, &[1]);
+        only(Sampling { top_p: 0.7, ..base.clone() }, &[1, 3]);
+        only(Sampling { top_p: 0.9, ..base.clone() }, &[1, 2, 3]);
+        only(Sampling { min_p: 0.5, ..base.clone() }, &[1, 3]);
+        only(Sampling { min_p: 0.3, ..base }, &[1, 2, 3]);
+    }
+
+    #[test]
+    fn a_draw_depends_on_key_seed_and_step_alone() {
+        let sampling = Sampling { temperature: 5.0, ..Sampling::default() };
+        let tokens = |key: u8, seed: u64| -> Vec<u32> {
+            let sampler = Sampler::new(Sampling { seed, ..sampling.clone() }, [key; 16]);
+            (0..40).map(|step| sampler.choose(&LOGITS, None, &vec![9; step]).unwrap().token).collect()
+        };
+        assert_eq!(tokens(1, 1), tokens(1, 1));
+        assert_ne!(tokens(1, 1), tokens(2, 1));
+        assert_ne!(tokens(1, 1), tokens(1, 2));
+    }
+
+    #[test]
+    fn repeated_tokens_are_penalised_but_their_log_probability_is_the_models() {
+        let sampling = Sampling { repetition_penalty: 2.0, ..Sampling::default() };
+        let sampler = Sampler::new(sampling, [0; 16]);
+        assert_eq!(sampler.choose(&LOGITS, None, &[1]).unwrap().token, 3);
+        let choice = sampler.choose(&LOGITS, None, &[1, 3]).unwrap();
+        assert_eq!(choice.token, 2);
+        assert!((choice.log_prob - log_prob_of(&LOGITS, 2).unwrap()).abs() < 1e-6);
+    }
+}
