@@ -6,6 +6,8 @@
 pub mod answer;
 pub mod chat;
 pub mod decoder;
+pub mod device;
+pub mod gguf;
 pub mod grammar;
 mod request;
 mod sampler;

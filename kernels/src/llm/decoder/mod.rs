@@ -3,6 +3,22 @@
 //! Tokens of all sequences of a step are packed into one matrix without padding, so that the prefill of one
 //! sequence and the decoding of others share a step; only attention knows sequences.
 
+mod attention;
+mod cache;
+mod candle;
+mod config;
+mod host;
+mod linear;
+mod math;
+mod names;
+mod rng;
+mod rope;
+pub mod toy;
+
+pub use candle::CandleDecoder;
+pub use config::{Family, ModelConfig};
+pub use names::Part;
+
 use crate::KernelError;
 
 /// Handle of a sequence with its key-value cache inside a [`Decoder`].
@@ -55,3 +71,6 @@ pub trait Decoder: Send {
     /// A sequence is unknown, appears twice, or would exceed the context; or the computation fails.
     fn step(&mut self, rows: &[StepRow]) -> Result<Vec<Vec<f32>>, KernelError>;
 }
+
+#[cfg(test)]
+mod tests;
