@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use crate::corpus::{Author, Crowd, Dump, Folded, Place, Planted, Record, check_texts, load, number_of, person};
+use crate::corpus::{
+    Author, Crowd, Dump, DumpFile, Folded, Place, Planted, Record, check_texts, load, number_of, person,
+};
 use crate::instant::Instant;
 use crate::json::{Dialect, Json};
 use crate::pack::gzip;
@@ -84,8 +86,11 @@ pub(crate) fn dump() -> anyhow::Result<Dump> {
         reviews.extend(posts.into_iter().map(|review| (handle.clone(), review)));
     }
     reviews.sort_by(|(a, x), (b, y)| (a, x.at).cmp(&(b, y.at)));
-    let keys: HashMap<String, usize> =
-        reviews.iter().enumerate().filter_map(|(index, (_, review))| Some((review.key.clone()?, index))).collect();
+    let keys: HashMap<String, usize> = reviews
+        .iter()
+        .enumerate()
+        .filter_map(|(index, (_, review))| Some((review.key.clone()?, index)))
+        .collect();
 
     let mut records = Vec::new();
     let mut bytes = Vec::new();
@@ -94,7 +99,12 @@ pub(crate) fn dump() -> anyhow::Result<Dump> {
         if let Some(Planted::Duplicate { of }) = &review.planted {
             let original = *keys.get(of).with_context(|| format!("nothing has the key `{of}`"))?;
             let (author, Review { title, text, .. }) = reviews[original].clone();
-            review = Review { title, text, planted: Some(Planted::Duplicate { of: id(&author, original) }), ..review };
+            review = Review {
+                title,
+                text,
+                planted: Some(Planted::Duplicate { of: id(&author, original) }),
+                ..review
+            };
         }
         let product = products.get(&review.item).with_context(|| format!("no product `{}`", review.item))?;
         let mut line = Dialect::Python.print(&review_json(&handle, &review, product))?;
@@ -105,7 +115,12 @@ pub(crate) fn dump() -> anyhow::Result<Dump> {
         records.push(Record {
             id: id(&handle, index),
             handle,
-            place: Place { file: format!("amazon/{REVIEWS}.gz"), member: None, index, offset: Some(bytes.len()) },
+            place: Place {
+                file: format!("amazon/{REVIEWS}.gz"),
+                member: None,
+                index,
+                offset: Some(bytes.len()),
+            },
             at: review.at.plain(),
             text: text.into_iter().flatten().collect::<Vec<_>>().join("\n\n"),
             planted: review.planted,
@@ -119,8 +134,12 @@ pub(crate) fn dump() -> anyhow::Result<Dump> {
         meta.push(b'\n');
     }
     let files = vec![
-        (format!("amazon/{REVIEWS}.gz"), gzip(REVIEWS, &bytes)?),
-        (format!("amazon/meta_{REVIEWS}.gz"), gzip(&format!("meta_{REVIEWS}"), &meta)?),
+        DumpFile { path: format!("amazon/{REVIEWS}.gz"), bytes: gzip(REVIEWS, &bytes)?, metadata: 0 },
+        DumpFile {
+            path: format!("amazon/meta_{REVIEWS}.gz"),
+            bytes: gzip(&format!("meta_{REVIEWS}"), &meta)?,
+            metadata: products.values().filter(|product| !product.unlisted).count(),
+        },
     ];
     let dump = Dump { platform: "amazon", files, records, people };
     check_texts(&dump, &(300..=900))?;
@@ -134,9 +153,11 @@ fn id(handle: &str, index: usize) -> String {
 
 fn review_json(handle: &str, review: &Review, product: &Product) -> Json {
     let Product { parent_asin, asin, .. } = product;
-    let milliseconds = i64::try_from(number_of(&format!("{handle}{}", review.at.unix)) % 1000).unwrap_or_default();
+    let milliseconds =
+        i64::try_from(number_of(&format!("{handle}{}", review.at.unix)) % 1000).unwrap_or_default();
     let images = if review.picture {
-        let image = |size: &str| Json::text(format!("https://images.example.com/{parent_asin}._SL{size}_.jpg"));
+        let image =
+            |size: &str| Json::text(format!("https://images.example.com/{parent_asin}._SL{size}_.jpg"));
         vec![Json::Object(vec![
             ("small_image_url", image("256")),
             ("medium_image_url", image("800")),

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use crate::corpus::{Author, Crowd, Dump, Folded, Place, Planted, Record, check_texts, load, person};
+use crate::corpus::{
+    Author, Crowd, Dump, DumpFile, Folded, Place, Planted, Record, check_texts, load, person,
+};
 use crate::instant::{Date, Instant};
 use crate::pack::zip;
 
@@ -47,16 +49,46 @@ impl Months {
     const fn names(self) -> [&'static str; 12] {
         match self {
             Self::English => [
-                "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
-                "November", "December",
+                "January",
+                "February",
+                "March",
+                "April",
+                "May",
+                "June",
+                "July",
+                "August",
+                "September",
+                "October",
+                "November",
+                "December",
             ],
             Self::Portuguese => [
-                "Janeiro", "Fevereiro", "Março", "Abril", "Maio", "Junho", "Julho", "Agosto", "Setembro", "Outubro",
-                "Novembro", "Dezembro",
+                "Janeiro",
+                "Fevereiro",
+                "Março",
+                "Abril",
+                "Maio",
+                "Junho",
+                "Julho",
+                "Agosto",
+                "Setembro",
+                "Outubro",
+                "Novembro",
+                "Dezembro",
             ],
             Self::German => [
-                "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober",
-                "November", "Dezember",
+                "Januar",
+                "Februar",
+                "März",
+                "April",
+                "Mai",
+                "Juni",
+                "Juli",
+                "August",
+                "September",
+                "Oktober",
+                "November",
+                "Dezember",
             ],
         }
     }
@@ -107,7 +139,9 @@ pub(crate) fn dump() -> anyhow::Result<Dump> {
         let member = format!("blogs/{}.{gender}.{age}.{topic}.{sign}.xml", author.handle);
         let is_cut = |post: &Post| post.planted == Some(Planted::Malformed);
         // A stable sort; the cut post, if there is one, is where the file ends.
-        author.posts.sort_by_key(|post| (is_cut(post), if profile.oldest_first { post.at.unix } else { -post.at.unix }));
+        author.posts.sort_by_key(|post| {
+            (is_cut(post), if profile.oldest_first { post.at.unix } else { -post.at.unix })
+        });
         let mut page = String::from("<Blog>\r\n\r\n\r\n");
         for (index, post) in author.posts.iter().enumerate() {
             let text = match (&post.planted, &post.text) {
@@ -132,7 +166,8 @@ pub(crate) fn dump() -> anyhow::Result<Dump> {
         members.push((member, encode(&page, profile.encoding)?));
     }
     resolve_copies(&mut records, &authors);
-    let dump = Dump { platform: "blogger", files: vec![(FILE.to_owned(), zip(&members)?)], records, people };
+    let file = DumpFile { path: FILE.to_owned(), bytes: zip(&members)?, metadata: 0 };
+    let dump = Dump { platform: "blogger", files: vec![file], records, people };
     check_texts(&dump, &(300..=900))?;
     Ok(dump)
 }
@@ -140,8 +175,10 @@ pub(crate) fn dump() -> anyhow::Result<Dump> {
 /// Puts ids in the place of the keys that duplicates name.
 fn resolve_copies(records: &mut [Record], authors: &[Author<Profile, Post>]) {
     let posts = authors.iter().flat_map(|author| &author.posts);
-    let ids: HashMap<String, String> =
-        posts.zip(&*records).filter_map(|(post, record)| Some((post.key.clone()?, record.id.clone()))).collect();
+    let ids: HashMap<String, String> = posts
+        .zip(&*records)
+        .filter_map(|(post, record)| Some((post.key.clone()?, record.id.clone())))
+        .collect();
     for record in records {
         if let Some(Planted::Duplicate { of }) = &mut record.planted
             && let Some(id) = ids.get(of)

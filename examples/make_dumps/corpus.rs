@@ -84,8 +84,11 @@ pub(crate) struct Folded(pub(crate) String);
 
 impl From<String> for Folded {
     fn from(text: String) -> Self {
-        let paragraphs: Vec<String> =
-            text.trim().split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let paragraphs: Vec<String> = text
+            .trim()
+            .split("\n\n")
+            .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect();
         Self(paragraphs.join("\n\n"))
     }
 }
@@ -94,9 +97,19 @@ impl From<String> for Folded {
 #[derive(Debug)]
 pub(crate) struct Dump {
     pub(crate) platform: &'static str,
-    pub(crate) files: Vec<(String, Vec<u8>)>,
+    pub(crate) files: Vec<DumpFile>,
     pub(crate) records: Vec<Record>,
     pub(crate) people: Vec<Person>,
+}
+
+/// A file of a dump.
+#[derive(Debug)]
+pub(crate) struct DumpFile {
+    /// Under the data folder.
+    pub(crate) path: String,
+    pub(crate) bytes: Vec<u8>,
+    /// Entries that describe things and are nobody's record.
+    pub(crate) metadata: usize,
 }
 
 /// A person of the data set, without the posts.

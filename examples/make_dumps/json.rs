@@ -156,7 +156,11 @@ impl Formatter for Printer {
         Ok(())
     }
 
-    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
         if self.dialect == Dialect::Ytd {
             return writer.write_all(fragment.as_bytes());
         }
@@ -169,7 +173,9 @@ impl Formatter for Printer {
                 (Dialect::Grailbird, _) => {
                     c.encode_utf16(&mut units).iter().try_for_each(|unit| write!(writer, "\\u{unit:04X}"))?;
                 }
-                _ => c.encode_utf16(&mut units).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?,
+                _ => {
+                    c.encode_utf16(&mut units).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?;
+                }
             }
         }
         Ok(())

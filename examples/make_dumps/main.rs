@@ -24,14 +24,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 
-use crate::corpus::Dump;
+use crate::corpus::{Dump, DumpFile};
 
 fn main() -> anyhow::Result<ExitCode> {
     let (mut check, mut folder) = (false, None);
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
             "--check" => check = true,
-            flag if flag.starts_with('-') => bail!("`{flag}` is unknown; usage: make_dumps [--check] [FOLDER]"),
+            flag if flag.starts_with('-') => {
+                bail!("`{flag}` is unknown; usage: make_dumps [--check] [FOLDER]")
+            }
             path if folder.is_none() => folder = Some(PathBuf::from(path)),
             path => bail!("one folder is enough, `{path}` is a second one"),
         }
@@ -41,8 +43,8 @@ fn main() -> anyhow::Result<ExitCode> {
     if check { compare(&folder, &files) } else { write(&folder, &files) }
 }
 
-/// Every file of the data set, by its path under the folder.
-fn all_files() -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+/// Every file of the data set.
+fn all_files() -> anyhow::Result<Vec<DumpFile>> {
     let dumps = [
         reddit::dump().context("reddit")?,
         blogger::dump().context("blogger")?,
@@ -51,14 +53,17 @@ fn all_files() -> anyhow::Result<Vec<(String, Vec<u8>)>> {
     ];
     let truth = truth::render(&dumps)?;
     let mut files: Vec<_> = dumps.into_iter().flat_map(|Dump { files, .. }| files).collect();
-    files.push(("truth.json".to_owned(), truth));
+    files.push(DumpFile { path: "truth.json".to_owned(), bytes: truth, metadata: 0 });
     Ok(files)
 }
 
-#[expect(clippy::disallowed_methods, reason = "an example's plain files; nobody reads them while they are written")]
-fn write(folder: &Path, files: &[(String, Vec<u8>)]) -> anyhow::Result<ExitCode> {
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an example's plain files; nobody reads them while they are written"
+)]
+fn write(folder: &Path, files: &[DumpFile]) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
-    for (path, bytes) in files {
+    for DumpFile { path, bytes, .. } in files {
         let path = folder.join(path);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
@@ -69,10 +74,10 @@ fn write(folder: &Path, files: &[(String, Vec<u8>)]) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-fn compare(folder: &Path, files: &[(String, Vec<u8>)]) -> anyhow::Result<ExitCode> {
+fn compare(folder: &Path, files: &[DumpFile]) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     let mut stale = 0_usize;
-    for (path, bytes) in files {
+    for DumpFile { path, bytes, .. } in files {
         let path = folder.join(path);
         let problem = match std::fs::read(&path) {
             Ok(found) if found == *bytes => continue,

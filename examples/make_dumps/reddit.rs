@@ -6,7 +6,9 @@ use anyhow::Context as _;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::corpus::{Author, Crowd, Dump, Folded, Place, Planted, Record, check_texts, load, number_of, person};
+use crate::corpus::{
+    Author, Crowd, Dump, DumpFile, Folded, Place, Planted, Record, check_texts, load, number_of, person,
+};
 use crate::instant::Instant;
 use crate::pack::zstd_month;
 
@@ -90,10 +92,13 @@ pub(crate) fn dump() -> anyhow::Result<Dump> {
     for (prefix, is_comment) in [("RC", true), ("RS", false)] {
         let file = format!("reddit/{prefix}_{MONTH}.zst");
         let mut bytes = Vec::new();
-        for (index, entry) in month.entries.iter().filter(|e| e.post.answers.is_some() == is_comment).enumerate() {
+        for (index, entry) in
+            month.entries.iter().filter(|e| e.post.answers.is_some() == is_comment).enumerate()
+        {
             let mut line = month.line(entry, index)?;
             if entry.post.planted == Some(Planted::Malformed) {
-                let cut = line.char_indices().nth(line.chars().count() * 2 / 3).map_or(line.len(), |(at, _)| at);
+                let cut =
+                    line.char_indices().nth(line.chars().count() * 2 / 3).map_or(line.len(), |(at, _)| at);
                 line.truncate(cut);
             }
             let place = Place { file: file.clone(), member: None, index, offset: Some(bytes.len()) };
@@ -101,7 +106,7 @@ pub(crate) fn dump() -> anyhow::Result<Dump> {
             bytes.extend_from_slice(line.as_bytes());
             bytes.push(b'\n');
         }
-        dump.files.push((file, zstd_month(&bytes)?));
+        dump.files.push(DumpFile { path: file, bytes: zstd_month(&bytes)?, metadata: 0 });
     }
     check_texts(&dump, &(300..=900))?;
     Ok(dump)
@@ -111,7 +116,11 @@ impl Month {
     fn new(authors: Vec<Author<(), Post>>) -> anyhow::Result<Self> {
         let mut entries: Vec<Entry> = Vec::new();
         for Author { handle, posts, .. } in authors {
-            entries.extend(posts.into_iter().map(|post| Entry { handle: handle.clone(), post, id: String::new() }));
+            entries.extend(posts.into_iter().map(|post| Entry {
+                handle: handle.clone(),
+                post,
+                id: String::new(),
+            }));
         }
         entries.sort_by(|a, b| {
             let order = |e: &Entry| (e.post.answers.is_some(), e.post.at);
@@ -120,10 +129,17 @@ impl Month {
         let mut by_key = HashMap::new();
         for (index, entry) in entries.iter_mut().enumerate() {
             // Ids in an order that is that of time, and far above those that exist.
-            entry.id = base36(&[if entry.post.answers.is_some() { "zzc" } else { "zzs" }], 10_000 + index as u64 * 37);
+            entry.id = base36(
+                &[if entry.post.answers.is_some() { "zzc" } else { "zzs" }],
+                10_000 + index as u64 * 37,
+            );
             if let Some(key) = entry.post.key.clone() {
                 let clash = by_key.insert(key, index);
-                anyhow::ensure!(clash.is_none(), "{} is used twice", entry.post.key.as_deref().unwrap_or_default());
+                anyhow::ensure!(
+                    clash.is_none(),
+                    "{} is used twice",
+                    entry.post.key.as_deref().unwrap_or_default()
+                );
             }
         }
         let mut month = Self { entries, by_key };
@@ -237,7 +253,9 @@ impl Month {
         let permalink = format!("/r/{subreddit}/comments/{id}/{}/", slug(title));
         let mut answers = 0_usize;
         for other in &self.entries {
-            answers += usize::from(other.post.answers.is_some() && self.link(&other.post)?.is_some_and(|l| l.id == *id));
+            answers += usize::from(
+                other.post.answers.is_some() && self.link(&other.post)?.is_some_and(|l| l.id == *id),
+            );
         }
         let (domain, url) = match post.url.as_deref() {
             Some(url) => (url.split('/').nth(2).unwrap_or_default().to_owned(), url.to_owned()),
@@ -285,7 +303,8 @@ fn escape(text: &str) -> String {
 /// The title as it stands in an address.
 fn slug(title: &str) -> String {
     let lower = title.to_lowercase().replace('\'', "");
-    let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     words.join("_").chars().take(50).collect::<String>().trim_end_matches('_').to_owned()
 }
 
@@ -293,7 +312,9 @@ fn slug(title: &str) -> String {
 fn base36(parts: &[&str], mut number: u64) -> String {
     let mut digits = Vec::new();
     while number > 0 || digits.is_empty() {
-        digits.push(u32::try_from(number % 36).ok().and_then(|digit| char::from_digit(digit, 36)).unwrap_or('0'));
+        digits.push(
+            u32::try_from(number % 36).ok().and_then(|digit| char::from_digit(digit, 36)).unwrap_or('0'),
+        );
         number /= 36;
     }
     parts.concat() + &digits.into_iter().rev().collect::<String>()

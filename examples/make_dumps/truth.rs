@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, ensure};
 use serde::Serialize;
 
-use crate::corpus::{Dump, Fact, Person, Place, Planted, Record};
+use crate::corpus::{Dump, DumpFile, Fact, Person, Place, Planted, Record};
 
 /// The whole truth about the data set.
 #[derive(Serialize)]
@@ -23,6 +23,8 @@ struct FileTruth<'a> {
     records: usize,
     /// Records that are not planted: people's and passers-by's own.
     ordinary: usize,
+    /// Entries that describe products; they are no records.
+    metadata: usize,
     planted: BTreeMap<String, usize>,
 }
 
@@ -103,14 +105,15 @@ pub(crate) fn render(dumps: &[Dump]) -> anyhow::Result<Vec<u8>> {
 fn file_truths(dump: &Dump) -> Vec<FileTruth<'_>> {
     dump.files
         .iter()
-        .map(|(path, _)| {
-            let records: Vec<&Record> = dump.records.iter().filter(|record| record.place.file == *path).collect();
+        .map(|DumpFile { path, metadata, .. }| {
+            let records: Vec<&Record> =
+                dump.records.iter().filter(|record| record.place.file == *path).collect();
             let mut planted = BTreeMap::new();
             for kind in records.iter().filter_map(|record| record.planted.as_ref()) {
                 *planted.entry(kind_name(kind)).or_insert(0) += 1;
             }
             let ordinary = records.len() - planted.values().sum::<usize>();
-            FileTruth { path, records: records.len(), ordinary, planted }
+            FileTruth { path, records: records.len(), ordinary, metadata: *metadata, planted }
         })
         .collect()
 }
@@ -128,7 +131,9 @@ fn person_truth<'a>(dump: &'a Dump, person: &'a Person) -> anyhow::Result<Person
         dump.records.iter().filter(|record| record.handle == *handle && record.planted.is_none()).collect();
     own.sort_by(|a, b| (&a.at, &a.id).cmp(&(&b.at, &b.id)));
     let fact = |fact: &'a Fact| fact_truth(fact, &own);
-    let list = |facts: &'a [Fact]| facts.iter().map(|fact| fact_truth(fact, &own)).collect::<anyhow::Result<Vec<_>>>();
+    let list = |facts: &'a [Fact]| {
+        facts.iter().map(|fact| fact_truth(fact, &own)).collect::<anyhow::Result<Vec<_>>>()
+    };
     Ok(PersonTruth {
         platform: dump.platform,
         handle,

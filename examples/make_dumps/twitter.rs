@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use crate::corpus::{Author, Dump, Folded, Place, Planted, Record, check_texts, load, number_of, person};
+use crate::corpus::{
+    Author, Dump, DumpFile, Folded, Place, Planted, Record, check_texts, load, number_of, person,
+};
 use crate::instant::{Date, Instant};
 use crate::json::{Dialect, Json};
 use crate::pack::zip;
@@ -79,16 +81,16 @@ enum Source {
     #[default]
     Phone,
     Web,
-    Recipe,
     Bot,
 }
 
 impl Source {
     const fn anchor(self) -> &'static str {
         match self {
-            Self::Phone => r#"<a href="http://twitter.com/download/android" rel="nofollow">Twitter for Android</a>"#,
+            Self::Phone => {
+                r#"<a href="http://twitter.com/download/android" rel="nofollow">Twitter for Android</a>"#
+            }
             Self::Web => r#"<a href="https://mobile.twitter.com" rel="nofollow">Twitter Web App</a>"#,
-            Self::Recipe => r#"<a href="https://ifttt.com" rel="nofollow">IFTTT</a>"#,
             Self::Bot => r#"<a href="https://weather.example.org" rel="nofollow">riverlevel_bot</a>"#,
         }
     }
@@ -110,7 +112,7 @@ pub(crate) fn dump() -> anyhow::Result<Dump> {
             Layout::Grailbird => archive.grailbird(&mut dump.records)?,
             Layout::Ytd => archive.ytd(&mut dump.records)?,
         };
-        dump.files.push((archive.file(), zip(&members)?));
+        dump.files.push(DumpFile { path: archive.file(), bytes: zip(&members)?, metadata: 0 });
     }
     check_texts(&dump, &(1..=LONGEST))?;
     Ok(dump)
@@ -127,7 +129,8 @@ impl Archive {
     fn new(author: Author<Profile, Tweet>) -> anyhow::Result<Self> {
         let Author { handle, profile, posts, .. } = author;
         let profile = profile.with_context(|| format!("{handle} has no profile"))?;
-        let mut tweets: Vec<(i64, Tweet)> = posts.into_iter().map(|tweet| (tweet_id(tweet.at), tweet)).collect();
+        let mut tweets: Vec<(i64, Tweet)> =
+            posts.into_iter().map(|tweet| (tweet_id(tweet.at), tweet)).collect();
         tweets.sort_by_key(|(id, _)| -id);
         let keys: HashMap<String, (i64, Option<Folded>)> =
             tweets.iter().filter_map(|(id, t)| Some((t.key.clone()?, (*id, t.text.clone())))).collect();
@@ -171,7 +174,10 @@ impl Archive {
         }
         let mut members = vec![("README.txt".to_owned(), b"# How to use your Twitter archive\n".to_vec())];
         let mut print = |name: &str, prefix: &str, value: &Json| -> anyhow::Result<()> {
-            members.push((name.to_owned(), (prefix.to_owned() + &Dialect::Grailbird.print(value)?).into_bytes()));
+            members.push((
+                name.to_owned(),
+                (prefix.to_owned() + &Dialect::Grailbird.print(value)?).into_bytes(),
+            ));
             Ok(())
         };
         let payload = Json::Object(vec![
@@ -196,7 +202,8 @@ impl Archive {
             let member = format!("data/js/tweets/{year}_{month:02}.js");
             let list = tweets.iter().map(|tweet| self.grailbird_tweet(tweet)).collect();
             print(&member, &format!("Grailbird.data.tweets_{year}_{month:02} = \n "), &Json::List(list))?;
-            records.extend(tweets.iter().enumerate().map(|(index, tweet)| self.record(tweet, &member, index)));
+            records
+                .extend(tweets.iter().enumerate().map(|(index, tweet)| self.record(tweet, &member, index)));
         }
         let owner = Json::Object(vec![
             ("screen_name", Json::text(&self.handle)),
@@ -269,16 +276,23 @@ impl Archive {
             ("website", Json::text("")),
             ("location", Json::text(location)),
         ]);
-        let private = |text: &str| Json::Object(vec![("text", Json::text(text)), ("fullText", Json::text(text))]);
+        let private =
+            |text: &str| Json::Object(vec![("text", Json::text(text)), ("fullText", Json::text(text))]);
         let message = "PRIVATE: a reader that shows this sentence has read direct messages.";
         let deleted = "PRIVATE: a reader that shows this sentence has read deleted tweets.";
         let liked = "PRIVATE: a reader that shows this sentence has taken a liked tweet for the owner's.";
         let member = "data/tweets.js";
-        let tweets = self.tweets.iter().map(|tweet| Json::Object(vec![("tweet", Self::ytd_tweet(tweet))])).collect();
-        records.extend(self.tweets.iter().enumerate().map(|(index, tweet)| self.record(tweet, member, index)));
+        let tweets =
+            self.tweets.iter().map(|tweet| Json::Object(vec![("tweet", Self::ytd_tweet(tweet))])).collect();
+        records
+            .extend(self.tweets.iter().enumerate().map(|(index, tweet)| self.record(tweet, member, index)));
         [
             ("account", "account", Json::List(vec![Json::Object(vec![("account", account)])])),
-            ("deleted-tweets", "deleted_tweets", Json::List(vec![Json::Object(vec![("tweet", private(deleted))])])),
+            (
+                "deleted-tweets",
+                "deleted_tweets",
+                Json::List(vec![Json::Object(vec![("tweet", private(deleted))])]),
+            ),
             ("direct-messages", "direct_messages", {
                 let conversation = vec![("messages", Json::List(vec![private(message)]))];
                 Json::List(vec![Json::Object(vec![("dmConversation", Json::Object(conversation))])])
@@ -368,7 +382,10 @@ fn user_json(id: i64, screen_name: &str, name: &str) -> Json {
         ("screen_name", Json::text(screen_name)),
         ("protected", Json::Bool(false)),
         ("id_str", Json::digits(id)),
-        ("profile_image_url_https", Json::text(format!("https://images.example.com/{screen_name}_normal.jpg"))),
+        (
+            "profile_image_url_https",
+            Json::text(format!("https://images.example.com/{screen_name}_normal.jpg")),
+        ),
         ("id", Json::Integer(id)),
         ("verified", Json::Bool(false)),
     ])
