@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 pub use rule::{LanguageRule, Rule};
 
+pub(crate) use rule::written;
+
 use crate::mark::{Mark, mark_rows};
 use crate::stage::{Card, Scope, Stage, StageContext};
 use crate::StageError;

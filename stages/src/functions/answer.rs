@@ -6,8 +6,8 @@ use arrow::array::{Array, ArrayRef, StringArray, StructArray};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::error::Result;
 use datafusion::prelude::Expr;
-use genome_kernels::llm::{AnswerForm, quotable};
-use genome_kernels::text;
+use genome_kernels::llm::{AnswerForm, is_quotation};
+use genome_kernels::text::{pii, repetition};
 use genome_schemas::Outcome;
 
 use super::{array_function, strings};
@@ -59,12 +59,11 @@ fn check(form: &AnswerForm, text: &str, finish: &str, evidence: &str) -> Checked
         Ok(None) => return drop(Outcome::NoAnswer, "null"),
         Ok(Some(value)) => value,
     };
-    let source = quotable(evidence);
-    let verdict = if form.quotes(&value).iter().any(|quote| !source.contains(*quote)) {
+    let verdict = if form.quotes(&value).iter().any(|quote| !is_quotation(evidence, quote)) {
         Some((Outcome::Ungrounded, "quotation"))
-    } else if text::repetition_loop(text) {
+    } else if repetition::repetition_loop(text).is_some() {
         Some((Outcome::Degenerate, "repetition_loop"))
-    } else if !text::pii_spans(text).is_empty() {
+    } else if pii::has_pii(text) {
         Some((Outcome::PersonalData, "personal_data"))
     } else {
         None

@@ -195,12 +195,15 @@ fn answers(completions: &[Completion]) -> Result<ArrayRef> {
         FinishReason::Error(reason) => Some(reason.as_str()),
         _ => None,
     });
+    let tokens = |of: fn(&Completion) -> usize| -> UInt32Array {
+        completions.iter().map(|c| u32::try_from(of(c)).ok()).collect()
+    };
     let columns: Vec<ArrayRef> = vec![
         Arc::new(completions.iter().map(|c| Some(c.text.as_str())).collect::<StringArray>()),
         Arc::new(finish.collect::<StringArray>()),
         Arc::new(error.collect::<StringArray>()),
-        Arc::new(completions.iter().map(|c| Some(c.prompt_tokens)).collect::<UInt32Array>()),
-        Arc::new(completions.iter().map(|c| Some(c.completion_tokens)).collect::<UInt32Array>()),
+        Arc::new(tokens(|c| c.prompt_tokens)),
+        Arc::new(tokens(|c| c.completion_tokens)),
     ];
     Ok(Arc::new(StructArray::try_new(answer_fields(), columns, None)?))
 }

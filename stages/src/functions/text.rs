@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, StringViewBuilder};
 use arrow::datatypes::DataType;
 use datafusion::prelude::Expr;
-use genome_kernels::text;
+use genome_kernels::text::{advertising, language, measures, normalize, pii, repetition};
 
 use super::{array_function, string_at, strings};
 
@@ -34,9 +34,9 @@ impl Measure {
 
     fn of(self, text: &str) -> f64 {
         match self {
-            Self::Words => text::n_words(text) as f64,
-            Self::LinkShare => text::link_word_ratio(text),
-            Self::Repetition => text::repeated_line_share(text).max(text::repeated_word_share(text)),
+            Self::Words => measures::n_words(text) as f64,
+            Self::LinkShare => measures::link_word_ratio(text),
+            Self::Repetition => repetition::repeated_line_share(text).max(repetition::repeated_word_share(text)),
             Self::Removed => f64::from(u8::from(is_removed(text))),
         }
     }
@@ -53,13 +53,13 @@ pub fn measure(measure: Measure, text: Expr) -> Expr {
 
 /// ISO 639-3 code of the language of a text, `und` where it cannot be told.
 pub fn detect_language(text: Expr) -> Expr {
-    string_function("detect_language", text, |t| text::detect_language(t).code.to_owned())
+    string_function("detect_language", text, |t| language::detect(t).code.to_owned())
 }
 
 /// Whether a text has an advertising phrase.
 pub fn is_advertising(text: Expr) -> Expr {
     array_function("is_advertising", vec![DataType::Utf8View], DataType::Boolean, |args| {
-        let values = strings(args, 0)?.iter().map(|text| text.map(text::is_advertising));
+        let values = strings(args, 0)?.iter().map(|text| text.map(|t| advertising::advertising_phrase(t).is_some()));
         Ok(Arc::new(values.collect::<BooleanArray>()) as ArrayRef)
     })
     .call(vec![text])
@@ -67,7 +67,7 @@ pub fn is_advertising(text: Expr) -> Expr {
 
 /// A text with personal data replaced by placeholders.
 pub fn redact(text: Expr) -> Expr {
-    string_function("redact", text, text::redact)
+    string_function("redact", text, pii::redact)
 }
 
 /// Hex digest of a text, of its normal form if `normalized`: equal digests, equal texts.
@@ -75,7 +75,7 @@ pub fn text_digest(text: Expr, normalized: bool) -> Expr {
     let name = if normalized { "digest_normalized" } else { "digest_raw" };
     string_function(name, text, move |t| {
         let digest = if normalized {
-            blake3::hash(text::normalize(t).as_bytes())
+            blake3::hash(normalize::normalize(t).as_bytes())
         } else {
             blake3::hash(t.as_bytes())
         };

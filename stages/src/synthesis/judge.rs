@@ -97,7 +97,7 @@ impl ModelStage for Judge {
             form: rubric.form(),
             sampling: Sampling {
                 // A score is a few tokens and a name; the grammar ends the answer.
-                max_tokens: 24 * u32::try_from(rubric.head.metrics.len()).unwrap_or(1),
+                max_tokens: 24 * rubric.head.metrics.len(),
                 ..Sampling::default()
             },
         };

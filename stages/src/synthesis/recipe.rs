@@ -42,7 +42,7 @@ pub struct RecipeHead {
     /// System message.
     pub system: String,
     /// Most tokens of an answer.
-    pub max_tokens: u32,
+    pub max_tokens: usize,
     /// Most characters of the person's own words in a prompt; whole texts that do not fit are left out.
     pub max_own_chars: usize,
     /// Most characters of each context message.
@@ -56,6 +56,10 @@ pub struct RecipeHead {
     pub needs_context: bool,
     /// The form that binds the answer.
     pub form: AnswerForm,
+}
+
+fn default_context_chars() -> usize {
+    400
 }
 
 /// How a judge scores the answers of a recipe.

@@ -5,7 +5,7 @@ use arrow::datatypes::Schema;
 use arrow::json::LineDelimitedWriter;
 use datafusion::error::{DataFusionError, Result};
 use genome_kernels::llm::quotable;
-use genome_kernels::text;
+use genome_kernels::text::pii;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -91,7 +91,7 @@ impl EventRow {
                 .unwrap_or_default()
                 .into_iter()
                 .map(|message| ContextView {
-                    content: shorten(&quotable(&text::redact(&message.content)), max_context_chars),
+                    content: shorten(&quotable(&pii::redact(&message.content)), max_context_chars),
                     ..message
                 })
                 .collect(),
