@@ -1,0 +1,110 @@
+//! Links and mentions inside a text.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// Where a link starts: a scheme, `www.`, or one of the shorteners that platforms write without a scheme.
+static LINK: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r#"(?:(?i-u:https?://|\bwww\.)|\b(?i-u:pic\.twitter\.com|t\.co|bit\.ly|youtu\.be|goo\.gl|tinyurl\.com)/)[^\s<>"]+"#,
+    )
+});
+
+/// A mention: `@name` as Twitter has it, `u/name` or `/u/name` as Reddit has it.
+static MENTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"@[A-Za-z0-9_]{1,30}|/?\bu/[A-Za-z0-9_-]{3,20}"));
+
+/// Byte ranges of the links of a text, in order and disjoint.
+///
+/// Punctuation that belongs to the sentence (a final full stop, the bracket of Markdown's `[text](link)`) is not
+/// part of the link.
+pub fn links(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    LINK.find_iter(text).map(|found| found.start()..found.start() + link_len(found.as_str()))
+}
+
+/// Byte ranges of the mentions of people in a text, in order and disjoint; those inside a link or an e-mail
+/// address do not count.
+pub fn mentions(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut links = links(text).peekable();
+    MENTION.find_iter(text).map(|found| found.range()).filter(move |range| {
+        while links.next_if(|link| link.end <= range.start).is_some() {}
+        let in_link = links.peek().is_some_and(|link| link.start < range.end);
+        let before = text[..range.start].chars().next_back();
+        let after = text[range.end..].chars().next();
+        let continues = |c: char| c.is_alphanumeric() || c == '_';
+        !in_link
+            && !before.is_some_and(|c| continues(c) || "/@.-".contains(c))
+            && !after.is_some_and(continues)
+    })
+}
+
+/// Compiles a pattern of this crate.
+#[expect(clippy::expect_used, reason = "patterns are constants, and every one of them is used by a test")]
+pub(super) fn pattern(pattern: &str) -> Regex {
+    Regex::new(pattern).expect("a constant pattern compiles")
+}
+
+/// Length in bytes of the link at the start of `candidate`, without the punctuation of the sentence around it.
+fn link_len(candidate: &str) -> usize {
+    let mut end = candidate.len();
+    // A closing bracket without its opening one ends the link: "(see https://example.com/a_(b))".
+    let mut depth = 0_i32;
+    for (at, c) in candidate.char_indices() {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => {
+                depth -= 1;
+                if depth < 0 {
+                    end = at;
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    candidate[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '"', '*', '…', '’', '”']).len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn links_of(text: &str) -> Vec<&str> {
+        links(text).map(|range| &text[range]).collect()
+    }
+
+    fn mentions_of(text: &str) -> Vec<&str> {
+        mentions(text).map(|range| &text[range]).collect()
+    }
+
+    #[test]
+    fn links_end_where_the_sentence_goes_on() {
+        for (text, expected) in [
+            ("see https://example.com/a.html.", vec!["https://example.com/a.html"]),
+            ("[text](http://example.com/x) more", vec!["http://example.com/x"]),
+            ("(https://example.com/a_(b))", vec!["https://example.com/a_(b)"]),
+            ("HTTPS://EXAMPLE.COM, www.example.org!", vec!["HTTPS://EXAMPLE.COM", "www.example.org"]),
+            ("so t.co/abc and pic.twitter.com/x1", vec!["t.co/abc", "pic.twitter.com/x1"]),
+            ("but about.com/abc is not one, nor is awww.", vec![]),
+            ("<a href=\"https://example.com\">", vec!["https://example.com"]),
+            ("", vec![]),
+        ] {
+            assert_eq!(links_of(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn mentions_are_of_people() {
+        for (text, expected) in [
+            ("@ann and @bob_1: hi", vec!["@ann", "@bob_1"]),
+            ("thanks /u/some-one, u/other", vec!["/u/some-one", "u/other"]),
+            ("mail ann@example.com", vec![]),
+            ("https://example.com/@ann and @bob", vec!["@bob"]),
+            ("r/leeds has no mention, nor menu/dinner", vec![]),
+            ("", vec![]),
+        ] {
+            assert_eq!(mentions_of(text), expected, "{text}");
+        }
+    }
+}
