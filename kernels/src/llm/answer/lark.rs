@@ -101,12 +101,13 @@ impl Writer {
                     return None;
                 }
                 self.write_evidence();
-                let words = format!("/[^ \\n]+( [^ \\n]+){{{},{}}}/", min_words - 1, max_words - 1);
+                let more = repeated("( [^ \\n]+)", min_words - 1, max_words - 1);
+                let words = format!("/[^ \\n]+{more}/");
                 Some(self.numbered("QUOTE", &format!("\"\\\"\" (EVIDENCE & {words}) \"\\\"\"")))
             }
             FieldKind::Text { min_words, max_words } => {
                 self.write_word();
-                let more = format!("(\" \" WORD){{{},{}}}", min_words - 1, max_words - 1);
+                let more = repeated("(\" \" WORD)", min_words - 1, max_words - 1);
                 Some(self.numbered("TEXT", &format!("\"\\\"\" WORD {more} \"\\\"\"")))
             }
             FieldKind::Integer { min, max } => {
@@ -116,8 +117,8 @@ impl Writer {
                 let item = if *max == 0 { None } else { self.object(item) };
                 match item {
                     Some(item) => {
-                        let more = min.saturating_sub(1);
-                        let items = format!("{item} (\", \" {item}){{{more},{}}}", max - 1);
+                        let more = repeated(&format!("(\", \" {item})"), min.saturating_sub(1), max - 1);
+                        let items = format!("{item} {more}");
                         let optional = if *min == 0 { "?" } else { "" };
                         Some(self.numbered("list", &format!("\"[\" ({items}){optional} \"]\"")))
                     }
@@ -157,6 +158,11 @@ impl Writer {
             self.rule("WORD", &format!("/[^\"\\\\\\s\\p{{Cc}}]{{1,{LONGEST_WORD}}}/"));
         }
     }
+}
+
+/// A repeated part; Lark has no way to write "zero times".
+fn repeated(part: &str, min: usize, max: usize) -> String {
+    if max == 0 { String::new() } else { format!("{part}{{{min},{max}}}") }
 }
 
 /// A literal of Lark, which is written like a string of JSON.
