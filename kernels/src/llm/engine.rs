@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::chat::{ChatMessage, ChatTemplate};
 use super::decoder::Decoder;
+use super::load::Model;
 use super::queue::{Done, Queue};
 use super::request::{Completion, FinishReason, Progress, Request, Sampling, Score, ScoreRequest};
 use super::sequence::{Answer, Job, Task};
@@ -68,7 +69,7 @@ pub(super) struct Counters {
 
 enum Command {
     Submit { rows: Vec<Result<Job, Answer>>, done: Done },
-    Decoder { run: Box<dyn FnOnce(&mut dyn Decoder) + Send>, reply: Box<dyn FnOnce() + Send> },
+    Model { run: Box<dyn FnOnce(&mut Model) + Send>, reply: Box<dyn FnOnce() + Send> },
     Stop,
 }
 
@@ -113,6 +114,15 @@ impl Engine {
         chat: ChatTemplate,
         options: EngineOptions,
     ) -> Result<Self, KernelError> {
+        Self::start(Model::Other(decoder), tokenizer, chat, options)
+    }
+
+    pub(super) fn start(
+        mut model: Model,
+        tokenizer: TextTokenizer,
+        chat: ChatTemplate,
+        options: EngineOptions,
+    ) -> Result<Self, KernelError> {
         if options.max_sequences == 0 || options.token_budget == 0 {
             return Err(KernelError::Argument("an engine needs at least one sequence and one token".into()));
         }
@@ -123,10 +133,10 @@ impl Engine {
             chat: Arc::new(chat),
             counters: Arc::default(),
             cancel: CancelToken::default(),
-            context: decoder.context_length(),
+            context: model.decoder().context_length(),
         };
         let queue = Queue::new(
-            decoder,
+            model,
             Arc::clone(&handle.tokenizer),
             options,
             Arc::clone(&handle.counters),
@@ -201,8 +211,7 @@ impl EngineHandle {
         };
         self.send(rows, Box::new(done));
         let answers = receiver.recv().unwrap_or_else(|_| vec![stopped(); count]);
-        let score =
-            |answer: Answer| Score { log_probs: answer.log_probs, finish: answer.completion.finish };
+        let score = |answer: Answer| Score { log_probs: answer.log_probs, finish: answer.completion.finish };
         answers.into_iter().map(score).collect()
     }
 
@@ -212,13 +221,18 @@ impl EngineHandle {
     /// # Errors
     /// The engine has stopped.
     pub fn with_decoder(&self, run: Box<dyn FnOnce(&mut dyn Decoder) + Send>) -> Result<(), KernelError> {
+        self.with_model(Box::new(|model| run(model.decoder())))
+    }
+
+    /// [`Self::with_decoder`] for what only some decoders can do.
+    pub(super) fn with_model(&self, run: Box<dyn FnOnce(&mut Model) + Send>) -> Result<(), KernelError> {
         let (sender, receiver) = sync_channel(1);
         let reply = move || {
             // The receiver waits below.
             let _ = sender.send(());
         };
         let gone = || KernelError::Argument("the engine has stopped".into());
-        self.sender.send(Command::Decoder { run, reply: Box::new(reply) }).map_err(|_| gone())?;
+        self.sender.send(Command::Model { run, reply: Box::new(reply) }).map_err(|_| gone())?;
         receiver.recv().map_err(|_| gone())
     }
 
@@ -353,8 +367,8 @@ fn run(mut queue: Queue, commands: &Receiver<Command>) {
         while let Some(command) = inbox.pop_front() {
             match command {
                 Command::Submit { rows, done } => queue.submit(rows, done),
-                Command::Decoder { run, reply } if queue.is_idle() => {
-                    queue.with_decoder(run);
+                Command::Model { run, reply } if queue.is_idle() => {
+                    queue.with_model(run);
                     reply();
                 }
                 command => {

@@ -15,7 +15,10 @@ use super::tokenizer::TextTokenizer;
 
 const SEED: u64 = 7;
 
-fn engine_of(options: EngineOptions, decoder: impl FnOnce(ToyDecoder) -> ToyDecoder) -> (Engine, Arc<ToyCounters>) {
+fn engine_of(
+    options: EngineOptions,
+    decoder: impl FnOnce(ToyDecoder) -> ToyDecoder,
+) -> (Engine, Arc<ToyCounters>) {
     let tokenizer = toy_tokenizer();
     let chat = ChatTemplate::chatml(&tokenizer).unwrap();
     let decoder = decoder(ToyDecoder::new(SEED, &tokenizer));
@@ -162,7 +165,10 @@ fn shared_beginnings_are_computed_once() {
     let requests: Vec<Request> = (0..20_u8)
         .map(|n| Request {
             key: [n; 16],
-            messages: vec![ChatMessage::new("system", RECIPE), ChatMessage::new("user", format!("{}", n + 10))],
+            messages: vec![
+                ChatMessage::new("system", RECIPE),
+                ChatMessage::new("user", format!("{}", n + 10)),
+            ],
             answer_prefix: String::new(),
             grammar: Grammar::Free,
         })
@@ -198,7 +204,8 @@ fn shared_beginnings_are_computed_once() {
 fn a_failure_is_its_rows_alone() {
     let tokenizer = toy_tokenizer();
     let poison = tokenizer.encode("€").unwrap()[0];
-    let (engine, counters) = engine_of(options(8, 64), |decoder| decoder.with_poison(poison).with_context(400));
+    let (engine, counters) =
+        engine_of(options(8, 64), |decoder| decoder.with_poison(poison).with_context(400));
     let mut requests = requests(9);
     let expected = truth(&requests, &sampling());
     requests[2].messages[1].content = "costs 3 €".into();
@@ -244,7 +251,8 @@ fn scores_are_the_log_probabilities_of_the_continuation() {
     let decoder = ToyDecoder::new(SEED, &tokenizer);
     let chat = ChatTemplate::chatml(&tokenizer).unwrap();
     let messages = vec![ChatMessage::new("user", "Is the cat on the mat, or in the hat?")];
-    let continuations = ["yes, the cat is", "no", "", "a rather long continuation of the text, longer than a chunk"];
+    let continuations =
+        ["yes, the cat is", "no", "", "a rather long continuation of the text, longer than a chunk"];
     let requests: Vec<ScoreRequest> = continuations
         .iter()
         .map(|text| ScoreRequest { messages: messages.clone(), continuation: (*text).into() })
@@ -260,7 +268,11 @@ fn scores_are_the_log_probabilities_of_the_continuation() {
                 expected.push(log_prob_of(&decoder.logits(&tokens), token).unwrap());
                 tokens.push(token);
             }
-            assert_eq!((&score.log_probs, &score.finish), (&expected, &FinishReason::Stop), "{text}, {options:?}");
+            assert_eq!(
+                (&score.log_probs, &score.finish),
+                (&expected, &FinishReason::Stop),
+                "{text}, {options:?}"
+            );
         }
         assert!(counters.tokens.load(Ordering::SeqCst) < 2 * prompt.len() + 100);
     }

@@ -6,10 +6,13 @@
 pub mod answer;
 pub mod chat;
 pub mod decoder;
+pub mod device;
 mod engine;
 #[cfg(test)]
 mod engine_tests;
+pub mod gguf;
 pub mod grammar;
+mod load;
 mod prefix;
 mod queue;
 mod request;
@@ -23,5 +26,6 @@ pub use answer::{AnswerError, AnswerForm, Field, FieldKind, is_quotation, quotab
 pub use chat::{ChatMessage, ChatTemplate};
 pub use engine::{CancelToken, Engine, EngineHandle, EngineOptions};
 pub use grammar::{Grammar, GrammarCompiler, GrammarMatcher};
+pub use load::ModelSpec;
 pub use request::{Completion, FinishReason, Progress, Request, Sampling, Score, ScoreRequest};
 pub use tokenizer::{TextDecoder, TextTokenizer};

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use super::decoder::{Decoder, Logits, SequenceId, StepRow};
 use super::engine::{CancelToken, Counters, EngineOptions};
 use super::grammar::GrammarCompiler;
+use super::load::Model;
 use super::prefix::{PrefixCache, SHORTEST_SHARED, common_prefix};
 use super::request::FinishReason;
 use super::sequence::{Answer, Job, Sequence};
@@ -25,7 +26,7 @@ pub(super) type Done = Box<dyn FnOnce(Vec<Answer>) + Send>;
 
 /// The waiting and the running requests, and the model.
 pub(super) struct Queue {
-    decoder: Box<dyn Decoder>,
+    model: Model,
     compiler: GrammarCompiler,
     tokenizer: Arc<TextTokenizer>,
     options: EngineOptions,
@@ -63,16 +64,16 @@ struct Chunk {
 
 impl Queue {
     pub(super) fn new(
-        decoder: Box<dyn Decoder>,
+        mut model: Model,
         tokenizer: Arc<TextTokenizer>,
         options: EngineOptions,
         counters: Arc<Counters>,
         cancel: CancelToken,
     ) -> Result<Self, KernelError> {
-        let compiler = GrammarCompiler::new(Arc::clone(&tokenizer), decoder.vocab_size())?;
-        let context = decoder.context_length();
+        let compiler = GrammarCompiler::new(Arc::clone(&tokenizer), model.decoder().vocab_size())?;
+        let context = model.decoder().context_length();
         Ok(Self {
-            decoder,
+            model,
             compiler,
             tokenizer,
             options,
@@ -122,13 +123,13 @@ impl Queue {
         }
     }
 
-    /// Lets a caller at the decoder. The beginnings kept are given up before, since they may no longer be true
+    /// Lets a caller at the model. The beginnings kept are given up before, since they may no longer be true
     /// after. Only when idle.
-    pub(super) fn with_decoder(&mut self, run: impl FnOnce(&mut dyn Decoder)) {
+    pub(super) fn with_model(&mut self, run: impl FnOnce(&mut Model)) {
         for sequence in self.prefixes.clear() {
-            self.decoder.close(sequence);
+            self.model.decoder().close(sequence);
         }
-        run(self.decoder.as_mut());
+        run(&mut self.model);
     }
 
     /// Ends everything that waits or runs.
@@ -202,13 +203,14 @@ impl Queue {
                 at += 1;
                 continue;
             }
-            let share = source.map(|source| (source, ready.min(useful))).filter(|(_, n)| *n >= SHORTEST_SHARED);
+            let share =
+                source.map(|source| (source, ready.min(useful))).filter(|(_, n)| *n >= SHORTEST_SHARED);
             let Some(Waiting { job, batch, shared }) = self.waiting.remove(at) else { break };
             if let Some((source, _)) = share {
                 self.prefixes.touch(source);
             }
             let cached = share.map_or(0, |(_, len)| len);
-            match self.decoder.open(share) {
+            match self.model.decoder().open(share) {
                 Ok(id) => {
                     self.counters.prompt_tokens.fetch_add(job.tokens.len() as u64, Ordering::Relaxed);
                     self.counters.cached_prompt_tokens.fetch_add(cached as u64, Ordering::Relaxed);
@@ -279,13 +281,13 @@ impl Queue {
         for chunk in chunks {
             samples[chunk.at] = chunk.logits == Logits::Last;
         }
-        let (decoder, active) = (&mut self.decoder, &mut self.active);
+        let (decoder, active) = (self.model.decoder(), &mut self.active);
         let fed: Vec<usize> = chunks.iter().map(|chunk| active[chunk.at].fed).collect();
         rayon::in_place_scope(|scope| {
             for (sequence, _) in active.iter_mut().zip(&samples).filter(|(_, samples)| **samples) {
                 scope.spawn(move |_| sequence.prepare_mask());
             }
-            step_rows(decoder.as_mut(), &rows, &fed)
+            step_rows(decoder, &rows, &fed)
         })
     }
 
@@ -295,14 +297,14 @@ impl Queue {
             let keep = if sequence.shared >= SHORTEST_SHARED { sequence.shared } else { sequence.given };
             let beginning = &sequence.tokens[..keep.min(sequence.given).min(sequence.fed)];
             if self.prefixes.wants(beginning)
-                && let Ok(id) = self.decoder.open(Some((sequence.id, beginning.len())))
+                && let Ok(id) = self.model.decoder().open(Some((sequence.id, beginning.len())))
             {
                 for given_up in self.prefixes.insert(beginning.to_vec(), id) {
-                    self.decoder.close(given_up);
+                    self.model.decoder().close(given_up);
                 }
             }
         }
-        self.decoder.close(sequence.id);
+        self.model.decoder().close(sequence.id);
         let batch = sequence.batch;
         let (row, answer) = sequence.finish(reason, &self.tokenizer);
         self.deliver(batch, row, answer);

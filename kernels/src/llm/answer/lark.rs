@@ -50,14 +50,7 @@ struct Writer {
 impl Writer {
     fn new(passages: Vec<String>) -> Self {
         let most_words = passages.iter().map(|passage| passage.split(' ').count()).max().unwrap_or(0);
-        Self {
-            rules: String::new(),
-            count: 0,
-            passages,
-            most_words,
-            has_evidence: false,
-            has_word: false,
-        }
+        Self { rules: String::new(), count: 0, passages, most_words, has_evidence: false, has_word: false }
     }
 
     fn finish(self) -> String {
@@ -188,7 +181,12 @@ mod tests {
     fn full_form() -> AnswerForm {
         AnswerForm {
             fields: vec![
-                field("mood", FieldKind::Choice { options: ["the", "the end", "a \"b\\\"", "ü"].map(Into::into).into() }),
+                field(
+                    "mood",
+                    FieldKind::Choice {
+                        options: ["the", "the end", "a \"b\\\"", "ü"].map(Into::into).into(),
+                    },
+                ),
                 field("said", FieldKind::Quote { min_words: 2, max_words: 4 }),
                 field("why", FieldKind::Text { min_words: 1, max_words: 3 }),
                 field("age", FieldKind::Integer { min: -3, max: 120 }),
@@ -208,7 +206,8 @@ mod tests {
         }
     }
 
-    const EVIDENCE: &str = "The cat sat on the mat, the cat said \"the end\".\nÄpfel \\ Birnen 🍏 sind gut\n\nthe the the";
+    const EVIDENCE: &str =
+        "The cat sat on the mat, the cat said \"the end\".\nÄpfel \\ Birnen 🍏 sind gut\n\nthe the the";
 
     #[test]
     fn whatever_the_mask_allows_parses_and_quotes_the_evidence() {

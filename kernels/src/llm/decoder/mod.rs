@@ -3,6 +3,29 @@
 //! Tokens of all sequences of a step are packed into one matrix without padding, so that the prefill of one
 //! sequence and the decoding of others share a step; only attention knows sequences.
 
+mod adapter;
+mod attention;
+mod cache;
+mod candle;
+mod card;
+mod config;
+pub(crate) mod graph;
+mod host;
+mod linear;
+mod math;
+mod names;
+pub(crate) mod ops;
+pub(crate) mod rng;
+mod rope;
+pub(crate) mod tensor_file;
+pub mod toy;
+
+pub use adapter::{Adapter, Factors};
+pub(crate) use adapter::{rows_from_gguf, rows_to_gguf};
+pub use candle::CandleDecoder;
+pub use config::{Family, ModelConfig};
+pub use names::Part;
+
 use crate::KernelError;
 
 /// Handle of a sequence with its key-value cache inside a [`Decoder`].
@@ -55,3 +78,6 @@ pub trait Decoder: Send {
     /// A sequence is unknown, appears twice, or would exceed the context; or the computation fails.
     fn step(&mut self, rows: &[StepRow]) -> Result<Vec<Vec<f32>>, KernelError>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! The shape of a decoder, read from a GGUF file's metadata.
+
+use serde::{Deserialize, Serialize};
+
+use crate::KernelError;
+use crate::llm::gguf::GgufFile;
+
+/// A family of decoders that this crate can compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// Llama and its likes (Mistral, SmolLM2): no biases. GGUF files hold the query and key rows permuted, so that
+    /// neighbouring values are rotated together.
+    Llama,
+    /// Qwen2 and Qwen2.5: biases on query, key and value; the two halves of a head are rotated together.
+    Qwen2,
+}
+
+impl Family {
+    /// The family's name in `general.architecture`.
+    pub fn architecture(self) -> &'static str {
+        match self {
+            Self::Llama => "llama",
+            Self::Qwen2 => "qwen2",
+        }
+    }
+
+    /// Whether query, key and value projections have biases.
+    pub fn has_attention_bias(self) -> bool {
+        self == Self::Qwen2
+    }
+
+    /// Whether neighbouring values of a head form a rotary pair, as against the two halves of the head.
+    pub fn rotates_neighbours(self) -> bool {
+        self == Self::Llama
+    }
+}
+
+/// The numbers that define a decoder of the llama kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelConfig {
+    /// Whose conventions it follows.
+    pub family: Family,
+    /// Rows of the embedding and of the output head.
+    pub vocab_size: usize,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Inner width of the feed-forward block.
+    pub feed_forward: usize,
+    /// Number of layers.
+    pub layers: usize,
+    /// Number of query heads.
+    pub heads: usize,
+    /// Number of key and value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Width of one head; even.
+    pub head_dim: usize,
+    /// Most positions the model was made for.
+    pub context_length: usize,
+    /// Base of the rotary frequencies.
+    pub rope_base: f32,
+    /// Added to the mean square in the norms.
+    pub rms_epsilon: f32,
+    /// Whether the output head is the embedding.
+    pub tied_head: bool,
+}
+
+impl ModelConfig {
+    /// Reads and checks the configuration of a file.
+    ///
+    /// # Errors
+    /// The architecture is not supported, or a number is missing or impossible.
+    pub fn from_gguf(file: &GgufFile) -> Result<Self, KernelError> {
+        let family = match file.architecture()? {
+            "llama" => Family::Llama,
+            "qwen2" => Family::Qwen2,
+            other => {
+                return Err(file.error(format!(
+                    "architecture `{other}` is not supported; supported are `llama` and `qwen2`"
+                )));
+            }
+        };
+        let name = family.architecture();
+        let integer = |key: &str| file.integer(&format!("{name}.{key}"));
+        let embedding =
+            file.shape("token_embd.weight").ok_or_else(|| file.error("has no tensor `token_embd.weight`"))?;
+        let &[vocab_size, hidden] = embedding else {
+            return Err(file.error(format!(
+                "tensor token_embd.weight has shape {embedding:?}, expected two dimensions"
+            )));
+        };
+        let heads = integer("attention.head_count")?;
+        let kv_heads = integer("attention.head_count_kv").unwrap_or(heads);
+        if heads == 0 || kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
+            return Err(file.error(format!("{heads} heads cannot share {kv_heads} key-value heads")));
+        }
+        let head_dim = integer("attention.key_length").unwrap_or(hidden / heads);
+        let config = Self {
+            family,
+            vocab_size,
+            hidden,
+            feed_forward: integer("feed_forward_length")?,
+            layers: integer("block_count")?,
+            heads,
+            kv_heads,
+            head_dim,
+            context_length: integer("context_length")?,
+            rope_base: file.float(&format!("{name}.rope.freq_base")).unwrap_or(10_000.0),
+            rms_epsilon: file.float(&format!("{name}.attention.layer_norm_rms_epsilon"))?,
+            tied_head: file.shape("output.weight").is_none(),
+        };
+        if integer("embedding_length")? != hidden {
+            return Err(file.error(format!("the embedding is {hidden} wide, the metadata say otherwise")));
+        }
+        if config.layers == 0 || config.context_length == 0 || head_dim == 0 || !head_dim.is_multiple_of(2) {
+            return Err(file.error(format!(
+                "impossible numbers: {} layers, context {}, head width {head_dim}",
+                config.layers, config.context_length
+            )));
+        }
+        if integer("rope.dimension_count").unwrap_or(head_dim) != head_dim {
+            return Err(file.error("partial rotary embeddings are not supported"));
+        }
+        match file.string(&format!("{name}.rope.scaling.type")) {
+            Err(_) | Ok("none") => Ok(config),
+            Ok(other) => Err(file.error(format!("rotary scaling `{other}` is not supported"))),
+        }
+    }
+
+    /// Width of all query heads together.
+    pub fn query_width(&self) -> usize {
+        self.heads * self.head_dim
+    }
+
+    /// Width of all key (or value) heads together.
+    pub fn kv_width(&self) -> usize {
+        self.kv_heads * self.head_dim
+    }
+}
