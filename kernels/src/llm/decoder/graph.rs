@@ -84,8 +84,7 @@ pub(crate) struct Run {
 
 /// Takes the new keys and values `[kv_heads, count, head_dim]` of a run in a layer and returns all that the run may
 /// look at, `[kv_heads, position + count, head_dim]`.
-pub(crate) type KeyValues<'a> =
-    dyn FnMut(usize, Run, Tensor, Tensor) -> Result<(Tensor, Tensor), KernelError> + 'a;
+pub(crate) type KeyValues<'a> = dyn FnMut(usize, Run, Tensor, Tensor) -> Result<(Tensor, Tensor), KernelError> + 'a;
 
 /// The angles and masks of a step.
 pub(crate) struct Plan {
@@ -134,8 +133,7 @@ impl GraphModel {
                     Some(name) => Some(vector(&name, outputs)?),
                     None => None,
                 };
-                projections
-                    .push(Projection { matrix: matrix(&weight_name(layer, part), outputs, inputs)?, bias });
+                projections.push(Projection { matrix: matrix(&weight_name(layer, part), outputs, inputs)?, bias });
             }
             layers.push(Layer {
                 attention_norm: vector(&norm_name(layer, "attn_norm"), config.hidden)?,
@@ -143,8 +141,7 @@ impl GraphModel {
                 projections,
             });
         }
-        let embedding =
-            Arc::new(file.tensor("token_embd.weight", &[config.vocab_size, config.hidden], device)?);
+        let embedding = Arc::new(file.tensor("token_embd.weight", &[config.vocab_size, config.hidden], device)?);
         let head = if config.tied_head {
             match storage {
                 Storage::Quantized => Matrix::Quantized(QMatMul::from_arc(embedding.clone())?),
@@ -167,8 +164,7 @@ impl GraphModel {
 
     /// Prepares a step of these runs, in packed order.
     pub(crate) fn plan(&self, runs: Vec<Run>) -> Result<Plan, KernelError> {
-        let positions: Vec<usize> =
-            runs.iter().flat_map(|run| run.position..run.position + run.count).collect();
+        let positions: Vec<usize> = runs.iter().flat_map(|run| run.position..run.position + run.count).collect();
         let (cosines, sines) = self.rope.angles(&positions);
         let shape = (positions.len(), self.config.head_dim / 2);
         let masks = runs.iter().map(|&run| self.mask(run)).collect::<Result<_, _>>()?;
@@ -222,8 +218,7 @@ impl GraphModel {
             attended.push(self.attend(&part(&queries)?, &keys, &values, mask.as_ref(), mode)?);
             start += run.count;
         }
-        let attended =
-            if let [only] = attended.as_slice() { only.clone() } else { Tensor::cat(&attended, 0)? };
+        let attended = if let [only] = attended.as_slice() { only.clone() } else { Tensor::cat(&attended, 0)? };
         let stream = (stream + project(Part::Output, &attended)?)?;
 
         let normed = ops::rms_norm(&stream, &layer.feed_forward_norm, config.rms_epsilon, mode)?;
@@ -254,11 +249,10 @@ impl GraphModel {
         let queries = queries.reshape((config.kv_heads, group * count, head_dim))?;
         let scores = (queries.matmul(&keys.t()?)? * (1.0 / (head_dim as f64).sqrt()))?;
         let scores = match mask {
-            Some(mask) => scores.reshape((config.heads, count, seen))?.broadcast_add(mask)?.reshape((
-                config.kv_heads,
-                group * count,
-                seen,
-            ))?,
+            Some(mask) => scores
+                .reshape((config.heads, count, seen))?
+                .broadcast_add(mask)?
+                .reshape((config.kv_heads, group * count, seen))?,
             None => scores,
         };
         let attended = ops::softmax(&scores, mode)?.matmul(values)?;
@@ -272,9 +266,7 @@ impl GraphModel {
         }
         let seen = run.position + run.count;
         let values: Vec<f32> = (0..run.count)
-            .flat_map(|row| {
-                (0..seen).map(move |key| if key <= run.position + row { 0.0 } else { f32::NEG_INFINITY })
-            })
+            .flat_map(|row| (0..seen).map(move |key| if key <= run.position + row { 0.0 } else { f32::NEG_INFINITY }))
             .collect();
         Ok(Some(Tensor::from_vec(values, (run.count, seen), &self.device)?))
     }
