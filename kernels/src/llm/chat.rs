@@ -148,7 +148,10 @@ mod tests {
         let template = ChatTemplate::new(source, &toy_tokenizer()).unwrap();
         assert_eq!(template.render(&conversation(), true).unwrap(), PROMPT);
         let alone = template.render(&conversation()[1..], true).unwrap();
-        assert!(alone.starts_with("<|im_start|>system\nYou help.<|im_end|>\n<|im_start|>user\nHi "), "{alone}");
+        assert!(
+            alone.starts_with("<|im_start|>system\nYou help.<|im_end|>\n<|im_start|>user\nHi "),
+            "{alone}"
+        );
     }
 
     #[test]
@@ -179,7 +182,8 @@ mod tests {
     fn a_refusal_and_a_broken_template_are_errors() {
         let tokenizer = toy_tokenizer();
         let source = "{{ raise_exception('roles must alternate') }}";
-        let message = ChatTemplate::new(source, &tokenizer).unwrap().render(&[], true).unwrap_err().to_string();
+        let message =
+            ChatTemplate::new(source, &tokenizer).unwrap().render(&[], true).unwrap_err().to_string();
         assert!(message.contains("roles must alternate"), "{message}");
         assert!(ChatTemplate::new("{% if %}", &tokenizer).is_err());
     }

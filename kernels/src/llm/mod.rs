@@ -7,16 +7,25 @@ pub mod answer;
 pub mod chat;
 pub mod decoder;
 pub mod device;
+mod engine;
+#[cfg(test)]
+mod engine_tests;
 pub mod gguf;
 pub mod grammar;
+mod load;
+mod prefix;
+mod queue;
 mod request;
 mod sampler;
+mod sequence;
 #[cfg(test)]
 mod test_support;
 pub mod tokenizer;
 
 pub use answer::{AnswerError, AnswerForm, Field, FieldKind, is_quotation, quotable};
 pub use chat::{ChatMessage, ChatTemplate};
+pub use engine::{CancelToken, Engine, EngineHandle, EngineOptions};
 pub use grammar::{Grammar, GrammarCompiler, GrammarMatcher};
+pub use load::ModelSpec;
 pub use request::{Completion, FinishReason, Progress, Request, Sampling, Score, ScoreRequest};
 pub use tokenizer::{TextDecoder, TextTokenizer};

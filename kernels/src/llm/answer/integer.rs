@@ -85,7 +85,9 @@ mod tests {
 
     #[test]
     fn borders() {
-        for (min, max) in [(0, 0), (0, 9), (1, 10), (8, 135), (-5, 5), (-1, 0), (-100, -9), (99, 100), (0, 1000)] {
+        for (min, max) in
+            [(0, 0), (0, 9), (1, 10), (8, 135), (-5, 5), (-1, 0), (-100, -9), (99, 100), (0, 1000)]
+        {
             check(min, max);
         }
         let regex = Regex::new(&format!("^({})$", range_pattern(0, super::super::LARGEST_INTEGER))).unwrap();

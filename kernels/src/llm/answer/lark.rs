@@ -50,14 +50,7 @@ struct Writer {
 impl Writer {
     fn new(passages: Vec<String>) -> Self {
         let most_words = passages.iter().map(|passage| passage.split(' ').count()).max().unwrap_or(0);
-        Self {
-            rules: String::new(),
-            count: 0,
-            passages,
-            most_words,
-            has_evidence: false,
-            has_word: false,
-        }
+        Self { rules: String::new(), count: 0, passages, most_words, has_evidence: false, has_word: false }
     }
 
     fn finish(self) -> String {
@@ -101,12 +94,13 @@ impl Writer {
                     return None;
                 }
                 self.write_evidence();
-                let words = format!("/[^ \\n]+( [^ \\n]+){{{},{}}}/", min_words - 1, max_words - 1);
+                let more = repeated("( [^ \\n]+)", min_words - 1, max_words - 1);
+                let words = format!("/[^ \\n]+{more}/");
                 Some(self.numbered("QUOTE", &format!("\"\\\"\" (EVIDENCE & {words}) \"\\\"\"")))
             }
             FieldKind::Text { min_words, max_words } => {
                 self.write_word();
-                let more = format!("(\" \" WORD){{{},{}}}", min_words - 1, max_words - 1);
+                let more = repeated("(\" \" WORD)", min_words - 1, max_words - 1);
                 Some(self.numbered("TEXT", &format!("\"\\\"\" WORD {more} \"\\\"\"")))
             }
             FieldKind::Integer { min, max } => {
@@ -116,8 +110,8 @@ impl Writer {
                 let item = if *max == 0 { None } else { self.object(item) };
                 match item {
                     Some(item) => {
-                        let more = min.saturating_sub(1);
-                        let items = format!("{item} (\", \" {item}){{{more},{}}}", max - 1);
+                        let more = repeated(&format!("(\", \" {item})"), min.saturating_sub(1), max - 1);
+                        let items = format!("{item} {more}");
                         let optional = if *min == 0 { "?" } else { "" };
                         Some(self.numbered("list", &format!("\"[\" ({items}){optional} \"]\"")))
                     }
@@ -159,6 +153,11 @@ impl Writer {
     }
 }
 
+/// A repeated part; Lark has no way to write "zero times".
+fn repeated(part: &str, min: usize, max: usize) -> String {
+    if max == 0 { String::new() } else { format!("{part}{{{min},{max}}}") }
+}
+
 /// A literal of Lark, which is written like a string of JSON.
 fn literal(text: &str) -> String {
     json!(text).to_string()
@@ -182,7 +181,12 @@ mod tests {
     fn full_form() -> AnswerForm {
         AnswerForm {
             fields: vec![
-                field("mood", FieldKind::Choice { options: ["the", "the end", "a \"b\\\"", "ü"].map(Into::into).into() }),
+                field(
+                    "mood",
+                    FieldKind::Choice {
+                        options: ["the", "the end", "a \"b\\\"", "ü"].map(Into::into).into(),
+                    },
+                ),
                 field("said", FieldKind::Quote { min_words: 2, max_words: 4 }),
                 field("why", FieldKind::Text { min_words: 1, max_words: 3 }),
                 field("age", FieldKind::Integer { min: -3, max: 120 }),
@@ -202,7 +206,8 @@ mod tests {
         }
     }
 
-    const EVIDENCE: &str = "The cat sat on the mat, the cat said \"the end\".\nÄpfel \\ Birnen 🍏 sind gut\n\nthe the the";
+    const EVIDENCE: &str =
+        "The cat sat on the mat, the cat said \"the end\".\nÄpfel \\ Birnen 🍏 sind gut\n\nthe the the";
 
     #[test]
     fn whatever_the_mask_allows_parses_and_quotes_the_evidence() {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use super::adapter::Adapter;
+use super::card::CardModel;
 use super::config::ModelConfig;
 use super::host::HostModel;
 use super::{Decoder, SequenceId, StepRow};
@@ -13,7 +15,13 @@ use crate::llm::gguf::GgufFile;
 #[derive(Debug)]
 pub struct CandleDecoder {
     config: ModelConfig,
-    model: HostModel,
+    model: Model,
+}
+
+#[derive(Debug)]
+enum Model {
+    Host(HostModel),
+    Card(CardModel),
 }
 
 impl CandleDecoder {
@@ -25,10 +33,20 @@ impl CandleDecoder {
         let file = GgufFile::open(path)?;
         let config = ModelConfig::from_gguf(&file)?;
         let device = device::pick(device)?;
-        if !device.is_cpu() {
-            return Err(KernelError::Argument("only the CPU is wired up".into()));
-        }
-        let model = HostModel::load(&file, &config)?;
+        let model = if device.is_cpu() {
+            Model::Host(HostModel::load(&file, &config)?)
+        } else {
+            Model::Card(CardModel::load(&file, &config, &device)?)
+        };
+        Ok(Self { config, model })
+    }
+
+    /// The way of computing that graphics cards take, on the host: slow, for comparisons.
+    #[cfg(test)]
+    pub(super) fn load_as_on_a_card(path: &Path) -> Result<Self, KernelError> {
+        let file = GgufFile::open(path)?;
+        let config = ModelConfig::from_gguf(&file)?;
+        let model = Model::Card(CardModel::load(&file, &config, &candle_core::Device::Cpu)?);
         Ok(Self { config, model })
     }
 
@@ -37,14 +55,36 @@ impl CandleDecoder {
         &self.config
     }
 
+    /// Adds a low-rank adapter to the weights, in place of an earlier one, or takes it away.
+    ///
+    /// Sequences that are open keep what was cached with the weights before; close them first.
+    ///
+    /// # Errors
+    /// The adapter does not fit the model.
+    pub fn set_adapter(&mut self, adapter: Option<&Adapter>) -> Result<(), KernelError> {
+        if let Some(adapter) = adapter {
+            adapter.check(&self.config)?;
+        }
+        match &mut self.model {
+            Model::Host(model) => {
+                model.set_adapter(adapter);
+                Ok(())
+            }
+            Model::Card(model) => model.set_adapter(adapter),
+        }
+    }
+
+    fn held(&self, id: SequenceId) -> Option<usize> {
+        match &self.model {
+            Model::Host(model) => model.cache.len(id),
+            Model::Card(model) => model.len(id),
+        }
+    }
+
     fn check(&self, rows: &[StepRow]) -> Result<(), KernelError> {
         for (index, row) in rows.iter().enumerate() {
             let id = row.sequence;
-            let held = self
-                .model
-                .cache
-                .len(id)
-                .ok_or_else(|| KernelError::Argument(format!("sequence {} is not open", id.0)))?;
+            let held = self.held(id).ok_or_else(|| KernelError::Argument(format!("sequence {} is not open", id.0)))?;
             if row.tokens.is_empty() {
                 return Err(KernelError::Argument(format!("no tokens for sequence {}", id.0)));
             }
@@ -80,15 +120,21 @@ impl Decoder for CandleDecoder {
     }
 
     fn open(&mut self, shared: Option<(SequenceId, usize)>) -> Result<SequenceId, KernelError> {
-        self.model.cache.open(shared)
+        match &mut self.model {
+            Model::Host(model) => model.cache.open(shared),
+            Model::Card(model) => model.open(shared),
+        }
     }
 
     fn close(&mut self, sequence: SequenceId) {
-        self.model.cache.close(sequence);
+        match &mut self.model {
+            Model::Host(model) => model.cache.close(sequence),
+            Model::Card(model) => model.close(sequence),
+        }
     }
 
     fn len(&self, sequence: SequenceId) -> usize {
-        self.model.cache.len(sequence).unwrap_or(0)
+        self.held(sequence).unwrap_or(0)
     }
 
     fn step(&mut self, rows: &[StepRow]) -> Result<Vec<Vec<f32>>, KernelError> {
@@ -96,6 +142,9 @@ impl Decoder for CandleDecoder {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        self.model.step(rows)
+        match &mut self.model {
+            Model::Host(model) => model.step(rows),
+            Model::Card(model) => model.step(rows),
+        }
     }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use candle_core::quantized::QTensor;
 use candle_core::{Device, Tensor};
 
+use super::adapter::{Adapter, rows_to_gguf};
 use super::attention::{Query, attend};
 use super::cache::KvCache;
 use super::config::ModelConfig;
-use super::linear::Linear;
+use super::linear::{Linear, LowRank};
 use super::math::{add, rms_norm, swiglu};
 use super::names::{Part, bias_name, norm_name, weight_name};
 use super::rope::Rope;
@@ -84,9 +85,22 @@ impl HostModel {
         })
     }
 
-    /// The projection of a layer, for adapters.
-    pub(super) fn projection(&mut self, layer: usize, part: Part) -> Option<&mut Linear> {
-        self.layers.get_mut(layer).and_then(|layer| layer.projections.get_mut(part as usize))
+    /// Sets an adapter that has been checked against the configuration.
+    pub(super) fn set_adapter(&mut self, adapter: Option<&Adapter>) {
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            for part in Part::ALL {
+                let factors = adapter.and_then(|adapter| Some((adapter, adapter.factors.get(&(index, part))?)));
+                let low_rank = factors.map(|(adapter, factors)| {
+                    let up = rows_to_gguf(&self.config, part, &factors.up, adapter.rank);
+                    LowRank {
+                        down: factors.down.clone(),
+                        up: (0..adapter.rank).flat_map(|i| up.iter().skip(i).step_by(adapter.rank).copied()).collect(),
+                        scale: adapter.scale(),
+                    }
+                });
+                layer.projections[part as usize].set_low_rank(low_rank);
+            }
+        }
     }
 
     /// The step of [`super::Decoder::step`]; the rows have been checked.

@@ -51,14 +51,6 @@ impl Linear {
         Ok(Self { matrix, bias, inputs, outputs, low_rank: None })
     }
 
-    pub(super) fn inputs(&self) -> usize {
-        self.inputs
-    }
-
-    pub(super) fn outputs(&self) -> usize {
-        self.outputs
-    }
-
     pub(super) fn set_low_rank(&mut self, low_rank: Option<LowRank>) {
         self.low_rank = low_rank;
     }

@@ -3,18 +3,25 @@
 //! Tokens of all sequences of a step are packed into one matrix without padding, so that the prefill of one
 //! sequence and the decoding of others share a step; only attention knows sequences.
 
+mod adapter;
 mod attention;
 mod cache;
 mod candle;
+mod card;
 mod config;
+pub(crate) mod graph;
 mod host;
 mod linear;
 mod math;
 mod names;
-mod rng;
+pub(crate) mod ops;
+pub(crate) mod rng;
 mod rope;
+pub(crate) mod tensor_file;
 pub mod toy;
 
+pub use adapter::{Adapter, Factors};
+pub(crate) use adapter::{rows_from_gguf, rows_to_gguf};
 pub use candle::CandleDecoder;
 pub use config::{Family, ModelConfig};
 pub use names::Part;

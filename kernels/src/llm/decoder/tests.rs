@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::rng::SplitMix64;
 use super::toy::{Toy, write_gguf};
-use super::{CandleDecoder, Decoder, Family, Logits, SequenceId, StepRow};
+use super::{Adapter, CandleDecoder, Decoder, Factors, Family, Logits, Part, SequenceId, StepRow};
 use crate::llm::device::DeviceKind;
 
 fn toy_file(toy: &Toy) -> (tempfile::TempDir, PathBuf) {
@@ -179,4 +180,76 @@ fn misuse_is_an_error_and_changes_nothing() {
     assert!(decoder.open(Some((id, 11))).unwrap_err().to_string().contains("cannot be shared"));
     assert!(decoder.open(Some((closed, 0))).is_err());
     assert_eq!(decoder.step(&[row(id, &tokens(6, 1), Logits::Last)]).unwrap().len(), 1);
+}
+
+fn distance(left: &[Vec<f32>], right: &[Vec<f32>]) -> f32 {
+    assert_eq!(left.len(), right.len());
+    left.iter().flatten().zip(right.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+fn random_adapter(toy: &Toy, seed: u64) -> Adapter {
+    let config = toy.config();
+    let mut rng = SplitMix64::new(seed);
+    let rank = 3;
+    let mut factors = std::collections::BTreeMap::new();
+    for layer in 0..config.layers {
+        for part in Part::ALL {
+            let (outputs, inputs) = part.shape(&config);
+            let mut draw = |count: usize| (0..count).map(|_| 0.2 * rng.normal()).collect();
+            factors.insert((layer, part), Factors { down: draw(rank * inputs), up: draw(rank * outputs) });
+        }
+    }
+    Adapter {
+        rank,
+        alpha: 6.0,
+        targets: Part::ALL.to_vec(),
+        base_model: "toy".into(),
+        base_digest: String::new(),
+        factors,
+    }
+}
+
+#[test]
+fn the_path_of_graphics_cards_agrees_with_the_hosts() {
+    for toy in all_toys() {
+        let (_folder, path) = toy_file(&toy);
+        let mut host = CandleDecoder::load(&path, DeviceKind::Cpu).unwrap();
+        let mut card = CandleDecoder::load_as_on_a_card(&path).unwrap();
+        for adapter in [None, Some(random_adapter(&toy, 3))] {
+            host.set_adapter(adapter.as_ref()).unwrap();
+            card.set_adapter(adapter.as_ref()).unwrap();
+            let mut results = Vec::new();
+            for decoder in [&mut host, &mut card] {
+                let first = decoder.open(None).unwrap();
+                let mut logits = decoder.step(&[row(first, &tokens(40, 1), Logits::All)]).unwrap();
+                let second = decoder.open(Some((first, 30))).unwrap();
+                logits.extend(
+                    decoder
+                        .step(&[row(first, &tokens(300, 2), Logits::Last), row(second, &tokens(7, 3), Logits::All)])
+                        .unwrap(),
+                );
+                decoder.close(first);
+                logits.extend(decoder.step(&[row(second, &[9], Logits::Last)]).unwrap());
+                results.push(logits);
+            }
+            let distance = distance(&results[0], &results[1]);
+            assert!(distance < 2e-4, "{:?}, adapter {}: {distance}", toy.family, adapter.is_some());
+        }
+    }
+}
+
+#[test]
+fn an_adapter_changes_the_logits_and_can_be_taken_away() {
+    for toy in all_toys() {
+        let mut decoder = load(&toy);
+        let plain = alone(&mut decoder, &tokens(20, 1));
+        decoder.set_adapter(Some(&random_adapter(&toy, 1))).unwrap();
+        let adapted = alone(&mut decoder, &tokens(20, 1));
+        assert!(distance(&plain, &adapted) > 0.1);
+        decoder.set_adapter(None).unwrap();
+        assert_eq!(alone(&mut decoder, &tokens(20, 1)), plain);
+        let mut foreign = random_adapter(&toy, 1);
+        foreign.rank = 5;
+        assert!(decoder.set_adapter(Some(&foreign)).unwrap_err().to_string().contains("does not fit"));
+    }
 }

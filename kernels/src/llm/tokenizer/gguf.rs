@@ -111,9 +111,7 @@ fn byte_level(metadata: &Metadata<'_>, tokens: &[String]) -> Result<Tokenizer, K
     };
     // The arguments of ByteLevel: prefix space, trimmed offsets, GPT-2's own pattern.
     let (steps, normalize, ignore_merges) = match pre.as_str() {
-        "smollm" => {
-            (vec![Digits::new(true).into(), ByteLevel::new(false, true, true).into()], false, false)
-        }
+        "smollm" => (vec![Digits::new(true).into(), ByteLevel::new(false, true, true).into()], false, false),
         "gpt-2" => (vec![ByteLevel::new(false, true, true).into()], false, false),
         "qwen2" => (vec![split(QWEN2_PATTERN)?, ByteLevel::new(false, true, false).into()], true, false),
         "llama-bpe" | "llama3" | "llama-v3" => {
@@ -165,7 +163,8 @@ fn sentence_piece(
     merges.sort_by_key(|&(score, id, left, right)| (Reverse(score), id, left, right));
     let text = |id: u32| tokens.get(id as usize).cloned().unwrap_or_default();
     let merges = merges.iter().map(|&(_, _, left, right)| (text(left), text(right))).collect();
-    let mut model = BPE::builder().vocab_and_merges(ids_of(tokens), merges).byte_fallback(true).fuse_unk(true);
+    let mut model =
+        BPE::builder().vocab_and_merges(ids_of(tokens), merges).byte_fallback(true).fuse_unk(true);
     if let Some(unknown) = types.iter().position(|&kind| kind == TYPE_UNKNOWN) {
         model = model.unk_token(tokens[unknown].clone());
     }

@@ -23,15 +23,8 @@ use vocabulary::Vocabulary;
 use crate::KernelError;
 
 /// Names under which model families end a turn or a text.
-const END_TOKENS: [&str; 7] = [
-    "<|im_end|>",
-    "<|endoftext|>",
-    "<|eot_id|>",
-    "<|end_of_text|>",
-    "<end_of_turn>",
-    "<eos>",
-    "</s>",
-];
+const END_TOKENS: [&str; 7] =
+    ["<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<end_of_turn>", "<eos>", "</s>"];
 
 /// A tokenizer with the bytes of every token.
 #[derive(Debug)]
@@ -219,7 +212,8 @@ mod tests {
     #[test]
     fn any_text_comes_back() {
         let tokenizer = toy_tokenizer();
-        for text in ["", "a", "the theatre", "zwölf Äpfel – 12 🍏", "\t\r\n x  y", "été", "\u{0}\u{7f}"] {
+        for text in ["", "a", "the theatre", "zwölf Äpfel – 12 🍏", "\t\r\n x  y", "été", "\u{0}\u{7f}"]
+        {
             assert_eq!(tokenizer.decode(&tokenizer.encode(text).unwrap()), text);
         }
     }
@@ -251,7 +245,8 @@ mod tests {
     #[test]
     fn both_ends_of_a_chat_model_are_known() {
         let tokenizer = toy_tokenizer();
-        let names: Vec<_> = tokenizer.eos_ids().iter().map(|&id| tokenizer.token_bytes(id).to_vec()).collect();
+        let names: Vec<_> =
+            tokenizer.eos_ids().iter().map(|&id| tokenizer.token_bytes(id).to_vec()).collect();
         assert_eq!(names, [b"<|im_end|>".to_vec(), b"<|endoftext|>".to_vec()]);
     }
 
