@@ -136,7 +136,7 @@ impl AsyncScalarUDFImpl for Generate {
         let (send, receive) = tokio::sync::oneshot::channel();
         engine.submit(
             requests,
-            self.spec.sampling.clone(),
+            &self.spec.sampling,
             Box::new(move |completions| {
                 // A closed channel means that the plan was dropped: nobody waits for the answers.
                 let _ = send.send(completions);
