@@ -10,7 +10,7 @@ use genome_stages::{StageConfig, StageContext};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Hinted;
-use crate::models::{ModelConfig, builtin};
+use crate::models::{BUILTIN_MODELS, ModelConfig};
 use crate::train::TrainConfig;
 
 /// Everything a run is made of. Relative paths are relative to the folder of the config file.
@@ -188,7 +188,7 @@ impl Project {
 
     /// Every model that can be named: the built-in ones and the config's.
     pub fn models(&self) -> BTreeMap<String, ModelConfig> {
-        let mut all = builtin();
+        let mut all = builtin_models();
         all.extend(self.config.models.iter().map(|(name, model)| (name.clone(), model.clone())));
         all
     }
@@ -238,7 +238,7 @@ impl Project {
             }
         }
         let model_digests =
-            self.models().into_iter().map(|(name, model)| (name, model.sha256)).collect();
+            self.models().into_iter().map(|(name, model)| (name, model.sha256.as_str().to_owned())).collect();
         Ok(StageContext { recipes, model_digests, ..StageContext::default() })
     }
 
@@ -268,6 +268,12 @@ impl Project {
         }
         Ok(problems)
     }
+}
+
+/// Every built-in model by name.
+pub fn builtin_models() -> BTreeMap<String, ModelConfig> {
+    // A built-in entry that does not parse is caught by a test of `models`.
+    BUILTIN_MODELS.iter().filter_map(|m| Some((m.name.to_owned(), m.config().ok()?))).collect()
 }
 
 fn markdown_files(folder: &Path) -> Result<Vec<PathBuf>> {

@@ -1,0 +1,201 @@
+//! The command line. The doc comments are the help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Turns platform dumps into training data for models of individual people, and trains on it.
+#[derive(Debug, Parser)]
+#[command(name = "genome", version, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check a config without reading any data: values, recipes, and every plan against empty tables
+    Check(ConfigArgs),
+    /// Say what a run would do, and why
+    Plan(PlanArgs),
+    /// Bring every artifact of a config up to date, and write its shards
+    Run(RunArgs),
+    /// Account for every input record: what was kept, what was dropped, by which rule
+    Report(ReportArgs),
+    /// Show rows of a table, for a human to disagree with
+    Inspect(InspectArgs),
+    /// Train on the shards of a config
+    Train(TrainArgs),
+    /// Let a model answer one prompt
+    Generate(GenerateArgs),
+    /// List models, or fetch one
+    Models(ModelsArgs),
+}
+
+/// The config that a command is about.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// The config (TOML)
+    pub config: PathBuf,
+    /// Let every stage that calls a model call this one instead
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Worker threads, all cores if not given; the result is the same
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Memory that sorts, joins and windows may hold before they spill, in MiB
+    #[arg(long, value_name = "MIB")]
+    pub memory_limit: Option<usize>,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Arguments of `inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Table to look at: events, authors, completions, judgements, examples
+    pub table: String,
+    /// Only rows of this outcome
+    #[arg(long)]
+    pub outcome: Option<String>,
+    /// Only rows that this rule dropped
+    #[arg(long)]
+    pub rule: Option<String>,
+    /// Only rows of this source
+    #[arg(long)]
+    pub source: Option<String>,
+    /// Only answers to this recipe
+    #[arg(long)]
+    pub recipe: Option<String>,
+    /// How many rows, the same ones each time
+    #[arg(long, default_value_t = 5)]
+    pub sample: usize,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Arguments of `train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// How to train.
+    #[command(subcommand)]
+    pub method: TrainMethod,
+}
+
+/// Ways to train.
+#[derive(Debug, Subcommand)]
+pub enum TrainMethod {
+    /// Supervised: low-rank adapters, loss on the messages marked `learn`
+    Sft(TrainRunArgs),
+    /// Reinforcement: groups of answers, rewarded against the person's real words (GRPO)
+    Grpo(TrainRunArgs),
+}
+
+/// Arguments of a training run.
+#[derive(Debug, Args)]
+pub struct TrainRunArgs {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Steps, instead of the config's
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+    /// Folder of the adapter, instead of the config's
+    #[arg(long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// Worker threads, all cores if not given; the result is the same
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Arguments of `generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// What to say to the model
+    pub prompt: String,
+    /// The model: a built-in name, or one of --config
+    #[arg(long, value_name = "NAME", default_value = "qwen2.5-coder-1.5b")]
+    pub model: String,
+    /// Config that names further models
+    #[arg(long, value_name = "CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Folder of an adapter that `genome train` wrote
+    #[arg(long, value_name = "FOLDER")]
+    pub adapter: Option<PathBuf>,
+    /// System message
+    #[arg(long, default_value = "")]
+    pub system: String,
+    /// Most tokens of the answer
+    #[arg(long, default_value_t = 128)]
+    pub max_tokens: usize,
+    /// Sampling temperature; 0 takes the likeliest token
+    #[arg(long, default_value_t = 0.0)]
+    pub temperature: f32,
+    /// Sampling seed
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Arguments of `models`.
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    /// Fetch this model into the cache
+    #[arg(long, value_name = "NAME")]
+    pub fetch: Option<String>,
+    /// Config that names further models
+    #[arg(long, value_name = "CONFIG")]
+    pub config: Option<PathBuf>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}

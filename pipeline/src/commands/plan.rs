@@ -1,0 +1,56 @@
+//! `genome plan`
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use genome_schemas::Freshness;
+use serde::Serialize;
+
+use super::{project, refuse_problems};
+use crate::cli::{Format, PlanArgs};
+use crate::plan::describe;
+use crate::progress::print;
+use crate::run::planned;
+
+#[derive(Serialize)]
+struct Line {
+    segment: String,
+    table: String,
+    stages: Vec<String>,
+    fingerprint: String,
+    fresh: bool,
+    state: String,
+}
+
+pub(super) fn plan(args: &PlanArgs) -> Result<ExitCode> {
+    let project = project(&args.config)?;
+    refuse_problems(&project)?;
+    let lines: Vec<Line> = planned(&project)?
+        .into_iter()
+        .map(|planned| Line {
+            stages: planned
+                .segment
+                .stages
+                .iter()
+                .map(|i| project.config.stages[*i].stage().card().name.to_owned())
+                .collect(),
+            table: planned.segment.output.name.to_owned(),
+            fingerprint: planned.fingerprint.short().to_owned(),
+            fresh: planned.freshness == Freshness::Fresh,
+            state: describe(&planned),
+            segment: planned.segment.name,
+        })
+        .collect();
+    match args.format {
+        Format::Json => print(&serde_json::to_string_pretty(&lines)?)?,
+        Format::Text => {
+            for line in &lines {
+                print(&format!(
+                    "{:<28} {:<12} {}  {}",
+                    line.segment, line.table, line.fingerprint, line.state
+                ))?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,158 @@
+//! The engines of a run: each named model is fetched and loaded once, on first use.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use anyhow::Result;
+use genome_kernels::llm::device::DeviceKind;
+use genome_kernels::llm::{Engine, EngineHandle, ModelSpec, Progress};
+use genome_stages::functions::EngineSource;
+
+use crate::config::{Project, builtin_models};
+use crate::models::{DeviceChoice, FetchPhase, ModelConfig, cache_dir, fetch};
+use crate::progress::Task;
+
+/// Loads models by name and keeps them for the run.
+#[derive(Debug)]
+pub struct Engines {
+    models: BTreeMap<String, ModelConfig>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    loaded: BTreeMap<String, Engine>,
+    cancelled: bool,
+}
+
+/// Work that engines have done, summed over models.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Work {
+    progress: Progress,
+}
+
+impl Engines {
+    /// Engines for the models that a config can name.
+    pub fn new(project: &Project) -> Self {
+        Self { models: project.models(), state: Mutex::default() }
+    }
+
+    /// Engines for the built-in models.
+    pub fn built_in() -> Self {
+        Self { models: builtin_models(), state: Mutex::default() }
+    }
+
+    /// The models that can be named.
+    pub fn models(&self) -> &BTreeMap<String, ModelConfig> {
+        &self.models
+    }
+
+    /// The file of a model, fetched if it is not in the cache.
+    ///
+    /// # Errors
+    /// There is no such model, or no source of it answers.
+    pub fn fetch(&self, name: &str) -> Result<PathBuf> {
+        let model = self.models.get(name).ok_or_else(|| {
+            let known = self.models.keys().cloned().collect::<Vec<_>>().join(", ");
+            anyhow::anyhow!("there is no model `{name}`; models are: {known}")
+        })?;
+        let mut task: Option<Task> = None;
+        let path = fetch(name, model, &cache_dir()?, &mut |progress| {
+            let task = task.get_or_insert_with(|| Task::begin(&format!("model {name}"), 0));
+            let mib = |bytes: u64| bytes >> 20;
+            let doing = match progress.phase {
+                FetchPhase::Waiting => "waiting for another run that fetches it",
+                FetchPhase::Resolving => "asking where it is",
+                FetchPhase::Downloading => "downloading",
+                FetchPhase::Verifying => "verifying",
+            };
+            let total = progress.total.unwrap_or(0);
+            if total > 0 {
+                task.set_total(total);
+            }
+            task.update(progress.done, &format!("{doing}, {} of {} MiB", mib(progress.done), mib(total)));
+        })?;
+        if let Some(task) = task {
+            task.end("in the cache, checksum right");
+        }
+        Ok(path)
+    }
+
+    /// Asks every engine to stop: answers under way come back unfinished.
+    pub fn cancel(&self) {
+        if let Ok(mut state) = self.state.lock() {
+            state.cancelled = true;
+            for engine in state.loaded.values() {
+                engine.handle().cancel_token().cancel();
+            }
+        }
+    }
+
+    /// Whether [`Self::cancel`] was called.
+    pub fn cancelled(&self) -> bool {
+        self.state.lock().is_ok_and(|state| state.cancelled)
+    }
+
+    /// Work done so far.
+    pub fn progress(&self) -> Work {
+        let mut sum = Progress::default();
+        if let Ok(state) = self.state.lock() {
+            for engine in state.loaded.values() {
+                let one = engine.handle().progress();
+                sum.requests += one.requests;
+                sum.done += one.done;
+                sum.prompt_tokens += one.prompt_tokens;
+                sum.cached_prompt_tokens += one.cached_prompt_tokens;
+                sum.completion_tokens += one.completion_tokens;
+            }
+        }
+        Work { progress: sum }
+    }
+}
+
+impl Work {
+    /// Answers given since `before`, less those already counted.
+    pub fn answered_since(&self, before: &Self, counted: u64) -> u64 {
+        (self.progress.done - before.progress.done).saturating_sub(counted)
+    }
+
+    /// Answers and tokens since `before`, in words.
+    pub fn describe_since(&self, before: &Self) -> String {
+        format!(
+            "{} answers, {} prompt tokens ({} shared), {} answer tokens",
+            self.progress.done - before.progress.done,
+            self.progress.prompt_tokens - before.progress.prompt_tokens,
+            self.progress.cached_prompt_tokens - before.progress.cached_prompt_tokens,
+            self.progress.completion_tokens - before.progress.completion_tokens,
+        )
+    }
+}
+
+impl EngineSource for Engines {
+    fn engine(&self, model: &str) -> Result<EngineHandle, String> {
+        let path = self.fetch(model).map_err(|e| format!("{e:#}"))?;
+        let device = self.models.get(model).map_or(DeviceKind::Auto, |m| device_kind(m.device));
+        let mut state = self.state.lock().map_err(|_| "another thread failed while it loaded a model".to_owned())?;
+        if let Some(engine) = state.loaded.get(model) {
+            return Ok(engine.handle());
+        }
+        let engine = Engine::load(&ModelSpec::new(path, device)).map_err(|e| format!("model `{model}`: {e}"))?;
+        let handle = engine.handle();
+        if state.cancelled {
+            handle.cancel_token().cancel();
+        }
+        state.loaded.insert(model.to_owned(), engine);
+        Ok(handle)
+    }
+}
+
+/// The kernels' word for a config's device.
+pub fn device_kind(choice: DeviceChoice) -> DeviceKind {
+    match choice {
+        DeviceChoice::Auto => DeviceKind::Auto,
+        DeviceChoice::Cpu => DeviceKind::Cpu,
+        DeviceChoice::Cuda => DeviceKind::Cuda,
+        DeviceChoice::Metal => DeviceKind::Metal,
+    }
+}
