@@ -37,8 +37,8 @@ pub enum StageError {
     Plan(#[from] DataFusionError),
 }
 
-impl From<datafusion::arrow::error::ArrowError> for StageError {
-    fn from(error: datafusion::arrow::error::ArrowError) -> Self {
+impl From<arrow::error::ArrowError> for StageError {
+    fn from(error: arrow::error::ArrowError) -> Self {
         Self::Plan(error.into())
     }
 }
