@@ -1,0 +1,131 @@
+//! What a handle, description or office says of an account, decided before the handle is hashed.
+
+/// What an account says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AuthorClass {
+    Person,
+    /// Nobody is named any more, or the person took the record back.
+    Deleted,
+    Bot,
+    /// Speaks as a moderator or administrator.
+    Moderator,
+    /// Speaks for an organisation.
+    Corporate,
+    /// The record could not be read.
+    Unknown,
+}
+
+impl AuthorClass {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Deleted => "deleted",
+            Self::Bot => "bot",
+            Self::Moderator => "moderator",
+            Self::Corporate => "corporate",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Automation accounts of Reddit whose names the patterns below do not catch, in lower case.
+const REDDIT_BOTS: [&str; 15] = [
+    "autotldr",
+    "b0trank",
+    "remindmebot",
+    "haikusbot",
+    "sneakpeekbot",
+    "savevideo",
+    "totesmessenger",
+    "vredditdownloader",
+    "imguralbumbot",
+    "gifreversingbot",
+    "wikitextbot",
+    "amputatorbot",
+    "linkfixerbot",
+    "anti-gif-bot",
+    "converter-bot",
+];
+
+/// The class of a Reddit account by its name, and by the office in which it wrote.
+pub(super) fn reddit(author: Option<&str>, distinguished: Option<&str>) -> AuthorClass {
+    let Some(author) = author else { return AuthorClass::Deleted };
+    let lower = author.to_ascii_lowercase();
+    if lower.starts_with("automod") || REDDIT_BOTS.contains(&lower.as_str()) || names_a_bot(author) {
+        return AuthorClass::Bot;
+    }
+    if lower.ends_with("-modteam") || matches!(distinguished, Some("moderator" | "admin" | "special")) {
+        return AuthorClass::Moderator;
+    }
+    if lower == "reddit" {
+        return AuthorClass::Corporate;
+    }
+    AuthorClass::Person
+}
+
+/// The class of a Twitter account by its name and its own description.
+pub(super) fn twitter(screen_name: &str, description: &str) -> AuthorClass {
+    let description = description.to_lowercase();
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| description.contains(phrase));
+    if names_a_bot(screen_name)
+        || says(&["i am a bot", "i'm a bot", "automated account", "automated by", "automatically tweets", "tweets by a bot"])
+    {
+        return AuthorClass::Bot;
+    }
+    if says(&["official account", "official twitter", "customer service", "customer support", "press office"]) {
+        return AuthorClass::Corporate;
+    }
+    AuthorClass::Person
+}
+
+/// Whether "bot" stands in the name as a word of its own (`a-bot`, `bot_1`), or ends it with a capital (`HaikuBot`).
+///
+/// A name that merely ends in "bot" is weak evidence: as many people as programs have one.
+fn names_a_bot(name: &str) -> bool {
+    let separate = name
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .any(|word| word.eq_ignore_ascii_case("bot"));
+    let capital = name
+        .strip_suffix("Bot")
+        .is_some_and(|head| head.ends_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()));
+    separate || capital
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reddit_names() {
+        for (author, distinguished, class) in [
+            (Some("grace"), None, "person"),
+            (None, None, "deleted"),
+            (Some("AutoModerator"), Some("moderator"), "bot"),
+            (Some("helpful-bot"), None, "bot"),
+            (Some("Bot_of_Troy"), None, "bot"),
+            (Some("CatFactsBot"), None, "bot"),
+            (Some("squidbot"), None, "person"),
+            (Some("IRobot"), None, "person"),
+            (Some("Abbott"), None, "person"),
+            (Some("autotldr"), None, "bot"),
+            (Some("math-ModTeam"), None, "moderator"),
+            (Some("grace"), Some("moderator"), "moderator"),
+            (Some("reddit"), None, "corporate"),
+        ] {
+            assert_eq!(reddit(author, distinguished).as_str(), class, "{author:?} {distinguished:?}");
+        }
+    }
+
+    #[test]
+    fn twitter_descriptions() {
+        for (name, description, class) in [
+            ("grace", "Sailor. Tweets about compilers.", "person"),
+            ("moon_bot", "", "bot"),
+            ("moon", "I am a bot that tweets the moon", "bot"),
+            ("shop", "The OFFICIAL account of a shop", "corporate"),
+            ("robotics", "bottles and robots", "person"),
+        ] {
+            assert_eq!(twitter(name, description).as_str(), class, "{name}");
+        }
+    }
+}

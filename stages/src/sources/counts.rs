@@ -1,0 +1,74 @@
+//! What the reader counted in each file: the independent side of every row account.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Values of one field that were lost because they had another type than the field can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TypeConflict {
+    /// How many records lost their value.
+    pub count: u64,
+    /// Where the first of them stands: byte offset in the decompressed file, or index in its member.
+    pub first_offset: u64,
+}
+
+/// What was found in one input file, counted while it was read and before any join.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FileReadCount {
+    /// Name of the source in the config.
+    pub source: String,
+    /// Path of the file as it was opened.
+    pub path: String,
+    /// Whether its records become events. False for product metadata, which is only context.
+    pub yields_events: bool,
+    /// Records found, malformed ones included; blank lines are no records. A stream that breaks off counts as one
+    /// more record where the policy is to keep what came before it.
+    pub records: u64,
+    /// Bytes after decompression.
+    pub bytes: u64,
+    /// Records that could not be read.
+    pub malformed: u64,
+    /// Records that had bytes or characters replaced.
+    pub lossy: u64,
+    /// Values lost to their type, by field.
+    pub type_conflicts: BTreeMap<&'static str, TypeConflict>,
+    /// Whether the file was read to its end; false if the plan stopped early or the file is broken.
+    pub complete: bool,
+}
+
+impl FileReadCount {
+    pub(super) fn conflict(&mut self, field: &'static str, offset: u64) {
+        self.type_conflicts
+            .entry(field)
+            .and_modify(|conflict| conflict.count += 1)
+            .or_insert(TypeConflict { count: 1, first_offset: offset });
+    }
+}
+
+/// Counts of every file read so far, shared between a plan's readers and whoever ran the plan.
+///
+/// A file's count replaces the one from an earlier execution of the same plan, so running a plan twice does not
+/// count twice. Files that are read again only to find context are not counted.
+#[derive(Debug, Default)]
+pub struct ReadCounts(Mutex<BTreeMap<(String, String), FileReadCount>>);
+
+impl ReadCounts {
+    /// The counts by source and path, in that order.
+    pub fn files(&self) -> Vec<FileReadCount> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// Records of `source` that must be found again as rows of `events`.
+    pub fn records_of(&self, source: &str) -> u64 {
+        self.lock().values().filter(|c| c.source == source && c.yields_events).map(|c| c.records).sum()
+    }
+
+    pub(super) fn put(&self, count: FileReadCount) {
+        self.lock().insert((count.source.clone(), count.path.clone()), count);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), FileReadCount>> {
+        // A count is inserted whole, so a reader that panicked elsewhere cannot have left half of one.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,307 @@
+//! Elements of a JSON array inside a script file, one after the other, without reading the file as a whole.
+
+use std::io::{self, Read};
+
+/// One element of the array.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Element<'a> {
+    /// An object with its braces, and the offset of the first one in the member.
+    Whole { bytes: &'a [u8], offset: u64 },
+    /// Something between two objects that is none.
+    Foreign { offset: u64 },
+    /// An object over the limit, which was skipped.
+    TooLong { offset: u64 },
+    /// The member ends inside the array.
+    Unclosed { offset: u64 },
+}
+
+/// Splits `name = [ {…}, {…} ]` into its objects, by braces and quotes alone.
+pub(super) struct ElementReader<R> {
+    stream: R,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    offset: u64,
+    limit: usize,
+    ended: bool,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    BeforeArray,
+    InArray,
+    Done,
+}
+
+const CHUNK: usize = 256 << 10;
+
+/// Where the scanner is inside an object.
+#[derive(Default)]
+struct Scan {
+    at: usize,
+    depth: usize,
+    in_string: bool,
+}
+
+impl<R: Read> ElementReader<R> {
+    pub(super) fn new(stream: R, limit: usize) -> Self {
+        Self {
+            stream,
+            buffer: vec![0; CHUNK],
+            start: 0,
+            end: 0,
+            offset: 0,
+            limit,
+            ended: false,
+            stage: Stage::BeforeArray,
+        }
+    }
+
+    /// Bytes consumed so far.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The next element, or `None` after the array. A member without an array has no elements.
+    ///
+    /// # Errors
+    /// The stream's own.
+    pub(super) fn next(&mut self) -> io::Result<Option<Element<'_>>> {
+        if self.stage == Stage::BeforeArray {
+            if !self.skip_past(b'[')? {
+                self.stage = Stage::Done;
+                return Ok(None);
+            }
+            self.stage = Stage::InArray;
+        }
+        if self.stage == Stage::Done {
+            return Ok(None);
+        }
+        match self.peek_filled()? {
+            None => {
+                self.stage = Stage::Done;
+                Ok(Some(Element::Unclosed { offset: self.offset }))
+            }
+            Some(b']') => {
+                self.stage = Stage::Done;
+                Ok(None)
+            }
+            Some(b'{') => self.object().map(Some),
+            Some(_) => {
+                let offset = self.offset;
+                self.skip_foreign()?;
+                Ok(Some(Element::Foreign { offset }))
+            }
+        }
+    }
+
+    /// The object that begins at `start`.
+    fn object(&mut self) -> io::Result<Element<'_>> {
+        let mut scan = Scan::default();
+        loop {
+            if scan.run(&self.buffer[self.start..self.end]) {
+                let (start, offset) = (self.start, self.offset);
+                self.take(scan.at);
+                if scan.at > self.limit {
+                    return Ok(Element::TooLong { offset });
+                }
+                return Ok(Element::Whole { bytes: &self.buffer[start..start + scan.at], offset });
+            }
+            if self.ended {
+                let offset = self.offset;
+                self.take(self.end - self.start);
+                self.stage = Stage::Done;
+                return Ok(Element::Unclosed { offset });
+            }
+            if self.end - self.start > self.limit {
+                return self.skip_object(scan);
+            }
+            self.fill()?;
+        }
+    }
+
+    /// Finds the end of an object that is over the limit, keeping nothing of it.
+    fn skip_object(&mut self, mut scan: Scan) -> io::Result<Element<'static>> {
+        let offset = self.offset;
+        loop {
+            // A backslash at the very end of the buffer belongs to the byte after it.
+            self.take(scan.at);
+            scan.at = 0;
+            self.fill()?;
+            if scan.run(&self.buffer[self.start..self.end]) {
+                self.take(scan.at);
+                return Ok(Element::TooLong { offset });
+            }
+            if self.ended {
+                self.take(self.end - self.start);
+                self.stage = Stage::Done;
+                return Ok(Element::Unclosed { offset });
+            }
+        }
+    }
+
+    /// The next byte that is neither blank nor a comma.
+    fn peek_filled(&mut self) -> io::Result<Option<u8>> {
+        loop {
+            let unread = &self.buffer[self.start..self.end];
+            if let Some(i) = unread.iter().position(|b| !b.is_ascii_whitespace() && *b != b',') {
+                let byte = unread[i];
+                self.take(i);
+                return Ok(Some(byte));
+            }
+            let length = unread.len();
+            self.take(length);
+            if self.ended {
+                return Ok(None);
+            }
+            self.fill()?;
+        }
+    }
+
+    fn skip_past(&mut self, wanted: u8) -> io::Result<bool> {
+        loop {
+            let unread = &self.buffer[self.start..self.end];
+            if let Some(i) = memchr::memchr(wanted, unread) {
+                self.take(i + 1);
+                return Ok(true);
+            }
+            let length = unread.len();
+            self.take(length);
+            if self.ended {
+                return Ok(false);
+            }
+            self.fill()?;
+        }
+    }
+
+    fn skip_foreign(&mut self) -> io::Result<()> {
+        loop {
+            let unread = &self.buffer[self.start..self.end];
+            if let Some(i) = memchr::memchr2(b'{', b']', unread) {
+                self.take(i);
+                return Ok(());
+            }
+            let length = unread.len();
+            self.take(length);
+            if self.ended {
+                return Ok(());
+            }
+            self.fill()?;
+        }
+    }
+
+    fn take(&mut self, length: usize) {
+        self.start += length;
+        self.offset += length as u64;
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.end == self.buffer.len() {
+            self.buffer.resize(self.buffer.len() * 2, 0);
+        }
+        loop {
+            match self.stream.read(&mut self.buffer[self.end..]) {
+                Ok(0) => self.ended = true,
+                Ok(n) => self.end += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            return Ok(());
+        }
+    }
+}
+
+impl Scan {
+    /// Goes on in `bytes`; true when the object ends, with `at` after its last brace.
+    fn run(&mut self, bytes: &[u8]) -> bool {
+        while self.at < bytes.len() {
+            if self.in_string {
+                let Some(i) = memchr::memchr2(b'"', b'\\', &bytes[self.at..]) else {
+                    self.at = bytes.len();
+                    return false;
+                };
+                if bytes[self.at + i] == b'"' {
+                    self.in_string = false;
+                    self.at += i + 1;
+                } else if self.at + i + 1 < bytes.len() {
+                    self.at += i + 2;
+                } else {
+                    self.at += i;
+                    return false;
+                }
+                continue;
+            }
+            match bytes[self.at] {
+                b'"' => self.in_string = true,
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        self.at += 1;
+                        return true;
+                    }
+                }
+                _ => {}
+            }
+            self.at += 1;
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Drip<'a>(&'a [u8], usize);
+
+    impl Read for Drip<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let n = self.1.min(self.0.len()).min(buffer.len());
+            buffer[..n].copy_from_slice(&self.0[..n]);
+            self.0 = &self.0[n..];
+            Ok(n)
+        }
+    }
+
+    fn all(text: &str, step: usize, limit: usize) -> Vec<String> {
+        let mut elements = ElementReader::new(Drip(text.as_bytes(), step), limit);
+        let mut shown = Vec::new();
+        while let Some(element) = elements.next().unwrap() {
+            shown.push(match element {
+                Element::Whole { bytes, offset } => format!("{offset} {}", String::from_utf8_lossy(bytes)),
+                Element::Foreign { offset } => format!("{offset} foreign"),
+                Element::TooLong { offset } => format!("{offset} too long"),
+                Element::Unclosed { offset } => format!("{offset} unclosed"),
+            });
+        }
+        shown
+    }
+
+    #[test]
+    fn elements_do_not_depend_on_how_bytes_arrive() {
+        for (text, expected) in [
+            ("x = [ ]", vec![]),
+            ("no array", vec![]),
+            ("", vec![]),
+            ("x = \n [ {\"a\":1}, {\"b\":[{}]} ]", vec!["7 {\"a\":1}", "16 {\"b\":[{}]}"]),
+            (r#"[{"a":"}\"]{"},{}]"#, vec![r#"1 {"a":"}\"]{"}"#, "15 {}"]),
+            (r#"[{"a":"\\"}]"#, vec![r#"1 {"a":"\\"}"#]),
+            ("[{}, oops, {}]", vec!["1 {}", "5 foreign", "11 {}"]),
+            ("[{},{\"a\":", vec!["1 {}", "4 unclosed"]),
+            ("[{} ", vec!["1 {}", "4 unclosed"]),
+            (r#"[{"a":"\"\"\"\"\"\"\"\"\"\"\"\"\"\""},{}]"#, vec!["1 too long", "38 {}"]),
+        ] {
+            for step in [1, 2, 7, 1000] {
+                assert_eq!(all(text, step, 24), expected, "{text:?} by {step}");
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! From records to `events`: joins the context, and puts the columns into the table's order.
+
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use datafusion::functions::core::expr_fn::named_struct;
+use datafusion::functions_nested::expr_fn::make_array;
+use datafusion::functions_window::expr_fn::row_number;
+use datafusion::logical_expr::{ExprFunctionExt, JoinType, cast, lit, when};
+use datafusion::prelude::{DataFrame, Expr, col};
+use genome_schemas::Platform;
+
+use super::amazon::is_item_file;
+use super::config::{SourceConfig, list_files};
+use super::file_group::{ReaderKind, dump_files};
+use super::options::SourceContext;
+use super::scan::scan;
+use crate::StageError;
+
+impl SourceConfig {
+    /// The records of this source as a frame of table `events`.
+    ///
+    /// Every record of the files is one row, a malformed one included; joins for context neither add rows nor lose
+    /// any. Row order is not defined. The plan is lazy: files are listed here, and opened when it runs.
+    ///
+    /// # Errors
+    /// A path that means no file, or DataFusion's own. When the plan runs: a file that cannot be read, as an
+    /// external error that holds a [`StageError::Input`].
+    pub fn events(&self, cx: &SourceContext) -> Result<DataFrame, StageError> {
+        let files = list_files(self)?;
+        let read = |reader: ReaderKind, files: &[_]| {
+            scan(cx, reader.produces(), dump_files(&self.name, reader, files))
+        };
+        let frame = match self.platform {
+            Platform::Blogger => events(read(ReaderKind::BloggerEvents, &files)?, &[])?,
+            Platform::Reddit => {
+                let comments = read(ReaderKind::RedditEvents, &files)?;
+                if self.context {
+                    // The parent first, so that the larger texts of submissions go through one sort only.
+                    let parents = Lookup { prefix: "parent", id: "parent_id", role: "comment" };
+                    let roots = Lookup { prefix: "root", id: "root_id", role: "post" };
+                    let found = parents.join(comments, read(ReaderKind::RedditComments, &files)?)?;
+                    let found = roots.join(found, read(ReaderKind::RedditSubmissions, &files)?)?;
+                    events(found, &[roots.message(), parents.message()])?
+                } else {
+                    events(comments, &[])?
+                }
+            }
+            Platform::Twitter => {
+                let tweets = read(ReaderKind::TwitterEvents, &files)?;
+                if self.context {
+                    let answered = Lookup { prefix: "parent", id: "parent_id", role: "tweet" };
+                    let found = answered.join(tweets, read(ReaderKind::TwitterTweets, &files)?)?;
+                    events(found, &[answered.message(), quoted()])?
+                } else {
+                    events(tweets, &[quoted()])?
+                }
+            }
+            Platform::Amazon => {
+                let (items, reviews): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| {
+                    file.file_name().is_some_and(|name| is_item_file(&name.to_string_lossy()))
+                });
+                if reviews.is_empty() {
+                    return Err(StageError::Input {
+                        path: self.paths.join(", "),
+                        reason: format!("source `{}` has product files (meta_*) and no reviews", self.name),
+                    });
+                }
+                let reviews = read(ReaderKind::AmazonReviews, &reviews)?;
+                if self.context && !items.is_empty() {
+                    let reviewed = Lookup { prefix: "item", id: "root_id", role: "item" };
+                    let found = reviewed.join(reviews, read(ReaderKind::AmazonItems, &items)?)?;
+                    events(found, &[reviewed.message()])?
+                } else {
+                    events(reviews, &[])?
+                }
+            }
+        };
+        Ok(frame)
+    }
+}
+
+/// A message in the context of an event: where it stands, and what makes it one.
+struct ContextMessage {
+    is_there: Expr,
+    message: Expr,
+}
+
+fn message(role: &str, name: &str, content: &str) -> ContextMessage {
+    let fields = [
+        ("role", cast(lit(role), DataType::Utf8View)),
+        ("name", col(name)),
+        ("content", col(content)),
+        ("learn", lit(false)),
+    ];
+    let arguments = fields.into_iter().flat_map(|(field, value)| [lit(field), value]).collect();
+    ContextMessage { is_there: col(content).is_not_null(), message: named_struct(arguments) }
+}
+
+/// Somebody else's words that stand in the tweet itself.
+fn quoted() -> ContextMessage {
+    message("tweet", "quoted_name", "quoted_content")
+}
+
+/// Finds the message that an event refers to.
+struct Lookup {
+    /// Begins the names of the columns that the join adds.
+    prefix: &'static str,
+    /// Column of the event that holds the message's id.
+    id: &'static str,
+    /// Role of the message in the context.
+    role: &'static str,
+}
+
+impl Lookup {
+    fn column(&self, name: &str) -> String {
+        format!("{}_message_{name}", self.prefix)
+    }
+
+    /// `events` with the message each of them refers to, if it is there.
+    ///
+    /// Messages are made unique by their id first: of several versions the one retrieved last, then the one whose
+    /// content hash is smallest, so that the order of files decides nothing.
+    fn join(&self, events: DataFrame, messages: DataFrame) -> Result<DataFrame, StageError> {
+        let rank = row_number()
+            .partition_by(vec![col("own_id")])
+            .order_by(vec![col("retrieved").sort(false, false), col("tie").sort(true, false)])
+            .build()?
+            .alias("rank");
+        let (id, name, content) = (self.column("id"), self.column("name"), self.column("content"));
+        let messages = messages.window(vec![rank])?.filter(col("rank").eq(lit(1_u64)))?.select(vec![
+            col("own_id").alias(&id),
+            col("name").alias(&name),
+            col("content").alias(&content),
+        ])?;
+        Ok(events.join(messages, JoinType::Left, &[self.id], &[id.as_str()], None)?)
+    }
+
+    fn message(&self) -> ContextMessage {
+        message(self.role, &self.column("name"), &self.column("content"))
+    }
+}
+
+/// `records` in the columns of table `events`, with at most two messages of context, the root first.
+fn events(records: DataFrame, context: &[ContextMessage]) -> Result<DataFrame, StageError> {
+    let nothing = lit(ScalarValue::try_from(&view_message_list())?);
+    let list = |messages: &[&ContextMessage]| make_array(messages.iter().map(|m| m.message.clone()).collect());
+    let context = match context {
+        [] => nothing,
+        [only] => when(only.is_there.clone(), list(&[only])).otherwise(nothing)?,
+        [first, second, ..] => when(first.is_there.clone().and(second.is_there.clone()), list(&[first, second]))
+            .when(first.is_there.clone(), list(&[first]))
+            .when(second.is_there.clone(), list(&[second]))
+            .otherwise(nothing)?,
+    };
+    let table = genome_schemas::events();
+    let columns = table.schema.fields().iter().map(|field| {
+        let name = field.name().as_str();
+        let value = match name {
+            "context" => context.clone(),
+            "split" => lit(ScalarValue::Utf8View(None)),
+            "measured" | "limit_value" => lit(ScalarValue::Float64(None)),
+            "duplicate_of" => lit(ScalarValue::FixedSizeBinary(16, None)),
+            _ => return col(name),
+        };
+        value.alias(name)
+    });
+    let frame = records.select(columns.collect::<Vec<_>>())?;
+    table.check(frame.schema().as_arrow())?;
+    Ok(frame)
+}
+
+/// The type of a context column with strings as views, as everything that is read from files has them.
+fn view_message_list() -> DataType {
+    fn with_views(data_type: &DataType) -> DataType {
+        match data_type {
+            DataType::Utf8 => DataType::Utf8View,
+            DataType::List(item) => {
+                let item = item.as_ref().clone();
+                let inner = with_views(item.data_type());
+                DataType::List(item.with_data_type(inner).into())
+            }
+            DataType::Struct(fields) => DataType::Struct(
+                fields
+                    .iter()
+                    .map(|field| {
+                        let inner = with_views(field.data_type());
+                        field.as_ref().clone().with_data_type(inner)
+                    })
+                    .collect(),
+            ),
+            other => other.clone(),
+        }
+    }
+    with_views(&genome_schemas::message_list_type())
+}

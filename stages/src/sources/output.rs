@@ -1,0 +1,187 @@
+//! Where a reader puts what it finds: batches for the plan, counts for the account.
+
+use std::io;
+use std::path::Path;
+
+use arrow::array::RecordBatch;
+
+use super::counts::FileReadCount;
+use super::options::{ReaderOptions, TruncatedPolicy};
+use super::record::{EventBuilder, FileFacts, MessageBuilder, Produces, Record};
+use crate::StageError;
+
+/// Why a reader stops before the end of its file.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Nobody wants the rows any more.
+    Cancelled,
+    /// The file cannot be read further.
+    Failed(StageError),
+}
+
+impl From<StageError> for Stop {
+    fn from(error: StageError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<arrow::error::ArrowError> for Stop {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// What reading gives: the value, or why it stopped.
+pub(super) type Read<T = ()> = Result<T, Stop>;
+
+enum Builder {
+    Events(Box<EventBuilder>),
+    Messages(MessageBuilder),
+}
+
+/// Collects the rows of one file and sends them off in batches.
+pub(super) struct Output<'a> {
+    path: &'a Path,
+    facts: FileFacts<'a>,
+    options: &'a ReaderOptions,
+    builder: Builder,
+    rows: usize,
+    bytes: usize,
+    source_file: String,
+    count: FileReadCount,
+    /// Takes a batch; false if nobody wants it.
+    send: &'a mut dyn FnMut(RecordBatch) -> bool,
+}
+
+impl<'a> Output<'a> {
+    pub(super) fn new(
+        path: &'a Path,
+        facts: FileFacts<'a>,
+        options: &'a ReaderOptions,
+        produces: Produces,
+        send: &'a mut dyn FnMut(RecordBatch) -> bool,
+    ) -> Self {
+        let builder = match produces {
+            Produces::Events => Builder::Events(Box::new(EventBuilder::new())),
+            Produces::Messages => Builder::Messages(MessageBuilder::new()),
+        };
+        let count = FileReadCount {
+            source: facts.source.to_owned(),
+            path: path.display().to_string(),
+            yields_events: produces == Produces::Events,
+            ..FileReadCount::default()
+        };
+        let source_file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Self { path, facts, options, builder, rows: 0, bytes: 0, source_file, count, send }
+    }
+
+    pub(super) fn path(&self) -> &'a Path {
+        self.path
+    }
+
+    pub(super) fn options(&self) -> &'a ReaderOptions {
+        self.options
+    }
+
+    pub(super) fn facts(&self) -> &FileFacts<'a> {
+        &self.facts
+    }
+
+    pub(super) fn source_file(&self) -> &str {
+        &self.source_file
+    }
+
+    /// Names the file that the following rows are located in.
+    pub(super) fn set_source_file(&mut self, name: String) {
+        self.source_file = name;
+    }
+
+    /// Counts a record that was found, before anything is known of it.
+    pub(super) fn found(&mut self) {
+        self.count.records += 1;
+    }
+
+    /// Counts decompressed bytes.
+    pub(super) fn read_bytes(&mut self, bytes: u64) {
+        self.count.bytes += bytes;
+    }
+
+    /// Counts values of the record at `offset` that had to be given up.
+    pub(super) fn conflicts(&mut self, fields: impl Iterator<Item = &'static str>, offset: u64) {
+        for field in fields {
+            self.count.conflict(field, offset);
+        }
+    }
+
+    /// Adds a record that was read.
+    pub(super) fn record(&mut self, record: Record<'_>) -> Read {
+        match &mut self.builder {
+            Builder::Events(builder) => {
+                let (bytes, lossy) = builder.record(&self.facts, &self.source_file, record)?;
+                self.count.lossy += u64::from(lossy);
+                self.added(bytes)
+            }
+            Builder::Messages(builder) => match builder.record(&self.facts, &record) {
+                Some(bytes) => self.added(bytes),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Adds a row for the record at `offset` that could not be read.
+    pub(super) fn malformed(&mut self, rule: &'static str, offset: u64) -> Read {
+        self.count.malformed += 1;
+        match &mut self.builder {
+            Builder::Events(builder) => {
+                builder.malformed(&self.facts, &self.source_file, rule, offset)?;
+                self.added(200)
+            }
+            Builder::Messages(_) => Ok(()),
+        }
+    }
+
+    /// Ends a stream that breaks off at `offset`, by the policy of the options.
+    pub(super) fn broken(&mut self, offset: u64, error: &io::Error) -> Read {
+        if self.options.on_truncated == TruncatedPolicy::Keep {
+            self.found();
+            return self.malformed("truncated_file", offset);
+        }
+        self.flush()?;
+        let member = self.source_file.split_once('!').map(|(_, member)| format!("member {member}, "));
+        let reason = format!(
+            "breaks off or is corrupt ({}byte {offset} after decompression, {} records before it): {error}; \
+             download it again and check its hash, or set `on_truncated = \"keep\"` to go on with what came before",
+            member.unwrap_or_default(),
+            self.count.records,
+        );
+        Err(Stop::Failed(StageError::Input { path: self.path.display().to_string(), reason }))
+    }
+
+    /// Sends the last rows and gives the counts of the whole file.
+    pub(super) fn finish(mut self, result: Read) -> (FileReadCount, Read) {
+        let result = result.and_then(|()| self.flush());
+        self.count.complete = result.is_ok();
+        (self.count, result)
+    }
+
+    fn added(&mut self, bytes: usize) -> Read {
+        self.rows += 1;
+        self.bytes += bytes;
+        if self.rows >= self.options.batch_rows || self.bytes >= self.options.batch_bytes {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Read {
+        if self.rows == 0 {
+            return Ok(());
+        }
+        let batch = match &mut self.builder {
+            Builder::Events(builder) => builder.finish()?,
+            Builder::Messages(builder) => builder.finish()?,
+        };
+        (self.rows, self.bytes) = (0, 0);
+        if (self.send)(batch) { Ok(()) } else { Err(Stop::Cancelled) }
+    }
+}

@@ -1,0 +1,251 @@
+//! Pseudonyms: keyed hashes that stand for handles, in author columns and inside texts.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use genome_schemas::Platform;
+
+const ID_CHARS: usize = 32;
+const SHORT_CHARS: usize = 8;
+
+/// Turns handles into pseudonyms with a secret key, which stays with the operator.
+///
+/// Equal handles of a platform get equal pseudonyms under one key, so mentions inside texts still point to the
+/// right author. Reddit and Twitter handles are compared without case, as the platforms do.
+#[derive(Clone)]
+pub struct Pseudonymizer {
+    key: [u8; 32],
+}
+
+impl fmt::Debug for Pseudonymizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pseudonymizer(secret)")
+    }
+}
+
+/// The pseudonym of one author: 32 hex digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuthorId([u8; ID_CHARS]);
+
+impl AuthorId {
+    /// All 32 digits.
+    pub fn as_str(&self) -> &str {
+        // Hex digits are always UTF-8.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// The first 8 digits, as mentions in texts carry them.
+    pub fn short(&self) -> &str {
+        &self.as_str()[..SHORT_CHARS]
+    }
+}
+
+impl Pseudonymizer {
+    /// Derives the key from a secret of any length.
+    pub fn from_secret(secret: impl AsRef<[u8]>) -> Self {
+        Self { key: blake3::derive_key("genome 2026 author pseudonyms", secret.as_ref()) }
+    }
+
+    /// The pseudonym of `handle` on `platform`.
+    pub fn author_id(&self, platform: Platform, handle: &str) -> AuthorId {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(platform.as_str().as_bytes()).update(&[0]);
+        if matches!(platform, Platform::Reddit | Platform::Twitter) {
+            for byte in handle.bytes() {
+                hasher.update(&[byte.to_ascii_lowercase()]);
+            }
+        } else {
+            hasher.update(handle.as_bytes());
+        }
+        let digest = hasher.finalize();
+        let mut hex = [0; ID_CHARS];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(digest.as_bytes()) {
+            pair[0] = HEX[usize::from(byte >> 4)];
+            pair[1] = HEX[usize::from(byte & 15)];
+        }
+        AuthorId(hex)
+    }
+
+    /// `text` with the handles it mentions replaced: `@name` becomes `@user_1a2b3c4d` on Twitter, `u/name` becomes
+    /// `u/user_1a2b3c4d` on Reddit; links to profiles likewise. Other platforms have no mentions.
+    pub fn mentions<'t>(&self, platform: Platform, text: &'t str) -> Cow<'t, str> {
+        let find: fn(&str, usize) -> Option<Mention> = match platform {
+            Platform::Twitter => next_twitter_mention,
+            Platform::Reddit => next_reddit_mention,
+            Platform::Blogger | Platform::Amazon => return Cow::Borrowed(text),
+        };
+        let Some(mut mention) = find(text, 0) else { return Cow::Borrowed(text) };
+        let mut out = String::with_capacity(text.len() + 16);
+        let mut copied = 0;
+        loop {
+            out.push_str(&text[copied..mention.start]);
+            out.push_str("user_");
+            out.push_str(self.author_id(platform, &text[mention.start..mention.end]).short());
+            copied = mention.end;
+            match find(text, mention.end) {
+                Some(next) => mention = next,
+                None => break,
+            }
+        }
+        out.push_str(&text[copied..]);
+        Cow::Owned(out)
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Byte range of a handle in a text, without its sigil.
+struct Mention {
+    start: usize,
+    end: usize,
+}
+
+/// Length of the run of handle characters that `text` begins with.
+fn handle_len(text: &str, dash: bool) -> usize {
+    text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_' || (dash && *b == b'-')).count()
+}
+
+fn is_word(byte: Option<u8>) -> bool {
+    byte.is_some_and(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn byte_before(text: &str, at: usize) -> Option<u8> {
+    at.checked_sub(1).map(|i| text.as_bytes()[i])
+}
+
+/// The next `@name`, or the next name in a link to a profile, at or after `from`.
+fn next_twitter_mention(text: &str, from: usize) -> Option<Mention> {
+    let sigil = next_at_sign(text, from);
+    let link = next_profile_link(text, from);
+    match (sigil, link) {
+        (Some(a), Some(b)) => Some(if a.start <= b.start { a } else { b }),
+        (a, b) => a.or(b),
+    }
+}
+
+fn next_at_sign(text: &str, from: usize) -> Option<Mention> {
+    // U+FF20 is the full-width sign that East Asian keyboards type; Twitter takes both.
+    text[from..].match_indices(['@', '\u{ff20}']).find_map(|(i, sign)| {
+        let start = from + i + sign.len();
+        let end = start + handle_len(&text[start..], false);
+        let after = text[end..].as_bytes();
+        let mail = is_word(byte_before(text, from + i))
+            && after.first() == Some(&b'.')
+            && is_word(after.get(1).copied());
+        (end > start && !mail).then_some(Mention { start, end })
+    })
+}
+
+/// First path segments of twitter.com that are no handles.
+const NOT_HANDLES: [&str; 12] = [
+    "search", "i", "hashtag", "intent", "share", "home", "statuses", "download", "settings", "about", "login", "tos",
+];
+
+fn next_profile_link(text: &str, from: usize) -> Option<Mention> {
+    text[from..].match_indices(".com/").find_map(|(i, _)| {
+        let host_end = from + i;
+        let head = text[..host_end].as_bytes();
+        let host = ["twitter", "x"].iter().find(|host| {
+            head.len() >= host.len()
+                && head[head.len() - host.len()..].eq_ignore_ascii_case(host.as_bytes())
+                && !is_word(byte_before(text, host_end - host.len()))
+        });
+        host?;
+        let mut start = host_end + ".com/".len();
+        for prefix in ["#!/", "@"] {
+            if text[start..].starts_with(prefix) {
+                start += prefix.len();
+            }
+        }
+        let end = start + handle_len(&text[start..], false);
+        let name = &text[start..end];
+        (end > start && !NOT_HANDLES.iter().any(|word| word.eq_ignore_ascii_case(name)))
+            .then_some(Mention { start, end })
+    })
+}
+
+/// The next `u/name`, `user/name` or profile subreddit `r/u_name` at or after `from`.
+fn next_reddit_mention(text: &str, from: usize) -> Option<Mention> {
+    let bytes = text.as_bytes();
+    memchr::memchr_iter(b'/', &bytes[from..]).find_map(|i| {
+        let slash = from + i;
+        let after = slash + 1;
+        let start = if ends_with_word(bytes, slash, b"u") || ends_with_word(bytes, slash, b"user") {
+            after
+        } else if ends_with_word(bytes, slash, b"r")
+            && bytes.len() > after + 2
+            && bytes[after..after + 2].eq_ignore_ascii_case(b"u_")
+        {
+            after + 2
+        } else {
+            return None;
+        };
+        let end = start + handle_len(&text[start..], true);
+        // Reddit names have 3 to 20 characters; shorter runs are paths such as /u/0/.
+        (end - start >= 3).then_some(Mention { start, end })
+    })
+}
+
+fn ends_with_word(bytes: &[u8], end: usize, word: &[u8]) -> bool {
+    end >= word.len()
+        && bytes[end - word.len()..end].eq_ignore_ascii_case(word)
+        && !is_word(end.checked_sub(word.len() + 1).map(|i| bytes[i]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(platform: Platform, text: &str, expected: &str) {
+        let names = Pseudonymizer::from_secret("test");
+        let shown = ["Ada_L", "grace", "lin-42"].iter().fold(expected.to_owned(), |text, name| {
+            let id = names.author_id(platform, name);
+            text.replace(&format!("<{name}>"), &format!("user_{}", id.short()))
+        });
+        assert_eq!(names.mentions(platform, text), shown, "{text}");
+    }
+
+    #[test]
+    fn twitter_mentions() {
+        for (text, expected) in [
+            ("no mention", "no mention"),
+            ("@ada_l hi @GRACE!", "@<Ada_L> hi @<grace>!"),
+            ("写@grace 和\u{ff20}grace", "写@<grace> 和\u{ff20}<grace>"),
+            ("RT@grace: hi", "RT@<grace>: hi"),
+            ("mail me at ada@grace.example please", "mail me at ada@grace.example please"),
+            ("thanks @grace.", "thanks @<grace>."),
+            ("a @ b @", "a @ b @"),
+            ("http://twitter.com/grace/statuses/1", "http://twitter.com/<grace>/statuses/1"),
+            ("https://twitter.com/#!/Ada_L and fedex.com/grace", "https://twitter.com/#!/<Ada_L> and fedex.com/grace"),
+            ("https://twitter.com/search?q=@grace", "https://twitter.com/search?q=@<grace>"),
+        ] {
+            check(Platform::Twitter, text, expected);
+        }
+    }
+
+    #[test]
+    fn reddit_mentions() {
+        for (text, expected) in [
+            ("u/Ada_L said", "u/<Ada_L> said"),
+            ("(/u/lin-42)", "(/u/<lin-42>)"),
+            ("https://www.reddit.com/user/GRACE/", "https://www.reddit.com/user/<grace>/"),
+            ("r/u_grace and r/math", "r/u_<grace> and r/math"),
+            ("menu/grace mail.google.com/mail/u/0/", "menu/grace mail.google.com/mail/u/0/"),
+            ("u/", "u/"),
+        ] {
+            check(Platform::Reddit, text, expected);
+        }
+    }
+
+    #[test]
+    fn the_key_decides_and_is_never_shown() {
+        let (a, b) = (Pseudonymizer::from_secret("a"), Pseudonymizer::from_secret("b"));
+        let of = |p: &Pseudonymizer, platform, name| p.author_id(platform, name).as_str().to_owned();
+        assert_ne!(of(&a, Platform::Reddit, "grace"), of(&b, Platform::Reddit, "grace"));
+        assert_ne!(of(&a, Platform::Reddit, "grace"), of(&a, Platform::Twitter, "grace"));
+        assert_eq!(of(&a, Platform::Reddit, "grace"), of(&a, Platform::Reddit, "Grace"));
+        assert_ne!(of(&a, Platform::Amazon, "AE4"), of(&a, Platform::Amazon, "ae4"));
+        assert_eq!(of(&a, Platform::Amazon, "AE4").len(), ID_CHARS);
+        assert_eq!(format!("{a:?}"), "Pseudonymizer(secret)");
+    }
+}

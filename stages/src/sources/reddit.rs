@@ -1,0 +1,179 @@
+//! Reddit dumps: NDJSON of comments and submissions, monthly or per subreddit.
+//!
+//! A record is a comment if it has `body` and `link_id`, and a submission if it has `title`, `is_self` or a
+//! `name` that begins with `t3_`; the name of the file says nothing. Field types changed over the years
+//! (`created_utc` is a string from 2007 to 2015, `score` can be null): see [`super::json`].
+
+use std::borrow::Cow;
+
+use genome_schemas::{EventKind, Platform};
+use memchr::memmem;
+use serde::Serialize;
+
+use super::author_class::{self, AuthorClass};
+use super::json::{Decoded, Flag, JsonRecord, Nested, Number, Text, decode, json_record};
+use super::json_lines::each_line;
+use super::output::{Output, Read};
+use super::record::Record;
+use super::text::{decode_entities, then, unescape_api};
+use super::time::epoch_micros;
+
+/// Which records of a file are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// All, as events.
+    All,
+    /// Submissions only, as context.
+    Submissions,
+    /// Comments only, as context.
+    Comments,
+}
+
+json_record! {
+    struct RedditRecord<'a> {
+        id: Text<'a> = "id",
+        name: Text<'a> = "name",
+        author: Text<'a> = "author",
+        author_flair: Text<'a> = "author_flair_text",
+        body: Text<'a> = "body",
+        link_id: Text<'a> = "link_id",
+        parent_id: Text<'a> = "parent_id",
+        title: Text<'a> = "title",
+        selftext: Text<'a> = "selftext",
+        is_self: Flag = "is_self",
+        over_18: Flag = "over_18",
+        subreddit: Text<'a> = "subreddit",
+        created: Number = "created_utc",
+        retrieved_on: Number = "retrieved_on",
+        retrieved_utc: Number = "retrieved_utc",
+        score: Number = "score",
+        distinguished: Text<'a> = "distinguished",
+        meta: Nested<Meta<'a>> = "_meta",
+    }
+}
+
+json_record! {
+    /// What Arctic Shift noted when it came a second time, 36 hours later.
+    struct Meta<'a> {
+        was_deleted_later: Flag = "was_deleted_later",
+        removal_type: Text<'a> = "removal_type",
+        retrieved_again: Number = "retrieved_2nd_on",
+    }
+}
+
+/// What a Reddit record states of its author and place.
+#[derive(Serialize)]
+struct Attributes<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subreddit: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flair: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    over_18: Option<bool>,
+}
+
+/// Reads one file.
+pub(super) fn read(out: &mut Output<'_>, wanted: Wanted) -> Read {
+    // Every comment has this key, and a quotation of it inside a text has its quotes escaped, so the bytes tell
+    // comments from submissions without decoding them.
+    let comment_key = memmem::Finder::new(b"\"link_id\"");
+    let mut scratch = Vec::new();
+    each_line(out, |out, line, offset| {
+        let is_wanted = match wanted {
+            Wanted::All => true,
+            Wanted::Submissions => comment_key.find(line).is_none(),
+            Wanted::Comments => comment_key.find(line).is_some(),
+        };
+        if is_wanted { record(out, line, offset, &mut scratch) } else { Ok(()) }
+    })
+}
+
+fn record(out: &mut Output<'_>, line: &[u8], offset: u64, scratch: &mut Vec<u8>) -> Read {
+    let Decoded { record: raw, lossy } = match decode::<RedditRecord<'_>>(line, scratch) {
+        Ok(decoded) => decoded,
+        Err(rule) => return out.malformed(rule, offset),
+    };
+    let is_comment = raw.body.is_present() && raw.link_id.is_present();
+    let is_submission = raw.title.is_present()
+        || raw.is_self.get().is_some()
+        || raw.name.as_str().is_some_and(|name| name.starts_with("t3_"));
+    if !is_comment && !is_submission {
+        return out.malformed("not_a_record", offset);
+    }
+    out.conflicts(raw.conflicts(), offset);
+    let names = out.facts().names;
+    let author = raw.author.filled().filter(|author| *author != "[deleted]");
+    let id = raw.id.filled().or_else(|| raw.name.filled().map(bare_id));
+    let prefix = if is_comment { "t1_" } else { "t3_" };
+    let full_id = id.map(|id| format!("{prefix}{id}"));
+    let attributes = Attributes {
+        // Profile posts stand in a subreddit that has the author's name.
+        subreddit: raw.subreddit.filled().map(|subreddit| match subreddit.strip_prefix("u_") {
+            Some(handle) => {
+                Cow::Owned(format!("u_user_{}", names.author_id(Platform::Reddit, handle).short()))
+            }
+            None => Cow::Borrowed(subreddit),
+        }),
+        flair: raw.author_flair.filled().map(|flair| names.mentions(Platform::Reddit, flair)),
+        over_18: raw.over_18.get().filter(|over| *over),
+    };
+    let taken_back = raw.meta.get().is_some_and(|meta| {
+        meta.was_deleted_later.get() == Some(true) && meta.removal_type.as_str() == Some("deleted")
+    });
+    let base = Record {
+        author,
+        author_class: if taken_back {
+            AuthorClass::Deleted
+        } else {
+            author_class::reddit(author, raw.distinguished.as_str())
+        },
+        native_id: id,
+        at: raw.created.get().and_then(epoch_micros),
+        engagement: raw.score.int(),
+        attributes: serde_json::to_string(&attributes).unwrap_or_default(),
+        retrieved: retrieved(&raw),
+        offset,
+        lossy,
+        ..Record::default()
+    };
+    if is_comment {
+        let link = raw.link_id.as_str();
+        let parent = raw.parent_id.filled();
+        return out.record(Record {
+            kind: EventKind::Comment,
+            own_id: full_id.map(Cow::Owned),
+            parent_id: parent.filter(|parent| Some(*parent) != link),
+            root_id: link,
+            thread_id: link.map(Cow::Borrowed),
+            text: clean(raw.body.as_str().unwrap_or_default()),
+            top_level: parent.is_none() || parent == link,
+            ..base
+        });
+    }
+    out.record(Record {
+        kind: EventKind::Post,
+        own_id: full_id.as_deref().map(Cow::Borrowed),
+        thread_id: full_id.as_deref().map(Cow::Borrowed),
+        title: raw.title.filled().map(clean),
+        text: clean(raw.selftext.as_str().unwrap_or_default()),
+        ..base
+    })
+}
+
+fn retrieved(raw: &RedditRecord<'_>) -> i64 {
+    let again = raw.meta.get().and_then(|meta| meta.retrieved_again.int());
+    again.max(raw.retrieved_on.int()).max(raw.retrieved_utc.int()).unwrap_or_default()
+}
+
+/// `t3_abc` without its prefix.
+fn bare_id(name: &str) -> &str {
+    name.split_once('_').map_or(name, |(_, id)| id)
+}
+
+/// A text as its author typed it: without the interface's escaping, with Markdown's character references
+/// decoded, and without the zero-width spaces that the editor puts into empty paragraphs.
+fn clean(text: &str) -> Cow<'_, str> {
+    then(then(unescape_api(text), decode_entities), |text| {
+        if text.contains('\u{200b}') { Cow::Owned(text.replace('\u{200b}', "")) } else { Cow::Borrowed(text) }
+    })
+}
