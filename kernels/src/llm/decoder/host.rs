@@ -89,12 +89,15 @@ impl HostModel {
     pub(super) fn set_adapter(&mut self, adapter: Option<&Adapter>) {
         for (index, layer) in self.layers.iter_mut().enumerate() {
             for part in Part::ALL {
-                let factors = adapter.and_then(|adapter| Some((adapter, adapter.factors.get(&(index, part))?)));
+                let factors =
+                    adapter.and_then(|adapter| Some((adapter, adapter.factors.get(&(index, part))?)));
                 let low_rank = factors.map(|(adapter, factors)| {
                     let up = rows_to_gguf(&self.config, part, &factors.up, adapter.rank);
                     LowRank {
                         down: factors.down.clone(),
-                        up: (0..adapter.rank).flat_map(|i| up.iter().skip(i).step_by(adapter.rank).copied()).collect(),
+                        up: (0..adapter.rank)
+                            .flat_map(|i| up.iter().skip(i).step_by(adapter.rank).copied())
+                            .collect(),
                         scale: adapter.scale(),
                     }
                 });

@@ -225,7 +225,10 @@ fn the_path_of_graphics_cards_agrees_with_the_hosts() {
                 let second = decoder.open(Some((first, 30))).unwrap();
                 logits.extend(
                     decoder
-                        .step(&[row(first, &tokens(300, 2), Logits::Last), row(second, &tokens(7, 3), Logits::All)])
+                        .step(&[
+                            row(first, &tokens(300, 2), Logits::Last),
+                            row(second, &tokens(7, 3), Logits::All),
+                        ])
                         .unwrap(),
                 );
                 decoder.close(first);
