@@ -23,10 +23,7 @@ pub const MENTION_PLACEHOLDER: &str = "<mention>";
 /// assert_eq!(normalize("  Look,  ＠Ann:\nhttps://example.com/1 "), normalize("look, @bob: http://example.com/2"));
 /// ```
 pub fn normalize(text: &str) -> String {
-    let lower = fold_case(text);
-    let placed = replace_handles(&lower);
-    // Leaving out invisible characters can bring letters together that compose; a second pass settles that.
-    fold_space(&placed)
+    fold_space(&replace_handles(&fold_case(text)))
 }
 
 /// The text with every run of white space and control characters as one space, trimmed.
@@ -83,25 +80,32 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
+/// Puts placeholders in the place of links and mentions, until there are none: what stands beside a placeholder may
+/// only then count as one.
 fn replace_handles(text: &str) -> Cow<'_, str> {
+    let mut placed = Cow::Borrowed(text);
+    while let Some(replaced) = replace_once(&placed) {
+        placed = Cow::Owned(replaced);
+    }
+    placed
+}
+
+fn replace_once(text: &str) -> Option<String> {
     if !text.contains(['/', '@']) && !text.contains("www.") {
-        return Cow::Borrowed(text);
+        return None;
     }
     let mut handles: Vec<_> = links(text).map(|range| (range, LINK_PLACEHOLDER)).collect();
     handles.extend(mentions(text).map(|range| (range, MENTION_PLACEHOLDER)));
-    if handles.is_empty() {
-        return Cow::Borrowed(text);
-    }
     handles.sort_unstable_by_key(|(range, _)| range.start);
     let mut replaced = String::with_capacity(text.len());
     let mut from = 0;
-    for (range, placeholder) in handles {
+    for (range, placeholder) in &handles {
         replaced.push_str(&text[from..range.start]);
         replaced.push_str(placeholder);
         from = range.end;
     }
     replaced.push_str(&text[from..]);
-    Cow::Owned(replaced)
+    (!handles.is_empty()).then_some(replaced)
 }
 
 #[cfg(test)]
@@ -122,6 +126,7 @@ mod tests {
             ("@Ann: (www.example.com)", "<mention>: (<link>)"),
             ("\u{a0} \n ", ""),
             ("no?", "no?"),
+            ("@u/u/http://\u{200b}", "<mention><mention>://"),
         ] {
             assert_eq!(normalize(text), form, "{text:?}");
         }

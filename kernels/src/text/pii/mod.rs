@@ -254,8 +254,8 @@ mod tests {
             let (mut text, mut expected) = (String::new(), String::new());
             for (at, word) in &picks {
                 let (kind, identifier) = POSITIVES[*at];
-                text += &format!("{word} {identifier}; ");
-                expected += &format!("{word} {}; ", kind.placeholder());
+                text.extend([word.as_str(), " ", identifier, "; "]);
+                expected.extend([word.as_str(), " ", kind.placeholder(), "; "]);
             }
             prop_assert_eq!(redact(&text), expected);
         }
