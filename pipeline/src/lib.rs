@@ -1,1 +1,4 @@
 //! The machine around the stages.
+
+pub mod models;
+pub mod shards;
