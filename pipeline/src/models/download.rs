@@ -49,8 +49,8 @@ impl Downloader {
             .http_status_as_error(false)
             .user_agent(concat!("genome/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(Duration::from_secs(30)))
-            .timeout_recv_response(Some(Duration::from_secs(60)))
-            .timeout_per_read(Some(Duration::from_secs(60)));
+            .timeout_recv_response(Some(Duration::from_mins(1)))
+            .timeout_per_read(Some(Duration::from_mins(1)));
         if !proxy_from_environment {
             config = config.proxy(None);
         }

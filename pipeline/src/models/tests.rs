@@ -22,20 +22,24 @@ struct Served {
     whole_only: bool,
 }
 
+type Files = Mutex<BTreeMap<String, Served>>;
+
+/// Each request: path and range.
+type Log = Mutex<Vec<(String, Option<String>)>>;
+
 /// An HTTP server on the loopback interface.
 struct Server {
     url: String,
-    files: Arc<Mutex<BTreeMap<String, Served>>>,
-    /// Each request: path and range.
-    log: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    files: Arc<Files>,
+    log: Arc<Log>,
 }
 
 impl Server {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let files: Arc<Mutex<BTreeMap<String, Served>>> = Arc::default();
-        let log: Arc<Mutex<Vec<(String, Option<String>)>>> = Arc::default();
+        let files: Arc<Files> = Arc::default();
+        let log: Arc<Log> = Arc::default();
         let (shared_files, shared_log) = (Arc::clone(&files), Arc::clone(&log));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -90,11 +94,7 @@ impl Server {
     }
 }
 
-fn answer(
-    mut stream: TcpStream,
-    files: &Mutex<BTreeMap<String, Served>>,
-    log: &Mutex<Vec<(String, Option<String>)>>,
-) -> Option<()> {
+fn answer(mut stream: TcpStream, files: &Files, log: &Log) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut request = String::new();
     reader.read_line(&mut request).ok()?;
@@ -187,7 +187,7 @@ fn models_in(cache: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(cache)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".gguf"))
+        .filter(|name| Path::new(name).extension().is_some_and(|ending| ending == "gguf"))
         .collect();
     names.sort();
     names

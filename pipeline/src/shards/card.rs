@@ -82,9 +82,8 @@ pub(super) fn card(facts: &CardFacts, summary: &ShardSummary) -> String {
 pub(super) fn dataset_info(summary: &ShardSummary) -> String {
     let mut entries = BTreeMap::new();
     for split in Split::ALL {
-        let is_file = |file: &&ShardFile| {
-            file.form == Form::Sft && file.split == *split && file.name.ends_with(".jsonl")
-        };
+        let is_file =
+            |file: &&ShardFile| file.form == Form::Sft && file.split == *split && file.ending() == "jsonl";
         let files: Vec<&ShardFile> = summary.files.iter().filter(is_file).collect();
         for (at, file) in files.iter().enumerate() {
             // The common case, one shard, gets the name one would type.
@@ -184,7 +183,8 @@ fn counts(card: &mut String, summary: &ShardSummary) -> std::fmt::Result {
         *splits.entry(count.split).or_default() += count.rows;
     }
     let cells = |of: &dyn Fn(Split) -> u64| -> String {
-        Split::ALL.iter().map(|split| format!(" {} |", of(*split))).collect()
+        let cells: Vec<String> = Split::ALL.iter().map(|split| format!(" {} |", of(*split))).collect();
+        cells.concat()
     };
     for ((form, task, platform), splits) in &lines {
         let cells = cells(&|split| splits.get(&split).copied().unwrap_or(0));
@@ -265,8 +265,8 @@ fn limits(card: &mut String, facts: &CardFacts, summary: &ShardSummary) -> std::
         );
     }
     card.push_str(
-        "- Handles are replaced by keyed hashes and identifiers of known form by placeholders; a text can still tell \
-         who wrote it. Do not try to find out, and do not publish what would.\n\
+        "- Handles of authors are replaced by keyed hashes, but a text can still tell who wrote it. Do not try to find \
+         out, and do not publish what would.\n\
          - People who write much are seen more often than those who read.\n",
     );
     if !summary.files.iter().any(|file| file.split == Split::Test) {

@@ -96,8 +96,7 @@ impl<R: ShardRow> Series<R> {
         let mut files = Vec::with_capacity(2 * n);
         for (at, pair) in self.done.into_iter().enumerate() {
             for mut file in pair {
-                let (_, ending) = file.name.rsplit_once('.').unwrap_or_default();
-                let name = format!("{}-{}-{at:05}-of-{n:05}.{ending}", R::FORM, self.split);
+                let name = format!("{}-{}-{at:05}-of-{n:05}.{}", R::FORM, self.split, file.ending());
                 let path = self.folder.join(&file.name);
                 std::fs::rename(&path, self.folder.join(&name)).map_err(ShardError::io("write", &path))?;
                 file.name = name;

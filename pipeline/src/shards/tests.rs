@@ -34,7 +34,7 @@ fn example(n: u32, form: &'static str, split: &'static str) -> Example {
     let is_sft = form == "sft";
     let mut asked =
         message("user", &format!("What would you say, no. {n}? \"Žluťoučký\" 😀\n\u{1}\u{2028}"), false);
-    asked.name = (n % 2 == 0).then(|| format!("other-{n}"));
+    asked.name = (n.is_multiple_of(2)).then(|| format!("other-{n}"));
     let mut messages = vec![message("system", "You are a person.", false), asked];
     if is_sft {
         messages.push(message("assistant", &format!("Number {n}"), true));
@@ -45,8 +45,8 @@ fn example(n: u32, form: &'static str, split: &'static str) -> Example {
         split,
         messages,
         reference: (!is_sft).then(|| format!("truth {n}")),
-        rubric: (!is_sft && n % 3 == 0).then(|| "response_alignment".to_owned()),
-        event_key: (n % 5 != 0).then_some(key),
+        rubric: (!is_sft && n.is_multiple_of(3)).then(|| "response_alignment".to_owned()),
+        event_key: (!n.is_multiple_of(5)).then_some(key),
     }
 }
 
@@ -179,7 +179,10 @@ fn rows_come_back_as_they_went_in() {
             assert_eq!(Some(&row.ground_truth), example.reference.as_ref());
             assert_eq!(row.reward_model.ground_truth, row.ground_truth);
             assert_eq!(row.reward_model.style, if example.rubric.is_some() { "model" } else { "rule" });
-            assert_eq!((row.rubric.as_ref(), row.extra_info.index), (example.rubric.as_ref(), at as i64));
+            assert_eq!(
+                (row.rubric.as_ref(), row.extra_info.index),
+                (example.rubric.as_ref(), i64::try_from(at).unwrap())
+            );
             assert_eq!(row.data_source, format!("genome/{}", row.platform));
         }
     }
@@ -288,13 +291,13 @@ fn the_list_of_checksums_is_right_and_damage_is_seen() {
 fn skipped_rows_are_those_at_the_start() {
     let (_parent, folder) = scratch();
     write(&folder, &examples(), 60);
-    let keys = |skip: u64| -> Vec<String> {
-        let reader = ShardReader::<SftRow>::open(&folder, Split::Train).unwrap().skip_rows(skip);
+    let keys = |skip: usize| -> Vec<String> {
+        let reader = ShardReader::<SftRow>::open(&folder, Split::Train).unwrap().skip_rows(skip as u64);
         reader.map(|row| row.unwrap().key).collect()
     };
     let all = keys(0);
     for skip in [1, 11, 12, 13, 24, 29, 30, 31] {
-        assert_eq!(keys(skip), all[all.len().min(skip as usize)..], "{skip}");
+        assert_eq!(keys(skip), all[all.len().min(skip)..], "{skip}");
     }
 }
 

@@ -32,6 +32,13 @@ pub struct ShardFile {
     pub sha256: String,
 }
 
+impl ShardFile {
+    /// `parquet` or `jsonl`.
+    pub fn ending(&self) -> &str {
+        self.name.rsplit_once('.').map_or("", |(_, ending)| ending)
+    }
+}
+
 /// How many rows of a kind there are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct RowCount {
@@ -196,8 +203,8 @@ impl ShardWriter {
             sums.push((name.to_owned(), sha256));
         }
         sums.sort();
-        let list: String = sums.iter().map(|(name, sha256)| format!("{sha256}  {name}\n")).collect();
-        let (digest, _) = write_text(&temporary.path().join(CHECKSUMS_FILE), &list, file_limit)?;
+        let lines: Vec<String> = sums.iter().map(|(name, sha256)| format!("{sha256}  {name}\n")).collect();
+        let (digest, _) = write_text(&temporary.path().join(CHECKSUMS_FILE), &lines.concat(), file_limit)?;
         summary.digest = digest;
         put_in_place(temporary, &target)?;
         Ok(summary)
