@@ -15,7 +15,8 @@ const PREFILL: usize = 512;
 const STEPS: usize = 32;
 
 fn main() -> Result<(), KernelError> {
-    let Some(path) = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).map(PathBuf::from) else {
+    let Some(path) = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).map(PathBuf::from)
+    else {
         println!("no model named; usage: cargo bench -p genome-kernels --bench decode -- MODEL.gguf");
         return Ok(());
     };
@@ -34,7 +35,11 @@ fn main() -> Result<(), KernelError> {
     }
     let [first, rest @ ..] = seconds.as_slice() else { return Ok(()) };
     let best = rest.iter().copied().fold(f64::INFINITY, f64::min);
-    println!("prefill {PREFILL}: {:.0} tokens/s (first time {:.0})", PREFILL as f64 / best, PREFILL as f64 / first);
+    println!(
+        "prefill {PREFILL}: {:.0} tokens/s (first time {:.0})",
+        PREFILL as f64 / best,
+        PREFILL as f64 / first
+    );
 
     for batch in [1, 4, 16] {
         let mut ids = Vec::new();
@@ -68,6 +73,7 @@ fn row(sequence: SequenceId, tokens: Vec<u32>) -> StepRow {
 fn peak_megabytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
+    let kilobytes =
+        line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
     kilobytes.unwrap_or(0) / 1024
 }

@@ -99,7 +99,8 @@ impl Adapter {
             use_dora: false,
             inference_mode: true,
         };
-        let mut text = serde_json::to_string_pretty(&config).map_err(|error| KernelError::Internal(error.to_string()))?;
+        let mut text = serde_json::to_string_pretty(&config)
+            .map_err(|error| KernelError::Internal(error.to_string()))?;
         text.push('\n');
         tensor_file::write(&dir.join(CONFIG_FILE), text.as_bytes())
     }
@@ -114,7 +115,9 @@ impl Adapter {
         let text = std::fs::read_to_string(&path).map_err(|error| fail(error.to_string()))?;
         let config: ConfigFile = serde_json::from_str(&text).map_err(|error| fail(error.to_string()))?;
         if config.peft_type != "LORA" || config.use_dora || config.use_rslora || config.fan_in_fan_out {
-            return Err(fail("only plain LoRA adapters are supported (no DoRA, rsLoRA or transposed weights)".into()));
+            return Err(fail(
+                "only plain LoRA adapters are supported (no DoRA, rsLoRA or transposed weights)".into(),
+            ));
         }
         if config.bias != "none" || config.r == 0 {
             return Err(fail(format!("bias `{}` with rank {} is not supported", config.bias, config.r)));
@@ -124,7 +127,10 @@ impl Adapter {
         for layer in 0.. {
             let before = factors.len();
             for &part in &config.target_modules {
-                let pair = (tensors.remove(&tensor_name(layer, part, "A")), tensors.remove(&tensor_name(layer, part, "B")));
+                let pair = (
+                    tensors.remove(&tensor_name(layer, part, "A")),
+                    tensors.remove(&tensor_name(layer, part, "B")),
+                );
                 let (Some((down_shape, down)), Some((up_shape, up))) = pair else { continue };
                 if down_shape.first() != Some(&config.r) || up_shape.get(1) != Some(&config.r) {
                     return Err(fail(format!(
@@ -140,7 +146,9 @@ impl Adapter {
             }
         }
         if let Some(name) = tensors.keys().next() {
-            return Err(fail(format!("the weights have a tensor {name} that the configuration does not explain")));
+            return Err(fail(format!(
+                "the weights have a tensor {name} that the configuration does not explain"
+            )));
         }
         Ok(Self {
             rank: config.r,
@@ -171,12 +179,16 @@ impl Adapter {
 
 /// Reorders the rows of a matrix `[outputs, width]` from Hugging Face's order to the GGUF file's.
 pub(crate) fn rows_to_gguf(config: &ModelConfig, part: Part, matrix: &[f32], width: usize) -> Vec<f32> {
-    permute(config, part, matrix, width, |head, pair, side| (head + 2 * pair + side, head + side * config.head_dim / 2 + pair))
+    permute(config, part, matrix, width, |head, pair, side| {
+        (head + 2 * pair + side, head + side * config.head_dim / 2 + pair)
+    })
 }
 
 /// Reorders the rows of a matrix `[outputs, width]` from the GGUF file's order to Hugging Face's.
 pub(crate) fn rows_from_gguf(config: &ModelConfig, part: Part, matrix: &[f32], width: usize) -> Vec<f32> {
-    permute(config, part, matrix, width, |head, pair, side| (head + side * config.head_dim / 2 + pair, head + 2 * pair + side))
+    permute(config, part, matrix, width, |head, pair, side| {
+        (head + side * config.head_dim / 2 + pair, head + 2 * pair + side)
+    })
 }
 
 /// `rows(head start, pair, side)` names the target and the source row of one half of a rotary pair.
@@ -194,7 +206,8 @@ fn permute(
     for head in (0..matrix.len() / width).step_by(config.head_dim) {
         for (pair, side) in (0..config.head_dim / 2).flat_map(|pair| [(pair, 0), (pair, 1)]) {
             let (target, source) = rows(head, pair, side);
-            result[target * width..(target + 1) * width].copy_from_slice(&matrix[source * width..(source + 1) * width]);
+            result[target * width..(target + 1) * width]
+                .copy_from_slice(&matrix[source * width..(source + 1) * width]);
         }
     }
     result
@@ -220,7 +233,12 @@ mod tests {
             targets: vec![Part::Query, Part::Down],
             base_model: "toy".into(),
             base_digest: "abc".into(),
-            factors: [((0, Part::Query), factors(1)), ((0, Part::Down), factors(2)), ((1, Part::Query), factors(3))].into(),
+            factors: [
+                ((0, Part::Query), factors(1)),
+                ((0, Part::Down), factors(2)),
+                ((1, Part::Query), factors(3)),
+            ]
+            .into(),
         }
     }
 
@@ -233,7 +251,10 @@ mod tests {
         assert_eq!(loaded, adapter);
         loaded.save(dirs[1].path()).unwrap();
         for file in [WEIGHTS_FILE, CONFIG_FILE] {
-            assert_eq!(std::fs::read(dirs[0].path().join(file)).unwrap(), std::fs::read(dirs[1].path().join(file)).unwrap());
+            assert_eq!(
+                std::fs::read(dirs[0].path().join(file)).unwrap(),
+                std::fs::read(dirs[1].path().join(file)).unwrap()
+            );
         }
         let config = std::fs::read_to_string(dirs[0].path().join(CONFIG_FILE)).unwrap();
         assert!(config.contains("\"q_proj\"") && config.contains("\"lora_alpha\": 8.0"), "{config}");

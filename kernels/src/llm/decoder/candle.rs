@@ -84,7 +84,9 @@ impl CandleDecoder {
     fn check(&self, rows: &[StepRow]) -> Result<(), KernelError> {
         for (index, row) in rows.iter().enumerate() {
             let id = row.sequence;
-            let held = self.held(id).ok_or_else(|| KernelError::Argument(format!("sequence {} is not open", id.0)))?;
+            let held = self
+                .held(id)
+                .ok_or_else(|| KernelError::Argument(format!("sequence {} is not open", id.0)))?;
             if row.tokens.is_empty() {
                 return Err(KernelError::Argument(format!("no tokens for sequence {}", id.0)));
             }

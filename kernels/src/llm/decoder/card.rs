@@ -139,8 +139,10 @@ impl CardModel {
 
     fn empty(&self, capacity: usize) -> Result<Cache, KernelError> {
         let config = &self.graph.config;
-        let zeros = || Tensor::zeros((config.kv_heads, capacity, config.head_dim), DType::F32, &self.graph.device);
-        let layers = (0..config.layers).map(|_| Ok((zeros()?, zeros()?))).collect::<Result<_, KernelError>>()?;
+        let zeros =
+            || Tensor::zeros((config.kv_heads, capacity, config.head_dim), DType::F32, &self.graph.device);
+        let layers =
+            (0..config.layers).map(|_| Ok((zeros()?, zeros()?))).collect::<Result<_, KernelError>>()?;
         Ok(Cache { layers, capacity, len: 0 })
     }
 

@@ -84,7 +84,8 @@ pub(crate) struct Run {
 
 /// Takes the new keys and values `[kv_heads, count, head_dim]` of a run in a layer and returns all that the run may
 /// look at, `[kv_heads, position + count, head_dim]`.
-pub(crate) type KeyValues<'a> = dyn FnMut(usize, Run, Tensor, Tensor) -> Result<(Tensor, Tensor), KernelError> + 'a;
+pub(crate) type KeyValues<'a> =
+    dyn FnMut(usize, Run, Tensor, Tensor) -> Result<(Tensor, Tensor), KernelError> + 'a;
 
 /// The angles and masks of a step.
 pub(crate) struct Plan {
@@ -133,7 +134,8 @@ impl GraphModel {
                     Some(name) => Some(vector(&name, outputs)?),
                     None => None,
                 };
-                projections.push(Projection { matrix: matrix(&weight_name(layer, part), outputs, inputs)?, bias });
+                projections
+                    .push(Projection { matrix: matrix(&weight_name(layer, part), outputs, inputs)?, bias });
             }
             layers.push(Layer {
                 attention_norm: vector(&norm_name(layer, "attn_norm"), config.hidden)?,
@@ -141,7 +143,8 @@ impl GraphModel {
                 projections,
             });
         }
-        let embedding = Arc::new(file.tensor("token_embd.weight", &[config.vocab_size, config.hidden], device)?);
+        let embedding =
+            Arc::new(file.tensor("token_embd.weight", &[config.vocab_size, config.hidden], device)?);
         let head = if config.tied_head {
             match storage {
                 Storage::Quantized => Matrix::Quantized(QMatMul::from_arc(embedding.clone())?),
@@ -164,7 +167,8 @@ impl GraphModel {
 
     /// Prepares a step of these runs, in packed order.
     pub(crate) fn plan(&self, runs: Vec<Run>) -> Result<Plan, KernelError> {
-        let positions: Vec<usize> = runs.iter().flat_map(|run| run.position..run.position + run.count).collect();
+        let positions: Vec<usize> =
+            runs.iter().flat_map(|run| run.position..run.position + run.count).collect();
         let (cosines, sines) = self.rope.angles(&positions);
         let shape = (positions.len(), self.config.head_dim / 2);
         let masks = runs.iter().map(|&run| self.mask(run)).collect::<Result<_, _>>()?;
@@ -218,7 +222,8 @@ impl GraphModel {
             attended.push(self.attend(&part(&queries)?, &keys, &values, mask.as_ref(), mode)?);
             start += run.count;
         }
-        let attended = if let [only] = attended.as_slice() { only.clone() } else { Tensor::cat(&attended, 0)? };
+        let attended =
+            if let [only] = attended.as_slice() { only.clone() } else { Tensor::cat(&attended, 0)? };
         let stream = (stream + project(Part::Output, &attended)?)?;
 
         let normed = ops::rms_norm(&stream, &layer.feed_forward_norm, config.rms_epsilon, mode)?;
@@ -230,6 +235,15 @@ impl GraphModel {
     pub(crate) fn logits(&self, stream: &Tensor, mode: Mode) -> Result<Tensor, KernelError> {
         let normed = ops::rms_norm(stream, &self.final_norm, self.config.rms_epsilon, mode)?;
         self.head.forward(&normed, mode)
+    }
+
+    /// The final norm alone, and the dense head `[vocab, hidden]` to multiply with.
+    pub(crate) fn before_head(&self, stream: &Tensor, mode: Mode) -> Result<(Tensor, &Tensor), KernelError> {
+        let normed = ops::rms_norm(stream, &self.final_norm, self.config.rms_epsilon, mode)?;
+        match &self.head.matrix {
+            Matrix::Dense(head) => Ok((normed, head)),
+            Matrix::Quantized(_) => Err(KernelError::Internal("training wants dequantised weights".into())),
+        }
     }
 
     /// Attention of one run: queries `[heads, count, head_dim]`, the result `[count, heads * head_dim]`.
@@ -249,10 +263,11 @@ impl GraphModel {
         let queries = queries.reshape((config.kv_heads, group * count, head_dim))?;
         let scores = (queries.matmul(&keys.t()?)? * (1.0 / (head_dim as f64).sqrt()))?;
         let scores = match mask {
-            Some(mask) => scores
-                .reshape((config.heads, count, seen))?
-                .broadcast_add(mask)?
-                .reshape((config.kv_heads, group * count, seen))?,
+            Some(mask) => scores.reshape((config.heads, count, seen))?.broadcast_add(mask)?.reshape((
+                config.kv_heads,
+                group * count,
+                seen,
+            ))?,
             None => scores,
         };
         let attended = ops::softmax(&scores, mode)?.matmul(values)?;
@@ -266,7 +281,9 @@ impl GraphModel {
         }
         let seen = run.position + run.count;
         let values: Vec<f32> = (0..run.count)
-            .flat_map(|row| (0..seen).map(move |key| if key <= run.position + row { 0.0 } else { f32::NEG_INFINITY }))
+            .flat_map(|row| {
+                (0..seen).map(move |key| if key <= run.position + row { 0.0 } else { f32::NEG_INFINITY })
+            })
             .collect();
         Ok(Some(Tensor::from_vec(values, (run.count, seen), &self.device)?))
     }

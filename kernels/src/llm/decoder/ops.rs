@@ -118,10 +118,20 @@ pub(crate) fn softmax(input: &Tensor, mode: Mode) -> Result<Tensor> {
 }
 
 /// Rotates `[heads, tokens, head_dim]`, whose rows have angles `[tokens, head_dim / 2]`.
-pub(crate) fn rotate(input: &Tensor, cosines: &Tensor, sines: &Tensor, neighbours: bool, mode: Mode) -> Result<Tensor> {
+pub(crate) fn rotate(
+    input: &Tensor,
+    cosines: &Tensor,
+    sines: &Tensor,
+    neighbours: bool,
+    mode: Mode,
+) -> Result<Tensor> {
     let turn = move |input: &Tensor, sines: &Tensor, cosines: &Tensor| {
         let input = input.contiguous()?.unsqueeze(0)?;
-        if neighbours { rope_i(&input, cosines, sines)?.squeeze(0) } else { rope(&input, cosines, sines)?.squeeze(0) }
+        if neighbours {
+            rope_i(&input, cosines, sines)?.squeeze(0)
+        } else {
+            rope(&input, cosines, sines)?.squeeze(0)
+        }
     };
     let value = turn(&input.detach(), sines, cosines)?;
     if mode == Mode::Inference {

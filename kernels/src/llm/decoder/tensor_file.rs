@@ -35,7 +35,8 @@ pub(crate) fn save(path: &Path, tensors: &Named) -> Result<(), KernelError> {
 pub(crate) fn load(path: &Path) -> Result<Named, KernelError> {
     let fail = |reason: String| KernelError::Model { path: path.to_path_buf(), reason };
     let bytes = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| fail(format!("not a safetensors file: {error}")))?;
+    let file =
+        SafeTensors::deserialize(&bytes).map_err(|error| fail(format!("not a safetensors file: {error}")))?;
     let mut tensors = Named::new();
     for (name, view) in file.iter() {
         if view.dtype() != Dtype::F32 {
