@@ -226,7 +226,9 @@ impl Project {
         let mut recipes = RecipeLibrary::default();
         if let Some(folder) = &self.config.recipes {
             for path in markdown_files(folder)? {
-                recipes.add_recipe(&std::fs::read_to_string(&path)?).with_context(|| path.display().to_string())?;
+                recipes
+                    .add_recipe(&std::fs::read_to_string(&path)?)
+                    .with_context(|| path.display().to_string())?;
             }
             let rubrics = folder.join("rubrics");
             if rubrics.is_dir() {
@@ -277,7 +279,8 @@ pub fn builtin_models() -> BTreeMap<String, ModelConfig> {
 }
 
 fn markdown_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
     let mut paths = entries.map(|e| Ok(e?.path())).collect::<Result<Vec<_>>>()?;
     paths.retain(|p| p.extension().is_some_and(|e| e == "md"));
     paths.sort();

@@ -133,11 +133,13 @@ impl EngineSource for Engines {
     fn engine(&self, model: &str) -> Result<EngineHandle, String> {
         let path = self.fetch(model).map_err(|e| format!("{e:#}"))?;
         let device = self.models.get(model).map_or(DeviceKind::Auto, |m| device_kind(m.device));
-        let mut state = self.state.lock().map_err(|_| "another thread failed while it loaded a model".to_owned())?;
+        let mut state =
+            self.state.lock().map_err(|_| "another thread failed while it loaded a model".to_owned())?;
         if let Some(engine) = state.loaded.get(model) {
             return Ok(engine.handle());
         }
-        let engine = Engine::load(&ModelSpec::new(path, device)).map_err(|e| format!("model `{model}`: {e}"))?;
+        let engine =
+            Engine::load(&ModelSpec::new(path, device)).map_err(|e| format!("model `{model}`: {e}"))?;
         let handle = engine.handle();
         if state.cancelled {
             handle.cancel_token().cancel();

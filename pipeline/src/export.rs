@@ -13,9 +13,7 @@ use crate::config::Project;
 use crate::plan::Planned;
 use crate::progress::Task;
 use crate::run::artifact_rows;
-use crate::shards::{
-    CardFacts, ModelFacts, ModelRole, ShardConfig, ShardWriter, SourceFacts,
-};
+use crate::shards::{CardFacts, ModelFacts, ModelRole, ShardConfig, ShardWriter, SourceFacts};
 
 /// File of a shard folder that holds its card.
 const CARD: &str = "README.md";
@@ -118,9 +116,10 @@ async fn facts(
     let steps = planned.iter().map(|p| format!("`{}` → table `{}`", p.segment.name, p.segment.output.name));
     Ok(CardFacts {
         title: project.config.shards.as_ref().map(|s| s.name.clone()).unwrap_or_default(),
-        description: "Training examples for models of individual people: what they wrote, what it answers, and what \
+        description:
+            "Training examples for models of individual people: what they wrote, what it answers, and what \
                       a local model synthesized about them, each row traceable to its events."
-            .to_owned(),
+                .to_owned(),
         sources,
         models: models.into_values().collect(),
         steps: steps.collect(),

@@ -5,7 +5,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use genome_schemas::{Component, Fingerprint, FingerprintHasher, Freshness, Manifest, StaleReason, Table, events};
+use genome_schemas::{
+    Component, Fingerprint, FingerprintHasher, Freshness, Manifest, StaleReason, Table, events,
+};
 use genome_stages::sources::{SourceConfig, list_files};
 use genome_stages::{Scope, Stage, StageContext};
 
@@ -149,7 +151,11 @@ pub fn plan(project: &Project, cx: &StageContext, store: &Store) -> Result<Vec<P
             own.extend(stage_components(project, *index, cx)?);
         }
         let identity = fingerprint("genome segment", &own);
-        let inputs = if segment.ingests { Vec::new() } else { holders.get(segment.input.name).cloned().unwrap_or_default() };
+        let inputs = if segment.ingests {
+            Vec::new()
+        } else {
+            holders.get(segment.input.name).cloned().unwrap_or_default()
+        };
         let joins: BTreeMap<&'static str, Vec<usize>> = segment
             .reads
             .iter()
@@ -174,7 +180,16 @@ pub fn plan(project: &Project, cx: &StageContext, store: &Store) -> Result<Vec<P
             of_table.clear();
         }
         of_table.push(place);
-        planned.push(Planned { segment, folder, fingerprint, components, inputs, joins, freshness, manifest });
+        planned.push(Planned {
+            segment,
+            folder,
+            fingerprint,
+            components,
+            inputs,
+            joins,
+            freshness,
+            manifest,
+        });
     }
     Ok(planned)
 }

@@ -41,7 +41,8 @@ impl Task {
     pub fn begin(name: &str, total: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = if total == 0 { ProgressBar::new_spinner() } else { ProgressBar::new(total) };
-            let template = if total == 0 { "{spinner} {prefix} {msg}" } else { "{prefix} {bar:30} {pos}/{len} {msg}" };
+            let template =
+                if total == 0 { "{spinner} {prefix} {msg}" } else { "{prefix} {bar:30} {pos}/{len} {msg}" };
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }

@@ -96,7 +96,9 @@ pub async fn report(session: &SessionContext, project: &Project, planned: &[Plan
             }
             report.lossy += file.lossy;
             for (field, (count, first)) in &file.type_conflicts {
-                report.lost_values.push(format!("{}: {count} × `{field}`, first at offset {first}", file.path));
+                report
+                    .lost_values
+                    .push(format!("{}: {count} × `{field}`, first at offset {first}", file.path));
             }
         }
         if this.segment.output.name == "events" {
@@ -129,7 +131,8 @@ pub async fn report(session: &SessionContext, project: &Project, planned: &[Plan
         });
     }
     let sources: Vec<SourceReport> = sources.into_values().collect();
-    let accounted = sources.iter().all(|s| s.records == s.kept + s.dropped.iter().map(|d| d.rows).sum::<u64>());
+    let accounted =
+        sources.iter().all(|s| s.records == s.kept + s.dropped.iter().map(|d| d.rows).sum::<u64>());
     Ok(Report { sources, segments, accounted, remarks: remarks(project) })
 }
 
@@ -141,11 +144,8 @@ impl Report {
         for source in &self.sources {
             let _ = writeln!(text, "{}: {} records", source.source, source.records);
             for drop in &source.dropped {
-                let _ = writeln!(
-                    text,
-                    "  {:>7}  {:<18} {} ({})",
-                    drop.rows, drop.outcome, drop.stage, drop.rule
-                );
+                let _ =
+                    writeln!(text, "  {:>7}  {:<18} {} ({})", drop.rows, drop.outcome, drop.stage, drop.rule);
             }
             let _ = writeln!(text, "  {:>7}  kept", source.kept);
             let total = source.kept + source.dropped.iter().map(|d| d.rows).sum::<u64>();
@@ -173,7 +173,14 @@ impl Report {
 }
 
 fn empty(source: &str) -> SourceReport {
-    SourceReport { source: source.to_owned(), records: 0, dropped: Vec::new(), lossy: 0, lost_values: Vec::new(), kept: 0 }
+    SourceReport {
+        source: source.to_owned(),
+        records: 0,
+        dropped: Vec::new(),
+        lossy: 0,
+        lost_values: Vec::new(),
+        kept: 0,
+    }
 }
 
 struct Entry {

@@ -68,10 +68,9 @@ impl<'a> Runner<'a> {
                 summary.cancelled = true;
                 return Ok(summary);
             }
-            let done = self
-                .run_segment(&planned, index, &cx)
-                .await
-                .with_context(|| format!("while running {} on {}", segment.segment.name, segment.segment.output.name))?;
+            let done = self.run_segment(&planned, index, &cx).await.with_context(|| {
+                format!("while running {} on {}", segment.segment.name, segment.segment.output.name)
+            })?;
             if !done {
                 summary.cancelled = true;
                 return Ok(summary);
@@ -197,7 +196,10 @@ impl<'a> Runner<'a> {
         let files: Vec<FileCount> = source_cx.counts.files().iter().map(file_count).collect();
         let mut rows_read = BTreeMap::new();
         if this.segment.ingests {
-            rows_read.insert("records".to_owned(), files.iter().filter(|f| f.yields_events).map(|f| f.records).sum());
+            rows_read.insert(
+                "records".to_owned(),
+                files.iter().filter(|f| f.yields_events).map(|f| f.records).sum(),
+            );
         } else {
             rows_read.insert(this.segment.input.name.to_owned(), kept_rows(planned, &this.inputs)?);
         }
@@ -351,8 +353,8 @@ async fn pool_rows(
     call_column: &str,
     outcomes: Option<&[&str]>,
 ) -> Result<DataFrame> {
-    let pool =
-        store::read_parts(session, &planned.segment.output, &store::parts(&planned.folder)?, outcomes).await?;
+    let pool = store::read_parts(session, &planned.segment.output, &store::parts(&planned.folder)?, outcomes)
+        .await?;
     let selection = planned.folder.join(format!("prompts-{}", planned.fingerprint.short()));
     let asked = store::read_plain(session, &selection).await?.select(vec![col("key").alias("__asked")])?;
     Ok(pool.join(asked, JoinType::LeftSemi, &[call_column], &["__asked"], None)?)
@@ -407,13 +409,19 @@ async fn count_by_outcome(rows: DataFrame) -> Result<BTreeMap<String, u64>> {
     use datafusion::arrow::array::AsArray as _;
     use datafusion::arrow::datatypes::Int64Type;
     let counted = rows
-        .select(vec![datafusion::prelude::cast(col("outcome"), arrow::datatypes::DataType::Utf8).alias("outcome")])?
-        .aggregate(vec![col("outcome")], vec![datafusion::functions_aggregate::expr_fn::count(lit(1)).alias("n")])?
+        .select(vec![
+            datafusion::prelude::cast(col("outcome"), arrow::datatypes::DataType::Utf8).alias("outcome"),
+        ])?
+        .aggregate(
+            vec![col("outcome")],
+            vec![datafusion::functions_aggregate::expr_fn::count(lit(1)).alias("n")],
+        )?
         .collect()
         .await?;
     let mut counts = BTreeMap::new();
     for batch in &counted {
-        let (outcomes, numbers) = (batch.column(0).as_string::<i32>(), batch.column(1).as_primitive::<Int64Type>());
+        let (outcomes, numbers) =
+            (batch.column(0).as_string::<i32>(), batch.column(1).as_primitive::<Int64Type>());
         for row in 0..batch.num_rows() {
             counts.insert(outcomes.value(row).to_owned(), u64::try_from(numbers.value(row)).unwrap_or(0));
         }

@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use datafusion::arrow::datatypes::{DataType, Schema};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::TableParquetOptions;
 use datafusion::dataframe::DataFrameWriteOptions;
 use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext, col};
@@ -131,7 +131,9 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         file.sync_all()?;
         fs::rename(&temporary, path)
     };
-    write().inspect_err(|_| drop(fs::remove_file(&temporary))).with_context(|| format!("cannot write {}", path.display()))
+    write()
+        .inspect_err(|_| drop(fs::remove_file(&temporary)))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Runs a plan and stores its rows as one part, a folder per outcome; `folder` appears whole or not at all.
@@ -194,7 +196,8 @@ pub fn count_rows(part: &Path) -> Result<BTreeMap<String, u64>> {
             .and_then(|n| n.to_string_lossy().strip_prefix("outcome=").map(str::to_owned))
             .ok_or_else(|| anyhow!("{} is not in an outcome folder", file.display()))?;
         let opened = File::open(&file).with_context(|| format!("cannot open {}", file.display()))?;
-        let reader = SerializedFileReader::new(opened).with_context(|| format!("{} is damaged", file.display()))?;
+        let reader =
+            SerializedFileReader::new(opened).with_context(|| format!("{} is damaged", file.display()))?;
         let rows = u64::try_from(reader.metadata().file_metadata().num_rows()).unwrap_or(0);
         *counts.entry(outcome).or_insert(0) += rows;
     }
@@ -239,7 +242,8 @@ pub async fn read_parts(
         for entry in entries {
             let path = entry?.path();
             let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            let wanted = name.strip_prefix("outcome=").is_some_and(|o| outcomes.is_none_or(|all| all.contains(&o)));
+            let wanted =
+                name.strip_prefix("outcome=").is_some_and(|o| outcomes.is_none_or(|all| all.contains(&o)));
             if wanted && !parquet_files(&path)?.is_empty() {
                 folders.push(path);
             }
@@ -249,8 +253,6 @@ pub async fn read_parts(
     if folders.is_empty() {
         return empty(session, table);
     }
-    let fields = table.schema.fields().iter().filter(|f| f.name() != "outcome").cloned().collect::<Vec<_>>();
-    let schema = Schema::new(fields);
     let mut all: Option<DataFrame> = None;
     // One listing per outcome: the folder's name is the outcome, whatever the files are called.
     let mut by_outcome: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -260,10 +262,13 @@ pub async fn read_parts(
         by_outcome.entry(outcome).or_default().push(format!("{}/", folder.display()));
     }
     for (outcome, folders) in by_outcome {
-        let options = ParquetReadOptions::default().schema(&schema);
-        let rows = session.read_parquet(folders, options).await?;
+        let rows = session.read_parquet(folders, ParquetReadOptions::default()).await?;
         let columns = table.columns().map(|name| {
-            if name == "outcome" { datafusion::prelude::lit(outcome.as_str()).alias("outcome") } else { col(name) }
+            if name == "outcome" {
+                datafusion::prelude::lit(outcome.as_str()).alias("outcome")
+            } else {
+                col(name)
+            }
         });
         let rows = rows.select(columns.collect::<Vec<_>>())?;
         all = Some(match all {

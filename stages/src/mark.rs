@@ -1,9 +1,13 @@
 //! Marking: the only code that sets an outcome. Rows are never removed, and the first reason wins.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
+use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::functions_window::expr_fn::row_number;
-use datafusion::logical_expr::{Case, ExprFunctionExt, SortExpr};
+use datafusion::logical_expr::expr::WindowFunction;
+use datafusion::logical_expr::{AggregateUDF, Case, ExprFunctionExt, SortExpr, WindowFunctionDefinition};
 use datafusion::prelude::{DataFrame, Expr, col, lit, when};
 use genome_schemas::{KEY_BYTES, LEDGER_COLUMNS, Outcome, ledger_fields};
 
@@ -122,7 +126,17 @@ pub fn count_kept(partition: Vec<Expr>) -> Result<Expr, StageError> {
 /// As [`count_kept`].
 pub fn count_where(condition: Expr, partition: Vec<Expr>) -> Result<Expr, StageError> {
     let one = when(condition.is_true(), lit(1_i64)).otherwise(lit(0_i64))?;
-    Ok(datafusion::functions_aggregate::expr_fn::sum(one).partition_by(partition).build()?)
+    window(sum_udaf(), one, partition)
+}
+
+/// An aggregate over the rows that share `partition` with a row.
+pub(crate) fn window(
+    aggregate: Arc<AggregateUDF>,
+    value: Expr,
+    partition: Vec<Expr>,
+) -> Result<Expr, StageError> {
+    let function = WindowFunction::new(WindowFunctionDefinition::AggregateUDF(aggregate), vec![value]);
+    Ok(Expr::from(function).partition_by(partition).build()?)
 }
 
 /// Position (from 1) of a row among the kept rows that share `partition`, by `order`; dropped rows are numbered

@@ -1,16 +1,16 @@
 //! Split: which events a model may learn from. It comes before any synthesis.
 
-use datafusion::functions_aggregate::expr_fn::min;
+use arrow::datatypes::DataType;
+use datafusion::functions_aggregate::min_max::min_udaf;
 use datafusion::functions_window::expr_fn::percent_rank;
 use datafusion::logical_expr::ExprFunctionExt;
 use datafusion::prelude::{DataFrame, Expr, cast, coalesce, col, lit, when};
-use arrow::datatypes::DataType;
 use genome_schemas::{Outcome, events};
 use serde::{Deserialize, Serialize};
 
 use crate::StageError;
 use crate::functions::{key_fraction, key_hex};
-use crate::mark::{Mark, column, count_where, is_kept, mark_rows};
+use crate::mark::{Mark, column, count_where, is_kept, mark_rows, window};
 use crate::stage::{Card, Scope, Stage, StageContext};
 
 /// Gives each kept event its split: `train`, `validation` or `test`.
@@ -84,8 +84,7 @@ impl Stage for Split {
         const POSITION: &str = "__position";
         const TRAINING: &str = "__training";
         let plain: Vec<Expr> = rows.schema().fields().iter().map(|f| column(f.name())).collect();
-        let undated =
-            || Mark::new("no_time", Outcome::Undated, col("at").is_null());
+        let undated = || Mark::new("no_time", Outcome::Undated, col("at").is_null());
         let rows = match self.by {
             By::PaperHumanllm => rows.with_column(POSITION, key_fraction(col("key")))?,
             By::Time => {
@@ -94,9 +93,7 @@ impl Stage for Split {
                     THREAD,
                     coalesce(vec![cast(col("thread_id"), DataType::Utf8), key_hex(col("key"))]),
                 )?;
-                let started = min(col("at"))
-                    .partition_by(vec![col("source"), col(THREAD), is_kept()])
-                    .build()?;
+                let started = window(min_udaf(), col("at"), vec![col("source"), col(THREAD), is_kept()])?;
                 let rows = rows.window(vec![started.alias(THREAD_AT)])?;
                 let position = percent_rank()
                     .partition_by(vec![col("source"), is_kept()])

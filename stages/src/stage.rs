@@ -143,7 +143,10 @@ impl StageContext {
     /// Nothing has written that table yet.
     pub fn table(&self, table: &Table) -> Result<DataFrame, StageError> {
         self.tables.get(table.name).cloned().ok_or_else(|| {
-            StageError::Config(format!("no earlier stage writes table `{}`, which this one reads", table.name))
+            StageError::Config(format!(
+                "no earlier stage writes table `{}`, which this one reads",
+                table.name
+            ))
         })
     }
 

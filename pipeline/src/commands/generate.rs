@@ -46,7 +46,10 @@ pub(super) fn generate(args: &GenerateArgs) -> Result<ExitCode> {
         return Err(anyhow!("the model failed: {reason}"));
     }
     if answer.finish == FinishReason::ContextTooLong {
-        return Err(anyhow!("the prompt of {} tokens does not fit the model's context", answer.prompt_tokens));
+        return Err(anyhow!(
+            "the prompt of {} tokens does not fit the model's context",
+            answer.prompt_tokens
+        ));
     }
     match args.format {
         Format::Text => print(&answer.text)?,

@@ -89,7 +89,8 @@ async fn sample(
             rows = rows.filter(is)?;
         }
     }
-    let batches = rows.sort(vec![col("key").sort(true, false)])?.limit(0, Some(args.sample))?.collect().await?;
+    let batches =
+        rows.sort(vec![col("key").sort(true, false)])?.limit(0, Some(args.sample))?.collect().await?;
     let mut writer = LineDelimitedWriter::new(Vec::new());
     for batch in &batches {
         writer.write(batch)?;

@@ -57,7 +57,10 @@ fn limits(project: &Project, threads: Option<usize>, memory_mib: Option<usize>) 
     let threads = threads.or(project.config.session.threads).unwrap_or(cores).max(1);
     let memory = memory_mib.unwrap_or(project.config.session.memory_limit_mib).max(64);
     // The decoder's kernels run in rayon's pool, which is sized once.
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start the worker threads")?;
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .context("cannot start the worker threads")?;
     Ok(Limits { threads, memory_bytes: memory << 20 })
 }
 

@@ -1,8 +1,8 @@
 //! The trainer.
-use std::path::{Path, PathBuf};
-use serde::{Deserialize, Serialize};
 use crate::cli::TrainRunArgs;
 use crate::config::Project;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 /// x
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,6 +14,10 @@ impl TrainConfig {
     pub fn use_model(&mut self, _model: &str) {}
 }
 /// x
-pub fn sft(_p: &Project, _a: &TrainRunArgs) -> anyhow::Result<()> { Ok(()) }
+pub fn sft(_p: &Project, _a: &TrainRunArgs) -> anyhow::Result<()> {
+    Ok(())
+}
 /// x
-pub fn grpo(_p: &Project, _a: &TrainRunArgs) -> anyhow::Result<()> { Ok(()) }
+pub fn grpo(_p: &Project, _a: &TrainRunArgs) -> anyhow::Result<()> {
+    Ok(())
+}

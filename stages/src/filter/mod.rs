@@ -10,9 +10,9 @@ pub use rule::{LanguageRule, Rule};
 
 pub(crate) use rule::written;
 
+use crate::StageError;
 use crate::mark::{Mark, mark_rows};
 use crate::stage::{Card, Scope, Stage, StageContext};
-use crate::StageError;
 
 /// Drops events by rules; the first rule that holds gives the reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

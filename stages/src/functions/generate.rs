@@ -9,17 +9,16 @@ use arrow::datatypes::{DataType, Field, Fields};
 use async_trait::async_trait;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 use datafusion::prelude::Expr;
 use genome_kernels::llm::{
     AnswerForm, ChatMessage, Completion, EngineHandle, FinishReason, Request, Sampling,
 };
 use genome_schemas::key_type;
+use serde::{Deserialize, Serialize};
 
 use super::key::as_key;
-use super::{keys, strings};
+use super::{array_function, keys, strings};
 
 /// Hands out the engine of a named model; loads it on first use.
 pub trait EngineSource: Debug + Send + Sync {
@@ -53,7 +52,7 @@ pub struct CallSpec {
     pub sampling: Sampling,
 }
 
-/// Fields of the struct that [`generate`] gives.
+/// Fields of the struct that [`answer_parts`] gives.
 fn answer_fields() -> Fields {
     Fields::from(vec![
         Field::new("text", DataType::Utf8, false),
@@ -64,9 +63,41 @@ fn answer_fields() -> Fields {
     ])
 }
 
-/// Asks the model: struct of `text`, `finish` (`stop`, `length`, `context`, `cancelled`, `error`), `error`,
-/// `prompt_tokens`, `completion_tokens`. `evidence` is what quotations in the answer may be taken from.
-pub fn generate(spec: CallSpec, engines: Arc<dyn EngineSource>, key: Expr, prompt: Expr, evidence: Expr) -> Expr {
+/// One answer, as it travels from [`generate`] to [`answer_parts`].
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    text: String,
+    finish: String,
+    error: Option<String>,
+    prompt_tokens: u32,
+    completion_tokens: u32,
+}
+
+/// Struct of `text`, `finish` (`stop`, `length`, `context`, `cancelled`, `error`), `error`, `prompt_tokens` and
+/// `completion_tokens` from what [`generate`] gives.
+pub fn answer_parts(answer: Expr) -> Expr {
+    array_function("answer_parts", vec![DataType::Utf8View], DataType::Struct(answer_fields()), |args| {
+        let answers = strings(args, 0)?
+            .iter()
+            .map(|answer| serde_json::from_str(answer.unwrap_or_default()))
+            .collect::<std::result::Result<Vec<Answer>, _>>()
+            .map_err(|e| DataFusionError::External(Box::new(e)))?;
+        to_struct(&answers)
+    })
+    .call(vec![answer])
+}
+
+/// Asks the model; [`answer_parts`] reads the result. `evidence` is what quotations in the answer may be taken from.
+///
+/// The result is one string and not a struct: the planner pushes field accesses of a struct down to the call, and so
+/// makes it once per field.
+pub fn generate(
+    spec: CallSpec,
+    engines: Arc<dyn EngineSource>,
+    key: Expr,
+    prompt: Expr,
+    evidence: Expr,
+) -> Expr {
     AsyncScalarUDF::new(Arc::new(Generate {
         signature: Signature::exact(
             vec![key_type(), DataType::Utf8View, DataType::Utf8View],
@@ -112,7 +143,7 @@ impl ScalarUDFImpl for Generate {
     }
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Struct(answer_fields()))
+        Ok(DataType::Utf8)
     }
 
     fn invoke_with_args(&self, _args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -151,7 +182,7 @@ impl AsyncScalarUDFImpl for Generate {
                 completions.len()
             )));
         }
-        Ok(ColumnarValue::Array(answers(&completions)?))
+        Ok(ColumnarValue::Array(answers(completions)?))
     }
 }
 
@@ -181,29 +212,39 @@ impl Generate {
     }
 }
 
-fn answers(completions: &[Completion]) -> Result<ArrayRef> {
-    let finish = completions.iter().map(|c| {
-        Some(match &c.finish {
-            FinishReason::Stop => "stop",
-            FinishReason::Length => "length",
-            FinishReason::ContextTooLong => "context",
-            FinishReason::Cancelled => "cancelled",
-            FinishReason::Error(_) => "error",
+/// Answers as lines of JSON.
+fn answers(completions: Vec<Completion>) -> Result<ArrayRef> {
+    let tokens = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let lines = completions
+        .into_iter()
+        .map(|completion| {
+            let (finish, error) = match completion.finish {
+                FinishReason::Stop => ("stop", None),
+                FinishReason::Length => ("length", None),
+                FinishReason::ContextTooLong => ("context", None),
+                FinishReason::Cancelled => ("cancelled", None),
+                FinishReason::Error(reason) => ("error", Some(reason)),
+            };
+            serde_json::to_string(&Answer {
+                text: completion.text,
+                finish: finish.to_owned(),
+                error,
+                prompt_tokens: tokens(completion.prompt_tokens),
+                completion_tokens: tokens(completion.completion_tokens),
+            })
+            .map_err(|e| DataFusionError::External(Box::new(e)))
         })
-    });
-    let error = completions.iter().map(|c| match &c.finish {
-        FinishReason::Error(reason) => Some(reason.as_str()),
-        _ => None,
-    });
-    let tokens = |of: fn(&Completion) -> usize| -> UInt32Array {
-        completions.iter().map(|c| u32::try_from(of(c)).ok()).collect()
-    };
+        .collect::<Result<Vec<String>>>()?;
+    Ok(Arc::new(StringArray::from(lines)))
+}
+
+fn to_struct(answers: &[Answer]) -> Result<ArrayRef> {
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(completions.iter().map(|c| Some(c.text.as_str())).collect::<StringArray>()),
-        Arc::new(finish.collect::<StringArray>()),
-        Arc::new(error.collect::<StringArray>()),
-        Arc::new(tokens(|c| c.prompt_tokens)),
-        Arc::new(tokens(|c| c.completion_tokens)),
+        Arc::new(answers.iter().map(|a| Some(a.text.as_str())).collect::<StringArray>()),
+        Arc::new(answers.iter().map(|a| Some(a.finish.as_str())).collect::<StringArray>()),
+        Arc::new(answers.iter().map(|a| a.error.as_deref()).collect::<StringArray>()),
+        Arc::new(answers.iter().map(|a| a.prompt_tokens).collect::<UInt32Array>()),
+        Arc::new(answers.iter().map(|a| a.completion_tokens).collect::<UInt32Array>()),
     ];
     Ok(Arc::new(StructArray::try_new(answer_fields(), columns, None)?))
 }

@@ -18,12 +18,11 @@ pub fn row_key(domain: &'static str, parts: Vec<Expr>) -> Expr {
         let columns = (0..args.len()).map(|i| strings(args, i)).collect::<Result<Vec<_>, _>>()?;
         let mut out = FixedSizeBinaryBuilder::with_capacity(rows, 16);
         for row in 0..rows {
-            let hasher = columns.iter().fold(KeyHasher::new(domain), |hasher, column| {
-                match string_at(column, row) {
+            let hasher =
+                columns.iter().fold(KeyHasher::new(domain), |hasher, column| match string_at(column, row) {
                     Some(text) => hasher.part([1]).part(text),
                     None => hasher.part([0]),
-                }
-            });
+                });
             out.append_value(hasher.finish().0)?;
         }
         Ok(Arc::new(out.finish()) as ArrayRef)

@@ -6,16 +6,16 @@ mod key;
 mod text;
 
 pub use answer::check_answer;
-pub use generate::{CallSpec, EngineSource, NoEngines, generate};
+pub use generate::{CallSpec, EngineSource, NoEngines, answer_parts, generate};
 pub use key::{key_fraction, key_hex, row_key};
 pub use text::{Measure, detect_language, is_advertising, measure, redact, text_digest};
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, StringViewArray};
+use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
-use arrow::datatypes::DataType;
 
 /// Declares an immutable function over whole arrays.
 pub(crate) fn array_function(

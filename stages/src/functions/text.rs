@@ -36,7 +36,9 @@ impl Measure {
         match self {
             Self::Words => measures::n_words(text) as f64,
             Self::LinkShare => measures::link_word_ratio(text),
-            Self::Repetition => repetition::repeated_line_share(text).max(repetition::repeated_word_share(text)),
+            Self::Repetition => {
+                repetition::repeated_line_share(text).max(repetition::repeated_word_share(text))
+            }
             Self::Removed => f64::from(u8::from(is_removed(text))),
         }
     }
@@ -59,7 +61,8 @@ pub fn detect_language(text: Expr) -> Expr {
 /// Whether a text has an advertising phrase.
 pub fn is_advertising(text: Expr) -> Expr {
     array_function("is_advertising", vec![DataType::Utf8View], DataType::Boolean, |args| {
-        let values = strings(args, 0)?.iter().map(|text| text.map(|t| advertising::advertising_phrase(t).is_some()));
+        let values =
+            strings(args, 0)?.iter().map(|text| text.map(|t| advertising::advertising_phrase(t).is_some()));
         Ok(Arc::new(values.collect::<BooleanArray>()) as ArrayRef)
     })
     .call(vec![text])

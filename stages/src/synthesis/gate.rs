@@ -69,18 +69,15 @@ impl Stage for QualityGate {
             let of_metric = scores
                 .clone()
                 .filter(
-                    col("rubric")
-                        .eq(lit(self.rubric.as_str()))
-                        .and(col("metric").eq(lit(metric.as_str()))),
+                    col("rubric").eq(lit(self.rubric.as_str())).and(col("metric").eq(lit(metric.as_str()))),
                 )?
                 .select(vec![col("completion_key").alias(&judged), col("score").alias(&score)])?;
             rows = rows.join(of_metric, JoinType::Left, &["key"], &[judged.as_str()], None)?;
-            let failed =
-                col("recipe").eq(lit(self.recipe.as_str())).and(
-                    column(&score).is_null().or(column(&score).lt(lit(*threshold))),
-                );
-            let mark = Mark::new("threshold", Outcome::BelowThreshold, failed)
-                .measuring(column(&score), *threshold);
+            let failed = col("recipe")
+                .eq(lit(self.recipe.as_str()))
+                .and(column(&score).is_null().or(column(&score).lt(lit(*threshold))));
+            let mark =
+                Mark::new("threshold", Outcome::BelowThreshold, failed).measuring(column(&score), *threshold);
             rows = mark_rows(rows, "quality_gate", &[mark])?.select(plain.clone())?;
         }
         Ok(rows)

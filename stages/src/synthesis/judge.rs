@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::recipe::Rubric;
 use super::render::render_rubric;
 use crate::StageError;
-use crate::functions::{CallSpec, array_function, generate, key_hex, row_key, strings};
+use crate::functions::{CallSpec, answer_parts, array_function, generate, key_hex, row_key, strings};
 use crate::mark::{fresh_ledger, is_kept};
 use crate::stage::{Asset, Card, ModelStage, Scope, Stage, StageContext};
 
@@ -55,8 +55,12 @@ impl Stage for Judge {
     }
 
     fn problems(&self, cx: &StageContext) -> Vec<String> {
-        let mut problems: Vec<String> =
-            self.recipes.iter().filter_map(|name| cx.recipes.recipe(name).err()).map(|e| e.to_string()).collect();
+        let mut problems: Vec<String> = self
+            .recipes
+            .iter()
+            .filter_map(|name| cx.recipes.recipe(name).err())
+            .map(|e| e.to_string())
+            .collect();
         problems.extend(cx.recipes.rubric(&self.rubric).err().map(|e| e.to_string()));
         problems.extend(cx.model_digest(&self.model).err().map(|e| e.to_string()));
         if self.recipes.is_empty() {
@@ -84,9 +88,11 @@ impl ModelStage for Judge {
             coalesce(vec![col("fields"), lit("")]),
             col("recipe"),
         )?;
-        Ok(rows
-            .filter(is_kept().and(col("recipe").in_list(recipes, false)))?
-            .select(vec![col("key"), col("source"), prompt.alias("prompt")])?)
+        Ok(rows.filter(is_kept().and(col("recipe").in_list(recipes, false)))?.select(vec![
+            col("key"),
+            col("source"),
+            prompt.alias("prompt"),
+        ])?)
     }
 
     fn answers(&self, cx: &StageContext, prompts: DataFrame) -> Result<DataFrame, StageError> {
@@ -101,15 +107,14 @@ impl ModelStage for Judge {
                 ..Sampling::default()
             },
         };
-        let call =
-            generate(spec, cx.engines.clone(), col("key"), col("prompt"), lit("")).alias("__answer");
+        let call = generate(spec, cx.engines.clone(), col("key"), col("prompt"), lit("")).alias("__answer");
         let answered = prompts.with_column("__answer", call)?;
         let scored = answered
             .select(vec![
                 col("key"),
                 col("source"),
-                get_field(col("__answer"), "completion_tokens").alias("completion_tokens"),
-                scores(rubric, get_field(col("__answer"), "text")).alias("__scores"),
+                get_field(answer_parts(col("__answer")), "completion_tokens").alias("completion_tokens"),
+                scores(rubric, get_field(answer_parts(col("__answer")), "text")).alias("__scores"),
             ])?
             .unnest_columns(&["__scores"])?;
         let metric = || get_field(col("__scores"), "metric");
@@ -163,8 +168,8 @@ fn scores(rubric: &Rubric, answer: Expr) -> Expr {
         DataType::List(Arc::clone(&item)),
         move |args| {
             let answers = strings(args, 0)?;
-            let mut list = ListBuilder::new(StructBuilder::from_fields(score_fields(), 0))
-                .with_field(Arc::clone(&item));
+            let mut list =
+                ListBuilder::new(StructBuilder::from_fields(score_fields(), 0)).with_field(Arc::clone(&item));
             for row in 0..answers.len() {
                 let scores = read_scores(&form, &metrics, answers.value(row));
                 for (metric, score) in metrics.iter().zip(scores) {

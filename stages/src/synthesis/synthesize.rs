@@ -1,7 +1,7 @@
 //! Synthesis of one recipe over authors or events.
 
-use datafusion::prelude::{DataFrame, Expr, cast, coalesce, col, get_field, lit, named_struct};
 use arrow::datatypes::DataType;
+use datafusion::prelude::{DataFrame, Expr, cast, coalesce, col, get_field, lit, named_struct};
 use genome_kernels::llm::Sampling;
 use genome_schemas::{Outcome, authors, completions, events};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::recipe::{Over, Recipe};
 use super::render::render_recipe;
 use crate::StageError;
-use crate::functions::{CallSpec, check_answer, generate, key_hex, row_key};
+use crate::functions::{CallSpec, answer_parts, check_answer, generate, key_hex, row_key};
 use crate::mark::{column, fresh_ledger, is_kept, null_of, rank_kept};
 use crate::stage::{Asset, Card, ModelStage, Scope, Stage, StageContext};
 
@@ -163,7 +163,7 @@ impl ModelStage for Synthesize {
         let call =
             generate(spec, cx.engines.clone(), col("key"), col("prompt"), col("evidence")).alias("__answer");
         let answered = prompts.with_column("__answer", call)?;
-        let part = |name: &str| get_field(col("__answer"), name);
+        let part = |name: &str| get_field(answer_parts(col("__answer")), name);
         let checked = check_answer(&self.recipe, form, part("text"), part("finish"), col("evidence"));
         let checked = answered.with_column("__checked", checked)?;
         let verdict = |name: &str| get_field(col("__checked"), name);
@@ -215,9 +215,9 @@ impl Synthesize {
         let kept = is_kept();
         match self.over {
             Over::Authors => kept.and(col("n_events").gt_eq(lit(i64::from(recipe.head.min_events)))),
-            Over::Events if recipe.head.needs_context => kept.and(
-                datafusion::functions_nested::expr_fn::array_length(col("context")).gt(lit(0_u64)),
-            ),
+            Over::Events if recipe.head.needs_context => {
+                kept.and(datafusion::functions_nested::expr_fn::array_length(col("context")).gt(lit(0_u64)))
+            }
             Over::Events => kept,
         }
     }

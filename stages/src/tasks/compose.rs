@@ -2,15 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanBuilder, Int64Builder, ListBuilder, StringBuilder, StructBuilder,
-};
+use arrow::array::{ArrayRef, BooleanBuilder, Int64Builder, ListBuilder, StringBuilder, StructBuilder};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::JoinType;
 use datafusion::prelude::{DataFrame, Expr, cast, col, get_field, lit, named_struct};
-use genome_schemas::{
-    Message, completions, events, examples, key_type, message_fields, message_list_type,
-};
+use genome_schemas::{Message, completions, events, examples, key_type, message_fields, message_list_type};
 use serde::{Deserialize, Serialize};
 
 use super::prompts::{Draft, Parts, drafts, n_chars};
@@ -54,7 +50,11 @@ impl Stage for Compose {
     }
 
     fn problems(&self, _cx: &StageContext) -> Vec<String> {
-        if self.tasks.is_empty() { vec!["compose.tasks must name at least one task".to_owned()] } else { Vec::new() }
+        if self.tasks.is_empty() {
+            vec!["compose.tasks must name at least one task".to_owned()]
+        } else {
+            Vec::new()
+        }
     }
 
     fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
@@ -117,21 +117,18 @@ impl Compose {
         let no_text = || null_of(&DataType::Utf8);
         let rows = match task.recipe() {
             Some("persona") => {
-                return Ok(answers
-                    .clone()
-                    .filter(col("recipe").eq(lit("persona")))?
-                    .select(vec![
-                        col("subject_key"),
-                        null_of(&key_type()).alias("event_key"),
-                        col("author_id"),
-                        col("platform"),
-                        col("source"),
-                        cast(col("split"), DataType::Utf8).alias("split"),
-                        null_of(&event_type).alias("event"),
-                        cast(col("fields"), DataType::Utf8).alias("fields"),
-                        cast(col("evidence"), DataType::Utf8).alias("evidence"),
-                        no_text().alias("persona"),
-                    ])?);
+                return Ok(answers.clone().filter(col("recipe").eq(lit("persona")))?.select(vec![
+                    col("subject_key"),
+                    null_of(&key_type()).alias("event_key"),
+                    col("author_id"),
+                    col("platform"),
+                    col("source"),
+                    cast(col("split"), DataType::Utf8).alias("split"),
+                    null_of(&event_type).alias("event"),
+                    cast(col("fields"), DataType::Utf8).alias("fields"),
+                    cast(col("evidence"), DataType::Utf8).alias("evidence"),
+                    no_text().alias("persona"),
+                ])?);
             }
             Some(recipe) => {
                 let of_recipe = answers.clone().filter(col("recipe").eq(lit(recipe)))?.select(vec![
@@ -179,11 +176,24 @@ impl Compose {
             col("source").alias("__source"),
             cast(col("fields"), DataType::Utf8).alias("persona"),
         ])?;
-        Ok(rows.join(personas, JoinType::Left, &["author_id", "source"], &["__author", "__source"], None)?.select(
-            ["subject_key", "event_key", "author_id", "platform", "source", "split", "event", "fields", "evidence", "persona"]
+        Ok(rows
+            .join(personas, JoinType::Left, &["author_id", "source"], &["__author", "__source"], None)?
+            .select(
+                [
+                    "subject_key",
+                    "event_key",
+                    "author_id",
+                    "platform",
+                    "source",
+                    "split",
+                    "event",
+                    "fields",
+                    "evidence",
+                    "persona",
+                ]
                 .map(column)
                 .to_vec(),
-        )?)
+            )?)
     }
 
     /// List of drafts from the columns of [`Self::parts`].

@@ -91,7 +91,8 @@ fn thought(parts: &Parts) -> Option<Draft> {
     let fields = parts.fields.as_ref()?;
     let said = format!("HUMAN's {}:\n{}", event.kind, event.own);
     let seen = if event.context.is_empty() { said } else { format!("{}\n\n{said}", scene(event)) };
-    let ask = format!("{seen}\n\nWhat goes through HUMAN's mind while writing this? Answer in the first person.");
+    let ask =
+        format!("{seen}\n\nWhat goes through HUMAN's mind while writing this? Answer in the first person.");
     let answer = fields.get("thought").and_then(Value::as_str)?.to_owned();
     Some(supervised(None, vec![system(parts, ""), user(ask)], answer))
 }
@@ -225,8 +226,12 @@ mod tests {
                 own: "Never sell a steel frame.".into(),
                 rating: None,
             }),
-            persona: Some(serde_json::json!({"interests": [{"quote": "my steel frame", "interest": "bikes"}]})),
-            fields: Some(serde_json::json!({"thought": "I regret selling mine.", "goal": "advise the poster"})),
+            persona: Some(
+                serde_json::json!({"interests": [{"quote": "my steel frame", "interest": "bikes"}]}),
+            ),
+            fields: Some(
+                serde_json::json!({"thought": "I regret selling mine.", "goal": "advise the poster"}),
+            ),
             evidence: Some("Never sell a steel frame.".into()),
         }
     }
