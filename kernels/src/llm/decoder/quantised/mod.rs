@@ -23,6 +23,9 @@ use tiles::{TILE, Tiles};
 /// Rows of activations that share the unpacking of a tile.
 const ROWS: usize = 4;
 
+/// Bytes of activations that stay in the cache of a core while the tiles of a task go by.
+const PANEL_BYTES: usize = 192 * 1024;
+
 /// Products of the same activations with several matrices: one `[rows, outputs]` for each.
 pub(super) fn multiply(matrices: &[&Quantised], activations: &Activations) -> Vec<Vec<f32>> {
     let rows = activations.rows();
@@ -41,8 +44,12 @@ pub(super) fn multiply(matrices: &[&Quantised], activations: &Activations) -> Ve
         })
         .collect();
     tasks.into_par_iter().for_each(|(matrix, first, strips)| {
-        for (index, strip) in strips.chunks_exact_mut(rows * TILE).enumerate() {
-            multiply_tile(matrix, first + index, activations, strip, avx2);
+        let panel = (PANEL_BYTES / (matrix.groups * size_of::<Coded>()) / ROWS * ROWS).max(ROWS);
+        for start in (0..rows).step_by(panel) {
+            for (index, strip) in strips.chunks_exact_mut(rows * TILE).enumerate() {
+                let strip = &mut strip[start * TILE..(start + panel).min(rows) * TILE];
+                multiply_tile(matrix, first + index, activations, start, strip, avx2);
+            }
         }
     });
     matrices.iter().zip(strips).map(|(matrix, strips)| by_rows(strips, rows, matrix.outputs)).collect()
@@ -55,11 +62,18 @@ fn has_avx2() -> bool {
     false
 }
 
-/// One tile of outputs for all rows: `strip` is `[rows, TILE]`.
-fn multiply_tile(matrix: &Quantised, tile: usize, activations: &Activations, strip: &mut [f32], avx2: bool) {
+/// One tile of outputs for the rows from `start`: `strip` is `[rows, TILE]`.
+fn multiply_tile(
+    matrix: &Quantised,
+    tile: usize,
+    activations: &Activations,
+    start: usize,
+    strip: &mut [f32],
+    avx2: bool,
+) {
     let (strips, _) = strip.as_chunks_mut::<TILE>();
     for (index, strips) in strips.chunks_mut(ROWS).enumerate() {
-        let row = |offset: usize| activations.row(index * ROWS + offset);
+        let row = |offset: usize| activations.row(start + index * ROWS + offset);
         match strips {
             [a, b, c, d] => {
                 [*a, *b, *c, *d] = product(matrix, tile, [row(0), row(1), row(2), row(3)], avx2);
@@ -261,8 +275,8 @@ mod tests {
             let activations = Activations::new(&input, inputs);
             for tile in 0..2 {
                 let mut strips = [vec![0.0; rows * TILE], vec![0.0; rows * TILE]];
-                multiply_tile(&matrix, tile, &activations, &mut strips[0], false);
-                multiply_tile(&matrix, tile, &activations, &mut strips[1], has_avx2());
+                multiply_tile(&matrix, tile, &activations, 0, &mut strips[0], false);
+                multiply_tile(&matrix, tile, &activations, 0, &mut strips[1], has_avx2());
                 prop_assert_eq!(&strips[0], &strips[1]);
             }
         }
