@@ -67,9 +67,15 @@ pub(super) struct Counters {
     pub(super) completion_tokens: AtomicU64,
 }
 
+/// A closure that is let at the decoder between requests.
+pub type DecoderVisit = Box<dyn FnOnce(&mut dyn Decoder) + Send>;
+
+/// The same for the engine's own model.
+pub(super) type ModelVisit = Box<dyn FnOnce(&mut Model) + Send>;
+
 enum Command {
     Submit { rows: Vec<Result<Job, Answer>>, done: Done },
-    Model { run: Box<dyn FnOnce(&mut Model) + Send>, reply: Box<dyn FnOnce() + Send> },
+    Model { run: ModelVisit, reply: Box<dyn FnOnce() + Send> },
     Stop,
 }
 
@@ -220,12 +226,12 @@ impl EngineHandle {
     ///
     /// # Errors
     /// The engine has stopped.
-    pub fn with_decoder(&self, run: Box<dyn FnOnce(&mut dyn Decoder) + Send>) -> Result<(), KernelError> {
+    pub fn with_decoder(&self, run: DecoderVisit) -> Result<(), KernelError> {
         self.with_model(Box::new(|model| run(model.decoder())))
     }
 
     /// [`Self::with_decoder`] for what only some decoders can do.
-    pub(super) fn with_model(&self, run: Box<dyn FnOnce(&mut Model) + Send>) -> Result<(), KernelError> {
+    pub(super) fn with_model(&self, run: ModelVisit) -> Result<(), KernelError> {
         let (sender, receiver) = sync_channel(1);
         let reply = move || {
             // The receiver waits below.

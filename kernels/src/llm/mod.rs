@@ -24,7 +24,7 @@ pub mod tokenizer;
 
 pub use answer::{AnswerError, AnswerForm, Field, FieldKind, is_quotation, quotable};
 pub use chat::{ChatMessage, ChatTemplate};
-pub use engine::{CancelToken, Engine, EngineHandle, EngineOptions};
+pub use engine::{CancelToken, DecoderVisit, Engine, EngineHandle, EngineOptions};
 pub use grammar::{Grammar, GrammarCompiler, GrammarMatcher};
 pub use load::ModelSpec;
 pub use request::{Completion, FinishReason, Progress, Request, Sampling, Score, ScoreRequest};

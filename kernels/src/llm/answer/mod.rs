@@ -17,10 +17,6 @@ pub use parse::AnswerError;
 
 use crate::KernelError;
 
-/// Most characters of a word in a [`FieldKind::Text`] under the grammar: a fuse against a model that avoids the word
-/// limit by never writing a space. Longer than nearly every word of English and German.
-const LONGEST_WORD: usize = 32;
-
 /// Largest size of an integer in an answer: what every JSON reader keeps exactly.
 const LARGEST_INTEGER: i64 = 1_000_000_000_000_000;
 
@@ -61,7 +57,7 @@ pub enum FieldKind {
         /// Most words.
         max_words: usize,
     },
-    /// Free text of one line.
+    /// Free text of one line; words are what spaces separate.
     Text {
         /// Fewest words, at least 1.
         #[serde(default = "one")]

@@ -127,7 +127,7 @@ fn check_value(kind: &FieldKind, value: &Value, path: String) -> Result<(), Answ
             }
         }
         FieldKind::Quote { min_words, max_words } | FieldKind::Text { min_words, max_words } => {
-            let words = text_of(value, &path)?.split_whitespace().count();
+            let words = text_of(value, &path)?.split_ascii_whitespace().count();
             check_range(signed(words), "words", signed(*min_words), signed(*max_words), path)
         }
         FieldKind::Integer { min, max } => match value.as_i64() {

@@ -24,6 +24,7 @@ const TYPE_NORMAL: u32 = 1;
 const TYPE_UNKNOWN: u32 = 2;
 const TYPE_CONTROL: u32 = 3;
 const TYPE_USER_DEFINED: u32 = 4;
+const TYPE_UNUSED: u32 = 5;
 
 /// The pre-tokenizer pattern of Qwen2's `tokenizer.json`.
 const QWEN2_PATTERN: &str = concat!(
@@ -67,6 +68,10 @@ pub(super) fn build(metadata: &HashMap<String, Value>) -> Result<Parts, KernelEr
         .iter()
         .zip(&types)
         .map(|(text, &kind)| {
+            // Fills the table up to a round number; its text means nothing.
+            if kind == TYPE_UNUSED {
+                return None;
+            }
             let special = matches!(kind, TYPE_UNKNOWN | TYPE_CONTROL);
             let literal = special || kind == TYPE_USER_DEFINED;
             Some(Entry { text: text.clone(), literal, special })
@@ -133,7 +138,7 @@ fn byte_level(metadata: &Metadata<'_>, tokens: &[String]) -> Result<Tokenizer, K
     Ok(tokenizer)
 }
 
-/// SentencePiece BPE (kind `llama`): scores instead of merges. A token of score s is the merge of any two tokens
+/// `SentencePiece` BPE (kind `llama`): scores instead of merges. A token of score s is the merge of any two tokens
 /// that make it up, and the higher score merges first.
 fn sentence_piece(
     metadata: &Metadata<'_>,
@@ -258,10 +263,11 @@ mod tests {
     use super::*;
 
     fn sentence_piece_metadata() -> HashMap<String, Value> {
-        let words = ["<unk>", "<s>", "</s>", "\u{2581}", "a", "b", "ab", "\u{2581}ab", "bab"];
+        // The last is a filler.
+        let words = ["<unk>", "<s>", "</s>", "\u{2581}", "a", "b", "ab", "\u{2581}ab", "bab", "[PAD9]"];
         let mut tokens: Vec<String> = words.iter().map(ToString::to_string).collect();
-        let mut scores = vec![0.0, 0.0, 0.0, -9.0, -8.0, -7.0, -2.0, -3.0, -1.0];
-        let mut types = vec![2, 3, 3, 1, 1, 1, 1, 1, 1];
+        let mut scores = vec![0.0, 0.0, 0.0, -9.0, -8.0, -7.0, -2.0, -3.0, -1.0, 0.0];
+        let mut types = vec![2, 3, 3, 1, 1, 1, 1, 1, 1, 5];
         for byte in 0..=255_u8 {
             tokens.push(format!("<0x{byte:02X}>"));
             scores.push(0.0);
@@ -293,6 +299,7 @@ mod tests {
         for text in ["ab ba bab", "é\n🍏", " "] {
             assert_eq!(tokenizer.decode(&tokenizer.encode(text).unwrap()), text);
         }
+        assert_eq!(tokenizer.token_bytes(9), b"");
         assert_eq!(tokenizer.encode_prompt("a").unwrap(), [1, 4]);
         assert_eq!(tokenizer.encode_prompt("<s>a").unwrap(), [1, 4]);
     }
