@@ -5,6 +5,7 @@ pub mod commands;
 pub mod config;
 pub mod engines;
 pub mod error;
+pub mod export;
 pub mod models;
 pub mod plan;
 pub mod progress;

@@ -37,6 +37,10 @@ pub struct SourceReport {
     pub records: u64,
     /// Rows that left, by stage, outcome and rule.
     pub dropped: Vec<Drop>,
+    /// Records that had bytes or characters replaced.
+    pub lossy: u64,
+    /// Values lost to a conflict of types: file, field, how many, where first.
+    pub lost_values: Vec<String>,
     /// Rows that are kept after the last stage over events.
     pub kept: u64,
 }
@@ -86,7 +90,14 @@ pub async fn report(session: &SessionContext, project: &Project, planned: &[Plan
             .ok_or_else(|| anyhow!("internal error: {} has no manifest", this.folder.display()))?;
         let ledger = ledger(artifact_rows(session, project, this, None).await?).await?;
         for file in &manifest.files {
-            sources.entry(file.source.clone()).or_insert_with(|| empty(&file.source)).records += file.records;
+            let report = sources.entry(file.source.clone()).or_insert_with(|| empty(&file.source));
+            if file.yields_events {
+                report.records += file.records;
+            }
+            report.lossy += file.lossy;
+            for (field, (count, first)) in &file.type_conflicts {
+                report.lost_values.push(format!("{}: {count} × `{field}`, first at offset {first}", file.path));
+            }
         }
         if this.segment.output.name == "events" {
             for report in sources.values_mut() {
@@ -138,7 +149,14 @@ impl Report {
             }
             let _ = writeln!(text, "  {:>7}  kept", source.kept);
             let total = source.kept + source.dropped.iter().map(|d| d.rows).sum::<u64>();
-            let _ = writeln!(text, "  {total:>7}  accounted for of {}\n", source.records);
+            let _ = writeln!(text, "  {total:>7}  accounted for of {}", source.records);
+            if source.lossy > 0 {
+                let _ = writeln!(text, "  {:>7}  read with characters replaced", source.lossy);
+            }
+            for lost in &source.lost_values {
+                let _ = writeln!(text, "           value of another type: {lost}");
+            }
+            text.push('\n');
         }
         for segment in self.segments.iter().filter(|s| s.table != "events") {
             let _ = writeln!(text, "{} → {} ({:.1} s)", segment.segment, segment.table, segment.seconds);
@@ -155,7 +173,7 @@ impl Report {
 }
 
 fn empty(source: &str) -> SourceReport {
-    SourceReport { source: source.to_owned(), records: 0, dropped: Vec::new(), kept: 0 }
+    SourceReport { source: source.to_owned(), records: 0, dropped: Vec::new(), lossy: 0, lost_values: Vec::new(), kept: 0 }
 }
 
 struct Entry {

@@ -1,7 +1,7 @@
 //! Runs the stale segments of a config, one after another, and stores what comes out.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use datafusion::common::JoinType;
 use datafusion::prelude::{DataFrame, SessionContext, col, lit};
 use genome_schemas::{FileCount, Freshness, Manifest, StageTiming, Table};
-use genome_stages::sources::{Pseudonymizer, ReadCounts, ReaderOptions, Source, SourceContext};
+use genome_stages::sources::{FileReadCount, Pseudonymizer, ReaderOptions, SourceContext};
 use genome_stages::{ModelStage, StageContext};
 
 use crate::config::Project;
@@ -81,6 +81,16 @@ impl<'a> Runner<'a> {
         Ok(summary)
     }
 
+    /// Writes the shards of the config.
+    ///
+    /// # Errors
+    /// As [`crate::export::write_shards`].
+    pub async fn write_shards(&self) -> Result<()> {
+        let planned = plan(self.project, &self.project.stage_context()?, &self.store)?;
+        let session = session::for_records(self.limits)?;
+        crate::export::write_shards(&session, self.project, &planned).await
+    }
+
     /// Fetches what the stale segments will ask, so that a missing model is told before hours of work.
     fn fetch_models(&self, planned: &[Planned]) -> Result<()> {
         for segment in planned.iter().filter(|p| p.freshness != Freshness::Fresh) {
@@ -149,11 +159,15 @@ impl<'a> Runner<'a> {
         task: &mut Task,
     ) -> Result<SegmentRows> {
         let session = session::for_records(self.limits)?;
-        let counts = Arc::new(ReadCounts::default());
+        let source_cx = SourceContext::new(
+            session.clone(),
+            Pseudonymizer::from_secret(self.project.author_key()?),
+            ReaderOptions::default(),
+        );
         let mut cx = cx.clone();
         cx.tables = self.joined_tables(&session, planned, this).await?;
         let mut rows = if this.segment.ingests {
-            self.dumps(&session, &counts)?
+            self.dumps(&source_cx)?
         } else {
             self.table_rows(&session, planned, &this.inputs, &this.segment.input).await?
         };
@@ -171,7 +185,8 @@ impl<'a> Runner<'a> {
                     counted = &mut write => break counted?,
                     () = tokio::time::sleep(Duration::from_millis(250)) => {
                         if this.segment.ingests {
-                            task.update(counts.records(), &format!("{} records read", counts.records()));
+                            let read: u64 = source_cx.counts.files().iter().map(|f| f.records).sum();
+                            task.update(read, &format!("{read} records read"));
                         } else {
                             task.update(0, "");
                         }
@@ -179,10 +194,10 @@ impl<'a> Runner<'a> {
                 }
             }
         };
-        let files = counts.files();
+        let files: Vec<FileCount> = source_cx.counts.files().iter().map(file_count).collect();
         let mut rows_read = BTreeMap::new();
         if this.segment.ingests {
-            rows_read.insert("records".to_owned(), files.iter().map(|f| f.records).sum());
+            rows_read.insert("records".to_owned(), files.iter().filter(|f| f.yields_events).map(|f| f.records).sum());
         } else {
             rows_read.insert(this.segment.input.name.to_owned(), kept_rows(planned, &this.inputs)?);
         }
@@ -256,7 +271,7 @@ impl<'a> Runner<'a> {
             done += u64::try_from(part_rows)?.min(pending - done);
         }
         std::fs::remove_dir_all(&scratch)?;
-        let rows = self.pool_rows(&session, this, stage.call_column()).await?;
+        let rows = pool_rows(&session, this, stage.call_column(), None).await?;
         let rows = count_by_outcome(rows).await?;
         let rows_read = BTreeMap::from([
             (this.segment.input.name.to_owned(), kept_rows(planned, &this.inputs)?),
@@ -266,16 +281,10 @@ impl<'a> Runner<'a> {
         Ok(Some(SegmentRows { rows, rows_read, files: Vec::new() }))
     }
 
-    fn dumps(&self, session: &SessionContext, counts: &Arc<ReadCounts>) -> Result<DataFrame> {
-        let cx = SourceContext {
-            session: session.clone(),
-            pseudonymizer: Pseudonymizer::new(&self.project.author_key()?),
-            options: ReaderOptions::default(),
-            counts: Arc::clone(counts),
-        };
+    fn dumps(&self, cx: &SourceContext) -> Result<DataFrame> {
         let mut all: Option<DataFrame> = None;
         for source in &self.project.config.sources {
-            let rows = source.events(&cx).with_context(|| format!("source `{}`", source.name))?;
+            let rows = source.events(cx).with_context(|| format!("source `{}`", source.name))?;
             all = Some(match all {
                 None => rows,
                 Some(others) => others.union(rows)?,
@@ -316,10 +325,6 @@ impl<'a> Runner<'a> {
         }
         all.map_or_else(|| store::empty(session, table), Ok)
     }
-
-    async fn pool_rows(&self, session: &SessionContext, this: &Planned, call_column: &str) -> Result<DataFrame> {
-        pool_rows(session, this, call_column, None).await
-    }
 }
 
 /// The rows of a segment's artifact; of a model segment, those that its current prompts ask for.
@@ -353,6 +358,24 @@ async fn pool_rows(
     Ok(pool.join(asked, JoinType::LeftSemi, &[call_column], &["__asked"], None)?)
 }
 
+fn file_count(read: &FileReadCount) -> FileCount {
+    let name = Path::new(&read.path).file_name().map(|n| n.to_string_lossy().into_owned());
+    FileCount {
+        source: read.source.clone(),
+        path: name.unwrap_or_else(|| read.path.clone()),
+        records: read.records,
+        bytes: read.bytes,
+        yields_events: read.yields_events,
+        malformed: read.malformed,
+        lossy: read.lossy,
+        type_conflicts: read
+            .type_conflicts
+            .iter()
+            .map(|(field, conflict)| ((*field).to_owned(), (conflict.count, conflict.first_offset)))
+            .collect(),
+    }
+}
+
 struct SegmentRows {
     rows: BTreeMap<String, u64>,
     rows_read: BTreeMap<String, u64>,
@@ -384,7 +407,7 @@ async fn count_by_outcome(rows: DataFrame) -> Result<BTreeMap<String, u64>> {
     use datafusion::arrow::array::AsArray as _;
     use datafusion::arrow::datatypes::Int64Type;
     let counted = rows
-        .select(vec![datafusion::prelude::cast(col("outcome"), datafusion::arrow::datatypes::DataType::Utf8).alias("outcome")])?
+        .select(vec![datafusion::prelude::cast(col("outcome"), arrow::datatypes::DataType::Utf8).alias("outcome")])?
         .aggregate(vec![col("outcome")], vec![datafusion::functions_aggregate::expr_fn::count(lit(1)).alias("n")])?
         .collect()
         .await?;
@@ -411,9 +434,4 @@ fn describe_rows(rows: &BTreeMap<String, u64>) -> String {
 pub fn planned(project: &Project) -> Result<Vec<Planned>> {
     let store = Store::read_only(&project.config.store.path);
     plan(project, &project.stage_context()?, &store)
-}
-
-/// Folder of the prompts of a model segment.
-pub fn prompts_folder(planned: &Planned) -> PathBuf {
-    planned.folder.join(format!("prompts-{}", planned.fingerprint.short()))
 }

@@ -279,7 +279,7 @@ pub async fn read_parts(
 /// # Errors
 /// Only if DataFusion refuses an empty table, which would be a bug here.
 pub fn empty(session: &SessionContext, table: &Table) -> Result<DataFrame> {
-    let batch = datafusion::arrow::record_batch::RecordBatch::new_empty(table.schema.clone());
+    let batch = arrow::record_batch::RecordBatch::new_empty(table.schema.clone());
     debug_assert!(table.schema.field_with_name("outcome").is_ok_and(|f| f.data_type() == &DataType::Utf8));
     Ok(session.read_batch(batch)?)
 }

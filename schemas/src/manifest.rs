@@ -37,6 +37,16 @@ pub struct FileCount {
     pub records: u64,
     /// Decompressed bytes.
     pub bytes: u64,
+    /// Whether its records become events; false for product metadata, which is only context.
+    pub yields_events: bool,
+    /// Records that could not be read.
+    pub malformed: u64,
+    /// Records that had bytes or characters replaced.
+    pub lossy: u64,
+    /// Values lost because they had another type than their field can hold, by field: how many, and the offset of
+    /// the first.
+    #[serde(default)]
+    pub type_conflicts: BTreeMap<String, (u64, u64)>,
 }
 
 /// Time that a segment took.

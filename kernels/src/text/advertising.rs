@@ -45,7 +45,16 @@ pub const CORPORATE_WORDS: [&str; 15] = [
 /// "sale" is found in "Big SALE!" and in "for-sale", not in "wholesale".
 #[derive(Debug, Clone)]
 pub struct PhraseSet {
-    pattern: Option<Regex>,
+    patterns: Option<Patterns>,
+}
+
+/// Patterns of a set that is not empty.
+#[derive(Debug, Clone)]
+struct Patterns {
+    /// The phrases anywhere, also inside words: quick to rule out.
+    anywhere: Regex,
+    /// The phrases as whole words.
+    whole: Regex,
 }
 
 /// A phrase of a [`PhraseSet`] as it was found.
@@ -79,19 +88,30 @@ impl PhraseSet {
             .collect();
         // Of two phrases that start alike the longer is meant.
         alternatives.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        let source = format!(r"(?i)\b{{start-half}}(?:{})\b{{end-half}}", alternatives.join("|"));
-        Self { pattern: (!alternatives.is_empty()).then(|| pattern(&source)) }
+        let any = alternatives.join("|");
+        Self {
+            patterns: (!alternatives.is_empty()).then(|| Patterns {
+                anywhere: pattern(&format!("(?i){any}")),
+                whole: pattern(&format!(r"(?i)\b{{start-half}}(?:{any})\b{{end-half}}")),
+            }),
+        }
     }
 
     /// The first phrase of the set in a text.
     pub fn find(&self, text: &str) -> Option<PhraseMatch> {
-        let found = self.pattern.as_ref()?.find(text)?;
+        let found = self.whole_words(text)?.find(text)?;
         Some(PhraseMatch { phrase: fold_space(&found.as_str().to_lowercase()), range: found.range() })
     }
 
     /// How many phrases of the set a text holds, each as often as it stands there.
     pub fn count(&self, text: &str) -> usize {
-        self.pattern.as_ref().map_or(0, |pattern| pattern.find_iter(text).count())
+        self.whole_words(text).map_or(0, |pattern| pattern.find_iter(text).count())
+    }
+
+    /// The pattern of whole words, if the text can have any: word boundaries are slow outside ASCII.
+    fn whole_words(&self, text: &str) -> Option<&Regex> {
+        let Patterns { anywhere, whole } = self.patterns.as_ref()?;
+        anywhere.is_match(text).then_some(whole)
     }
 }
 

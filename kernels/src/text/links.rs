@@ -8,12 +8,13 @@ use regex::Regex;
 /// Where a link starts: a scheme, `www.`, or one of the shorteners that platforms write without a scheme.
 static LINK: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r#"(?:(?i-u:https?://|\bwww\.)|\b(?i-u:pic\.twitter\.com|t\.co|bit\.ly|youtu\.be|goo\.gl|tinyurl\.com)/)[^\s<>"]+"#,
+        r#"(?i-u:https?://|\bwww\.|\b(?:pic\.twitter\.com|t\.co|bit\.ly|youtu\.be|goo\.gl|tinyurl\.com)/)[^\s<>"]+"#,
     )
 });
 
 /// A mention: `@name` as Twitter has it, `u/name` or `/u/name` as Reddit has it.
-static MENTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"@[A-Za-z0-9_]{1,30}|/?\bu/[A-Za-z0-9_-]{3,20}"));
+static MENTION: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"@[A-Za-z0-9_]{1,30}|/?(?-u:\b)u/[A-Za-z0-9_-]{3,20}"));
 
 /// Byte ranges of the links of a text, in order and disjoint.
 ///

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
+use super::links::links;
+
 /// Longest period, in words, in which a loop is looked for.
 const MAX_WORD_PERIOD: usize = 128;
 
@@ -136,11 +138,19 @@ pub fn repeated_ngram_char_share(text: &str, n: usize) -> f64 {
 }
 
 fn word_loop(text: &str) -> Option<RepetitionLoop> {
-    let words: Vec<String> = text
-        .split(|c: char| !c.is_alphanumeric() && c != '\'')
-        .filter(|word| word.chars().any(char::is_alphabetic))
-        .map(str::to_lowercase)
-        .collect();
+    let mut words = Vec::new();
+    let mut add = |text: &str| {
+        let pieces = text.split(|c: char| !c.is_alphanumeric() && c != '\'');
+        words.extend(pieces.filter(|word| word.chars().any(char::is_alphabetic)).map(str::to_lowercase));
+    };
+    // A link is one word: Markdown shows it twice (`[link](link)`), which is no loop.
+    let mut from = 0;
+    for link in links(text) {
+        add(&text[from..link.start]);
+        add("link");
+        from = link.end;
+    }
+    add(&text[from..]);
     let ids = number(&words);
     find_loop(&ids, MAX_WORD_PERIOD, LoopUnit::Word, |period, run, at_end| {
         let repeats = match period {
@@ -251,6 +261,7 @@ mod tests {
             "Row, row, row your boat, gently down the stream",
             "2020-01-01 2020-01-02 2020-01-03 2020-01-04",
             "-----\ntitle\n-----",
+            "[https://example.com/a/very/long/way/to/go/on](https://example.com/a/very/long/way/to/go/on)",
         ] {
             assert_eq!(repetition_loop(text), None, "{text}");
         }

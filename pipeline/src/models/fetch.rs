@@ -73,7 +73,7 @@ impl Fetcher {
             .or_else(|| set("PIP_INDEX_URL"))
             .unwrap_or_else(|| PUBLIC_INDEX.to_owned());
         let hub = set("HF_ENDPOINT").unwrap_or_else(|| PUBLIC_HUB.to_owned());
-        let retry = Retry { attempts: 5, pause: Duration::from_secs(1) };
+        let retry = Retry { attempts: 5, pause: Duration::from_millis(500) };
         Self { index, hub, downloader: Downloader::new(retry, true) }
     }
 

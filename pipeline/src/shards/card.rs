@@ -265,8 +265,8 @@ fn limits(card: &mut String, facts: &CardFacts, summary: &ShardSummary) -> std::
         );
     }
     card.push_str(
-        "- Handles are replaced by keyed hashes and identifiers of known form by placeholders; a text can still tell \
-         who wrote it. Do not try to find out, and do not publish what would.\n\
+        "- Handles of authors are replaced by keyed hashes, but a text can still tell who wrote it. Do not try to find \
+         out, and do not publish what would.\n\
          - People who write much are seen more often than those who read.\n",
     );
     if !summary.files.iter().any(|file| file.split == Split::Test) {

@@ -6,7 +6,8 @@ use genome_schemas::EventKind;
 use serde::Serialize;
 
 use super::author_class::AuthorClass;
-use super::json::{Decoded, Flag, JsonRecord, Number, Text, Texts, decode, json_record};
+use super::fields::{Flag, Number, Text, Texts};
+use super::json::{Decoded, JsonRecord, decode, json_record};
 use super::json_lines::each_line;
 use super::output::{Output, Read};
 use super::record::Record;
@@ -133,8 +134,12 @@ fn joined(texts: &Texts<'_>, separator: &str) -> String {
 /// A text without the markup that Amazon's editor left in it: line breaks, character references, video and
 /// product placeholders.
 fn clean(text: &str) -> Cow<'_, str> {
-    let text = then(Cow::Borrowed(text), |text| if text.contains("<br") { break_lines(text) } else { text.into() });
-    then(then(text, decode_entities), |text| if text.contains("[[") { without_markers(text) } else { text.into() })
+    let text =
+        then(Cow::Borrowed(text), |text| if text.contains("<br") { break_lines(text) } else { text.into() });
+    then(
+        then(text, decode_entities),
+        |text| if text.contains("[[") { without_markers(text) } else { text.into() },
+    )
 }
 
 fn break_lines(text: &str) -> Cow<'_, str> {

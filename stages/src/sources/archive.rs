@@ -31,7 +31,10 @@ impl Archive {
         } else {
             let file = File::open(path).map_err(|e| input(path, e.to_string()))?;
             let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| {
-                input(path, format!("cannot be opened as a zip archive ({e}); download it again and check its hash"))
+                input(
+                    path,
+                    format!("cannot be opened as a zip archive ({e}); download it again and check its hash"),
+                )
             })?;
             members.extend(zip.file_names().filter(|name| !name.ends_with('/')).map(str::to_owned));
             Some(zip)
@@ -53,18 +56,19 @@ impl Archive {
     /// A member that is encrypted, or packed in a way that is not read.
     pub(super) fn read(&mut self, member: &str) -> Result<Box<dyn Read + '_>, StageError> {
         let path = format!("{}!{member}", self.path.display());
-        match &mut self.zip {
-            Some(zip) => {
-                let file = zip.by_name(member).map_err(|e| StageError::Input { path, reason: e.to_string() })?;
-                Ok(Box::new(file))
-            }
-            None => {
-                let file = File::open(self.path.join(member))
-                    .map_err(|e| StageError::Input { path, reason: e.to_string() })?;
-                Ok(Box::new(BufReader::new(file)))
-            }
+        if let Some(zip) = &mut self.zip {
+            let file = zip.by_name(member).map_err(|e| StageError::Input { path, reason: e.to_string() })?;
+            return Ok(Box::new(file));
         }
+        let file = File::open(self.path.join(member))
+            .map_err(|e| StageError::Input { path, reason: e.to_string() })?;
+        Ok(Box::new(BufReader::new(file)))
     }
+}
+
+/// Whether a file of this name is a blog of the Blog Authorship Corpus.
+pub(super) fn is_blog(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("xml"))
 }
 
 /// The last part of a member's path.

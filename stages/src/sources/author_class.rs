@@ -68,11 +68,19 @@ pub(super) fn twitter(screen_name: &str, description: &str) -> AuthorClass {
     let description = description.to_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| description.contains(phrase));
     if names_a_bot(screen_name)
-        || says(&["i am a bot", "i'm a bot", "automated account", "automated by", "automatically tweets", "tweets by a bot"])
+        || says(&[
+            "i am a bot",
+            "i'm a bot",
+            "automated account",
+            "automated by",
+            "automatically tweets",
+            "tweets by a bot",
+        ])
     {
         return AuthorClass::Bot;
     }
-    if says(&["official account", "official twitter", "customer service", "customer support", "press office"]) {
+    if says(&["official account", "official twitter", "customer service", "customer support", "press office"])
+    {
         return AuthorClass::Corporate;
     }
     AuthorClass::Person
@@ -82,9 +90,8 @@ pub(super) fn twitter(screen_name: &str, description: &str) -> AuthorClass {
 ///
 /// A name that merely ends in "bot" is weak evidence: as many people as programs have one.
 fn names_a_bot(name: &str) -> bool {
-    let separate = name
-        .split(|c: char| !c.is_ascii_alphabetic())
-        .any(|word| word.eq_ignore_ascii_case("bot"));
+    let separate =
+        name.split(|c: char| !c.is_ascii_alphabetic()).any(|word| word.eq_ignore_ascii_case("bot"));
     let capital = name
         .strip_suffix("Bot")
         .is_some_and(|head| head.ends_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()));

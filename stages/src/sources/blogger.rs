@@ -12,7 +12,7 @@ use genome_schemas::EventKind;
 use memchr::memmem;
 use serde::Serialize;
 
-use super::archive::{Archive, file_name};
+use super::archive::{Archive, file_name, is_blog};
 use super::output::{Output, Read, Stop};
 use super::record::Record;
 use super::text::decode_entities;
@@ -35,7 +35,7 @@ struct Attributes<'a> {
 /// Reads one corpus.
 pub(super) fn read(out: &mut Output<'_>) -> Read {
     let mut archive = Archive::open(out.path())?;
-    let blogs: Vec<String> = archive.members().iter().filter(|name| name.ends_with(".xml")).cloned().collect();
+    let blogs: Vec<String> = archive.members().iter().filter(|name| is_blog(name)).cloned().collect();
     if blogs.is_empty() {
         return Err(Stop::Failed(StageError::Input {
             path: out.path().display().to_string(),
@@ -130,7 +130,6 @@ impl<'a> Posts<'a> {
         let date_tag = memmem::find(rest, b"<date>");
         let post_tag = memmem::find(rest, b"<post>");
         let (date, after_date) = match (date_tag, post_tag) {
-            (None, None) => return None,
             (Some(date), post) if post.is_none_or(|post| date < post) => {
                 let start = date + b"<date>".len();
                 let Some(end) = memmem::find(&rest[start..], b"</date>").map(|end| start + end) else {
@@ -140,7 +139,7 @@ impl<'a> Posts<'a> {
                 (Some(&rest[start..end]), end + b"</date>".len())
             }
             (_, Some(post)) => (None, post),
-            (Some(_), None) => return None,
+            (_, None) => return None,
         };
         let body = &rest[after_date..];
         let Some(open) = memmem::find(body, b"<post>") else {

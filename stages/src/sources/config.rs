@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use genome_schemas::Platform;
 use serde::{Deserialize, Serialize};
 
-use super::archive::Archive;
+use super::archive::{Archive, is_blog};
 use super::twitter::holds_tweets;
 use crate::StageError;
 
@@ -46,7 +46,11 @@ pub fn list_files(source: &SourceConfig) -> Result<Vec<PathBuf>, StageError> {
         if found.is_empty() {
             return Err(StageError::Input {
                 path: path.clone(),
-                reason: format!("source `{}` finds nothing here; expected {}", source.name, expected(source.platform)),
+                reason: format!(
+                    "source `{}` finds nothing here; expected {}",
+                    source.name,
+                    expected(source.platform)
+                ),
             });
         }
         files.extend(found);
@@ -84,7 +88,8 @@ fn one(path: &Path, platform: Platform) -> Result<Vec<PathBuf>, StageError> {
     let mut found = Vec::new();
     for (name, entry) in entries(path)? {
         let is_dump = if entry.is_dir() {
-            matches!(platform, Platform::Twitter | Platform::Blogger) && is_unpacked_archive(&entry, platform)?
+            matches!(platform, Platform::Twitter | Platform::Blogger)
+                && is_unpacked_archive(&entry, platform)?
         } else {
             extensions(platform).iter().any(|extension| name.ends_with(extension))
         };
@@ -108,11 +113,6 @@ fn is_unpacked_archive(folder: &Path, platform: Platform) -> Result<bool, StageE
     }
 }
 
-/// `<id>.<gender>.<age>.<topic>.<sign>.xml`
-fn is_blog(name: &str) -> bool {
-    name.ends_with(".xml") && name.split('.').count() == 6
-}
-
 const fn extensions(platform: Platform) -> &'static [&'static str] {
     match platform {
         Platform::Reddit => &[".zst", ".jsonl", ".ndjson"],
@@ -126,13 +126,17 @@ const fn expected(platform: Platform) -> &'static str {
         Platform::Reddit => "dumps named *.zst, *.jsonl or *.ndjson",
         Platform::Amazon => "reviews named <Category>.jsonl.gz and products named meta_<Category>.jsonl.gz",
         Platform::Blogger => "blogs.zip, or its unpacked folder of <id>.<gender>.<age>.<topic>.<sign>.xml",
-        Platform::Twitter => "a personal archive: a zip file or folder with data/tweets.js or data/js/tweets/*.js",
+        Platform::Twitter => {
+            "a personal archive: a zip file or folder with data/tweets.js or data/js/tweets/*.js"
+        }
     }
 }
 
 fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, StageError> {
-    let failed =
-        |error: std::io::Error| StageError::Input { path: folder.display().to_string(), reason: error.to_string() };
+    let failed = |error: std::io::Error| StageError::Input {
+        path: folder.display().to_string(),
+        reason: error.to_string(),
+    };
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -226,9 +230,13 @@ mod tests {
         assert_eq!(listed(Platform::Twitter, &["twitter"]), ["twitter/me", "twitter/you.zip"]);
         assert_eq!(listed(Platform::Twitter, &["twitter/me"]), ["twitter/me"]);
         assert_eq!(listed(Platform::Blogger, &["blogs"]), ["blogs"]);
-        assert_eq!(listed(Platform::Amazon, &["amazon"]), ["amazon/Books.jsonl.gz", "amazon/meta_Books.jsonl.gz"]);
+        assert_eq!(
+            listed(Platform::Amazon, &["amazon"]),
+            ["amazon/Books.jsonl.gz", "amazon/meta_Books.jsonl.gz"]
+        );
         for missing in ["reddit/none.zst", "reddit/*.bz2", "blogs"] {
-            let error = list_files(&source(Platform::Reddit, &[&root.join(missing)])).unwrap_err().to_string();
+            let error =
+                list_files(&source(Platform::Reddit, &[&root.join(missing)])).unwrap_err().to_string();
             assert!(error.contains(missing) && error.contains("expected dumps named *.zst"), "{error}");
         }
     }

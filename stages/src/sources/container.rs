@@ -20,7 +20,8 @@ const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// # Errors
 /// A file that cannot be opened, or is of a kind that is not read.
 pub(super) fn open_stream(path: &Path) -> Result<Box<dyn Read + Send>, StageError> {
-    let failed = |error: &io::Error| StageError::Input { path: path.display().to_string(), reason: error.to_string() };
+    let failed =
+        |error: &io::Error| StageError::Input { path: path.display().to_string(), reason: error.to_string() };
     let mut file = File::open(path).map_err(|e| failed(&e))?;
     let mut head = [0; 64];
     let length = read_up_to(&mut file, &mut head).map_err(|e| failed(&e))?;
@@ -97,7 +98,9 @@ fn is_skippable(head: &[u8]) -> bool {
 fn refusal(path: &Path, head: &[u8]) -> Option<&'static str> {
     let lower = head.trim_ascii_start().to_ascii_lowercase();
     if path.extension().is_some_and(|e| e == "zst_blocks") {
-        Some("Arctic Shift's block container of 2023 and 2024 is not read; download the .zst file of that month")
+        Some(
+            "Arctic Shift's block container of 2023 and 2024 is not read; download the .zst file of that month",
+        )
     } else if head.starts_with(b"BZh") {
         Some("bzip2 files are not read; recompress it: bzcat FILE | zstd > FILE.zst")
     } else if head.starts_with(b"\xfd7zXZ") {

@@ -118,6 +118,9 @@ impl Lookup {
 
     /// `events` with the message each of them refers to, if it is there.
     ///
+    /// The events are the right side of the join: a sort-merge join streams them, and so does the hash join that
+    /// DataFusion falls back to in a session of one partition, which keeps the messages in memory.
+    ///
     /// Messages are made unique by their id first: of several versions the one retrieved last, then the one whose
     /// content hash is smallest, so that the order of files decides nothing.
     fn join(&self, events: DataFrame, messages: DataFrame) -> Result<DataFrame, StageError> {
@@ -132,7 +135,7 @@ impl Lookup {
             col("name").alias(&name),
             col("content").alias(&content),
         ])?;
-        Ok(events.join(messages, JoinType::Left, &[self.id], &[id.as_str()], None)?)
+        Ok(messages.join(events, JoinType::Right, &[id.as_str()], &[self.id], None)?)
     }
 
     fn message(&self) -> ContextMessage {
@@ -143,14 +146,17 @@ impl Lookup {
 /// `records` in the columns of table `events`, with at most two messages of context, the root first.
 fn events(records: DataFrame, context: &[ContextMessage]) -> Result<DataFrame, StageError> {
     let nothing = lit(ScalarValue::try_from(&view_message_list())?);
-    let list = |messages: &[&ContextMessage]| make_array(messages.iter().map(|m| m.message.clone()).collect());
+    let list =
+        |messages: &[&ContextMessage]| make_array(messages.iter().map(|m| m.message.clone()).collect());
     let context = match context {
         [] => nothing,
         [only] => when(only.is_there.clone(), list(&[only])).otherwise(nothing)?,
-        [first, second, ..] => when(first.is_there.clone().and(second.is_there.clone()), list(&[first, second]))
-            .when(first.is_there.clone(), list(&[first]))
-            .when(second.is_there.clone(), list(&[second]))
-            .otherwise(nothing)?,
+        [first, second, ..] => {
+            when(first.is_there.clone().and(second.is_there.clone()), list(&[first, second]))
+                .when(first.is_there.clone(), list(&[first]))
+                .when(second.is_there.clone(), list(&[second]))
+                .otherwise(nothing)?
+        }
     };
     let table = genome_schemas::events();
     let columns = table.schema.fields().iter().map(|field| {

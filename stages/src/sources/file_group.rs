@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
 use datafusion::error::{DataFusionError, Result};
 use genome_schemas::Platform;
 
-use super::record::Produces;
+use super::batches::Produces;
 
 /// What is looked for in a file, and so which reader reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,9 @@ impl ReaderKind {
 
     pub(super) const fn produces(self) -> Produces {
         match self {
-            Self::RedditEvents | Self::TwitterEvents | Self::BloggerEvents | Self::AmazonReviews => Produces::Events,
+            Self::RedditEvents | Self::TwitterEvents | Self::BloggerEvents | Self::AmazonReviews => {
+                Produces::Events
+            }
             Self::RedditSubmissions | Self::RedditComments | Self::TwitterTweets | Self::AmazonItems => {
                 Produces::Messages
             }
@@ -77,6 +79,8 @@ impl ReaderKind {
 pub(super) struct DumpFile {
     pub(super) source: String,
     pub(super) path: PathBuf,
+    /// What rows call it: its name without folders, or with as many as set it apart from the source's other files.
+    pub(super) name: String,
     pub(super) reader: ReaderKind,
     /// Length of the file as it is on disk; 0 for a folder.
     pub(super) bytes: u64,
@@ -86,27 +90,56 @@ static LEAF_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new(vec![
         Field::new("source", DataType::Utf8, false),
         Field::new("path", DataType::Utf8, false),
+        Field::new("name", DataType::Utf8, false),
         Field::new("reader", DataType::Utf8, false),
         Field::new("bytes", DataType::UInt64, false),
     ]))
 });
 
-/// Schema of the leaf: source, path, reader, byte length.
+/// Schema of the leaf: source, path, name, reader, byte length.
 pub(super) fn leaf_schema() -> SchemaRef {
     Arc::clone(&LEAF_SCHEMA)
 }
 
 /// The files of `source` for `reader`, in the order of `paths`.
 pub(super) fn dump_files(source: &str, reader: ReaderKind, paths: &[PathBuf]) -> Vec<DumpFile> {
+    let names = distinct_names(paths);
     paths
         .iter()
-        .map(|path| DumpFile {
+        .zip(names)
+        .map(|(path, name)| DumpFile {
             source: source.to_owned(),
             path: path.clone(),
+            name,
             reader,
             bytes: file_bytes(path),
         })
         .collect()
+}
+
+/// The shortest ends of `paths` that tell them apart.
+fn distinct_names(paths: &[PathBuf]) -> Vec<String> {
+    let ends = |length: usize| -> Vec<String> {
+        paths
+            .iter()
+            .map(|path| {
+                let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+                parts[parts.len().saturating_sub(length)..].join("/")
+            })
+            .collect()
+    };
+    let longest = paths.iter().map(|path| path.iter().count()).max().unwrap_or_default();
+    let mut names = ends(1);
+    for length in 2..=longest {
+        let longer = ends(length);
+        let seen = names.clone();
+        for (name, longer) in names.iter_mut().zip(longer) {
+            if seen.iter().filter(|other| *other == name).count() > 1 {
+                *name = longer;
+            }
+        }
+    }
+    names
 }
 
 fn file_bytes(path: &Path) -> u64 {
@@ -136,6 +169,7 @@ pub(super) fn to_batch(files: &[DumpFile]) -> Result<RecordBatch> {
         vec![
             Arc::new(StringArray::from_iter_values(files.iter().map(|file| &file.source))),
             Arc::new(StringArray::from_iter_values(files.iter().map(path))),
+            Arc::new(StringArray::from_iter_values(files.iter().map(|file| &file.name))),
             Arc::new(StringArray::from_iter_values(files.iter().map(|file| file.reader.as_str()))),
             Arc::new(UInt64Array::from_iter_values(files.iter().map(|file| file.bytes))),
         ],
@@ -146,19 +180,23 @@ pub(super) fn to_batch(files: &[DumpFile]) -> Result<RecordBatch> {
 /// The files in a batch of the leaf.
 pub(super) fn from_batch(batch: &RecordBatch) -> Result<Vec<DumpFile>> {
     let text = |i: usize| batch.column(i).as_string_opt::<i32>();
-    let numbers = batch.column(3).as_primitive_opt::<UInt64Type>();
-    let (Some(sources), Some(paths), Some(readers), Some(bytes)) = (text(0), text(1), text(2), numbers) else {
+    let numbers = batch.column(4).as_primitive_opt::<UInt64Type>();
+    let (Some(sources), Some(paths), Some(names), Some(readers), Some(bytes)) =
+        (text(0), text(1), text(2), text(3), numbers)
+    else {
         return Err(DataFusionError::Internal("the leaf of a dump scan has other columns".into()));
     };
     (0..batch.num_rows())
         .map(|row| {
             let name = readers.value(row);
-            let reader = ReaderKind::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| {
-                DataFusionError::Internal(format!("`{name}` is no dump reader"))
-            })?;
+            let reader = ReaderKind::ALL
+                .into_iter()
+                .find(|kind| kind.as_str() == name)
+                .ok_or_else(|| DataFusionError::Internal(format!("`{name}` is no dump reader")))?;
             Ok(DumpFile {
                 source: sources.value(row).to_owned(),
                 path: PathBuf::from(paths.value(row)),
+                name: names.value(row).to_owned(),
                 reader,
                 bytes: bytes.value(row),
             })
@@ -171,7 +209,13 @@ mod tests {
     use super::*;
 
     fn file(path: &str, bytes: u64) -> DumpFile {
-        DumpFile { source: "s".into(), path: path.into(), reader: ReaderKind::RedditEvents, bytes }
+        DumpFile {
+            source: "s".into(),
+            path: path.into(),
+            name: path.into(),
+            reader: ReaderKind::RedditEvents,
+            bytes,
+        }
     }
 
     #[test]
@@ -189,11 +233,16 @@ mod tests {
     }
 
     #[test]
+    fn names_are_as_long_as_they_must_be() {
+        let paths = ["/d/2020/a.zst", "/d/2021/a.zst", "/d/b.zst", "/e/2020/a.zst"].map(PathBuf::from);
+        assert_eq!(distinct_names(&paths), ["d/2020/a.zst", "2021/a.zst", "b.zst", "e/2020/a.zst"]);
+        assert_eq!(distinct_names(&paths[1..3]), ["a.zst", "b.zst"]);
+    }
+
+    #[test]
     fn files_survive_the_leaf() {
-        let files: Vec<DumpFile> = ReaderKind::ALL
-            .into_iter()
-            .map(|reader| DumpFile { reader, ..file("x/y.zst", 7) })
-            .collect();
+        let files: Vec<DumpFile> =
+            ReaderKind::ALL.into_iter().map(|reader| DumpFile { reader, ..file("x/y.zst", 7) }).collect();
         assert_eq!(from_batch(&to_batch(&files).unwrap()).unwrap(), files);
     }
 }

@@ -20,12 +20,14 @@
 mod amazon;
 mod archive;
 mod author_class;
+mod batches;
 mod blogger;
 mod config;
 mod container;
 mod counts;
 mod elements;
 mod events;
+mod fields;
 mod file_group;
 mod json;
 mod json_lines;

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use arrow::array::RecordBatch;
 
+use super::batches::{EventBuilder, FileFacts, MessageBuilder, Produces};
 use super::counts::FileReadCount;
+use super::file_group::DumpFile;
 use super::options::{ReaderOptions, TruncatedPolicy};
-use super::record::{EventBuilder, FileFacts, MessageBuilder, Produces, Record};
+use super::record::Record;
 use crate::StageError;
 
 /// Why a reader stops before the end of its file.
@@ -36,7 +38,7 @@ pub(super) type Read<T = ()> = Result<T, Stop>;
 
 enum Builder {
     Events(Box<EventBuilder>),
-    Messages(MessageBuilder),
+    Messages(Box<MessageBuilder>),
 }
 
 /// Collects the rows of one file and sends them off in batches.
@@ -55,7 +57,7 @@ pub(super) struct Output<'a> {
 
 impl<'a> Output<'a> {
     pub(super) fn new(
-        path: &'a Path,
+        file: &'a DumpFile,
         facts: FileFacts<'a>,
         options: &'a ReaderOptions,
         produces: Produces,
@@ -63,16 +65,16 @@ impl<'a> Output<'a> {
     ) -> Self {
         let builder = match produces {
             Produces::Events => Builder::Events(Box::new(EventBuilder::new())),
-            Produces::Messages => Builder::Messages(MessageBuilder::new()),
+            Produces::Messages => Builder::Messages(Box::new(MessageBuilder::new())),
         };
         let count = FileReadCount {
             source: facts.source.to_owned(),
-            path: path.display().to_string(),
+            path: file.path.display().to_string(),
             yields_events: produces == Produces::Events,
             ..FileReadCount::default()
         };
-        let source_file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Self { path, facts, options, builder, rows: 0, bytes: 0, source_file, count, send }
+        let source_file = file.name.clone();
+        Self { path: &file.path, facts, options, builder, rows: 0, bytes: 0, source_file, count, send }
     }
 
     pub(super) fn path(&self) -> &'a Path {

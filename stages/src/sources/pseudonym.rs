@@ -128,7 +128,7 @@ fn next_at_sign(text: &str, from: usize) -> Option<Mention> {
     text[from..].match_indices(['@', '\u{ff20}']).find_map(|(i, sign)| {
         let start = from + i + sign.len();
         let end = start + handle_len(&text[start..], false);
-        let after = text[end..].as_bytes();
+        let after = &text.as_bytes()[end..];
         let mail = is_word(byte_before(text, from + i))
             && after.first() == Some(&b'.')
             && is_word(after.get(1).copied());
@@ -138,13 +138,14 @@ fn next_at_sign(text: &str, from: usize) -> Option<Mention> {
 
 /// First path segments of twitter.com that are no handles.
 const NOT_HANDLES: [&str; 12] = [
-    "search", "i", "hashtag", "intent", "share", "home", "statuses", "download", "settings", "about", "login", "tos",
+    "search", "i", "hashtag", "intent", "share", "home", "statuses", "download", "settings", "about",
+    "login", "tos",
 ];
 
 fn next_profile_link(text: &str, from: usize) -> Option<Mention> {
     text[from..].match_indices(".com/").find_map(|(i, _)| {
         let host_end = from + i;
-        let head = text[..host_end].as_bytes();
+        let head = &text.as_bytes()[..host_end];
         let host = ["twitter", "x"].iter().find(|host| {
             head.len() >= host.len()
                 && head[head.len() - host.len()..].eq_ignore_ascii_case(host.as_bytes())
@@ -216,7 +217,10 @@ mod tests {
             ("thanks @grace.", "thanks @<grace>."),
             ("a @ b @", "a @ b @"),
             ("http://twitter.com/grace/statuses/1", "http://twitter.com/<grace>/statuses/1"),
-            ("https://twitter.com/#!/Ada_L and fedex.com/grace", "https://twitter.com/#!/<Ada_L> and fedex.com/grace"),
+            (
+                "https://twitter.com/#!/Ada_L and fedex.com/grace",
+                "https://twitter.com/#!/<Ada_L> and fedex.com/grace",
+            ),
             ("https://twitter.com/search?q=@grace", "https://twitter.com/search?q=@<grace>"),
         ] {
             check(Platform::Twitter, text, expected);

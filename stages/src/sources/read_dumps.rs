@@ -15,21 +15,24 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::EmissionType;
-use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
+};
 use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties, ReplaceChildrenOptions,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
+    ReplaceChildrenOptions,
 };
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{Semaphore, mpsc::Sender};
 
+use super::batches::{FileFacts, Produces};
 use super::container::has_wide_window;
 use super::counts::{FileReadCount, ReadCounts};
 use super::file_group::{DumpFile, ReaderKind, from_batch};
 use super::options::{ReaderOptions, SourceContext};
 use super::output::{Output, Stop};
 use super::pseudonym::Pseudonymizer;
-use super::record::{FileFacts, Produces};
 use super::{amazon, blogger, reddit, twitter};
 
 /// Reads the files that its input names.
@@ -222,7 +225,7 @@ impl Readers {
             self.metrics.baseline.record_output(batch.num_rows());
             rows.blocking_send(Ok(batch)).is_ok()
         };
-        let mut out = Output::new(&file.path, facts, &self.shared.options, self.produces, &mut send);
+        let mut out = Output::new(file, facts, &self.shared.options, self.produces, &mut send);
         let result = {
             let _timer = self.metrics.baseline.elapsed_compute().timer();
             match file.reader {

@@ -1,19 +1,10 @@
-//! A record as a reader found it, and the record batches that records become.
+//! A record as a reader found it, and what makes it the one it is.
 
 use std::borrow::Cow;
-use std::sync::{Arc, LazyLock};
 
-use arrow::array::{
-    ArrayRef, BooleanBuilder, FixedSizeBinaryBuilder, Float64Builder, Int64Builder, RecordBatch,
-    StringViewBuilder, TimestampMicrosecondBuilder, UInt64Builder,
-};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use arrow::error::ArrowError;
-use genome_schemas::{EventKind, KEY_BYTES, Key, KeyHasher, Outcome, Platform};
+use genome_schemas::{EventKind, Key, KeyHasher, Platform};
 
 use super::author_class::AuthorClass;
-use super::pseudonym::Pseudonymizer;
-use super::text::{shortened, without_nul};
 
 /// One thing that a person did, with raw handles: it never leaves the reader in this form.
 pub(super) struct Record<'a> {
@@ -74,368 +65,25 @@ impl Default for Record<'_> {
     }
 }
 
-/// What a scan produces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Produces {
-    /// Rows of `events` without context, and the ids to find it by.
-    Events,
-    /// Messages that can be context of an event, by id.
-    Messages,
-}
-
-impl Produces {
-    pub(super) fn schema(self) -> SchemaRef {
-        Arc::clone(match self {
-            Self::Events => &EVENT_SCHEMA,
-            Self::Messages => &MESSAGE_SCHEMA,
-        })
-    }
-}
-
-fn text_field(name: &str, nullable: bool) -> Field {
-    Field::new(name, DataType::Utf8View, nullable)
-}
-
-static EVENT_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    Arc::new(Schema::new(vec![
-        Field::new("key", genome_schemas::key_type(), false),
-        text_field("source", false),
-        text_field("platform", false),
-        text_field("kind", false),
-        text_field("author_id", true),
-        text_field("author_class", false),
-        text_field("native_id", true),
-        Field::new("at", DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))), true),
-        text_field("thread_id", true),
-        text_field("title", true),
-        text_field("text", true),
-        text_field("item_id", true),
-        Field::new("rating", DataType::Float64, true),
-        Field::new("engagement", DataType::Int64, true),
-        Field::new("top_level", DataType::Boolean, false),
-        text_field("attributes", true),
-        text_field("source_file", false),
-        Field::new("source_offset", DataType::UInt64, false),
-        Field::new("lossy", DataType::Boolean, false),
-        text_field("outcome", false),
-        text_field("stage", true),
-        text_field("rule", true),
-        text_field("parent_id", true),
-        text_field("root_id", true),
-        text_field("quoted_name", true),
-        text_field("quoted_content", true),
-    ]))
-});
-
-static MESSAGE_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    Arc::new(Schema::new(vec![
-        text_field("own_id", false),
-        text_field("name", true),
-        text_field("content", false),
-        Field::new("retrieved", DataType::Int64, false),
-        Field::new("tie", DataType::UInt64, false),
-    ]))
-});
-
-/// What does not change within a file.
-pub(super) struct FileFacts<'a> {
-    pub(super) source: &'a str,
-    pub(super) platform: Platform,
-    pub(super) names: &'a Pseudonymizer,
-    pub(super) context_chars: usize,
-}
-
-/// Name of the stage in the ledger of rows that the reader itself marks.
-const READER_STAGE: &str = "source";
-
-/// Collects rows of `events`.
-pub(super) struct EventBuilder {
-    key: FixedSizeBinaryBuilder,
-    source: StringViewBuilder,
-    platform: StringViewBuilder,
-    kind: StringViewBuilder,
-    author_id: StringViewBuilder,
-    author_class: StringViewBuilder,
-    native_id: StringViewBuilder,
-    at: TimestampMicrosecondBuilder,
-    thread_id: StringViewBuilder,
-    title: StringViewBuilder,
-    text: StringViewBuilder,
-    item_id: StringViewBuilder,
-    rating: Float64Builder,
-    engagement: Int64Builder,
-    top_level: BooleanBuilder,
-    attributes: StringViewBuilder,
-    source_file: StringViewBuilder,
-    source_offset: UInt64Builder,
-    lossy: BooleanBuilder,
-    outcome: StringViewBuilder,
-    stage: StringViewBuilder,
-    rule: StringViewBuilder,
-    parent_id: StringViewBuilder,
-    root_id: StringViewBuilder,
-    quoted_name: StringViewBuilder,
-    quoted_content: StringViewBuilder,
-}
-
-/// A builder for a column of few different values, whose bytes are kept once.
-fn repeating() -> StringViewBuilder {
-    StringViewBuilder::new().with_deduplicate_strings()
-}
-
-impl EventBuilder {
-    pub(super) fn new() -> Self {
-        Self {
-            key: FixedSizeBinaryBuilder::new(16),
-            source: repeating(),
-            platform: repeating(),
-            kind: repeating(),
-            author_id: StringViewBuilder::new(),
-            author_class: repeating(),
-            native_id: StringViewBuilder::new(),
-            at: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
-            thread_id: StringViewBuilder::new(),
-            title: StringViewBuilder::new(),
-            text: StringViewBuilder::new(),
-            item_id: StringViewBuilder::new(),
-            rating: Float64Builder::new(),
-            engagement: Int64Builder::new(),
-            top_level: BooleanBuilder::new(),
-            attributes: StringViewBuilder::new(),
-            source_file: repeating(),
-            source_offset: UInt64Builder::new(),
-            lossy: BooleanBuilder::new(),
-            outcome: repeating(),
-            stage: repeating(),
-            rule: repeating(),
-            parent_id: StringViewBuilder::new(),
-            root_id: StringViewBuilder::new(),
-            quoted_name: StringViewBuilder::new(),
-            quoted_content: StringViewBuilder::new(),
-        }
-    }
-
-    /// Adds a record that was read; tells the bytes of text it took, and whether anything was replaced.
-    pub(super) fn record(
-        &mut self,
-        facts: &FileFacts<'_>,
-        source_file: &str,
-        record: Record<'_>,
-    ) -> Result<(usize, bool), ArrowError> {
-        let author = record.author.map(|handle| facts.names.author_id(facts.platform, handle));
-        let (text, nul_in_text) = without_nul(record.text);
-        let text = facts.names.mentions(facts.platform, &text);
-        let (title, nul_in_title) = without_nul(record.title.unwrap_or_default());
-        let title = facts.names.mentions(facts.platform, &title);
-        let title = Some(title.as_ref()).filter(|title| !title.is_empty());
-        let lossy = record.lossy || nul_in_text || nul_in_title;
-
-        let key = event_key(&EventIdentity {
-            platform: facts.platform,
-            kind: record.kind,
-            native_id: record.native_id,
-            author: author.as_ref().map(|author| author.as_str()),
-            item_id: record.item_id,
-            rating: record.rating,
-            at: record.at,
-            title,
-            text: &text,
-        });
-        self.key.append_value(key.0)?;
-        self.common(facts, source_file, record.kind, record.author_class, record.offset);
-        self.author_id.append_option(author.as_ref().map(|author| author.as_str()));
-        self.native_id.append_option(record.native_id);
-        self.at.append_option(record.at);
-        self.thread_id.append_option(record.thread_id.as_deref());
-        self.title.append_option(title);
-        self.text.append_value(&text);
-        self.item_id.append_option(record.item_id);
-        self.rating.append_option(record.rating);
-        self.engagement.append_option(record.engagement);
-        self.top_level.append_value(record.top_level);
-        self.attributes.append_option(Some(record.attributes.as_str()).filter(|json| !json.is_empty()));
-        self.lossy.append_value(lossy);
-        self.outcome.append_value(Outcome::Kept.as_str());
-        self.stage.append_null();
-        self.rule.append_null();
-        self.parent_id.append_option(record.parent_id);
-        self.root_id.append_option(record.root_id);
-        let quoted = record.quoted.map(|(handle, content)| {
-            let name = handle.map(|handle| facts.names.author_id(facts.platform, &handle));
-            (name, without_nul(shortened(content, facts.context_chars)).0)
-        });
-        let quoted_bytes = match &quoted {
-            Some((name, content)) => {
-                self.quoted_name.append_option(name.as_ref().map(|name| name.as_str()));
-                let content = facts.names.mentions(facts.platform, content);
-                self.quoted_content.append_value(&content);
-                content.len()
-            }
-            None => {
-                self.quoted_name.append_null();
-                self.quoted_content.append_null();
-                0
-            }
-        };
-        Ok((text.len() + title.map_or(0, str::len) + record.attributes.len() + quoted_bytes + 200, lossy))
-    }
-
-    /// Adds a row for a record that could not be read.
-    pub(super) fn malformed(
-        &mut self,
-        facts: &FileFacts<'_>,
-        source_file: &str,
-        rule: &'static str,
-        offset: u64,
-    ) -> Result<(), ArrowError> {
-        let key = KeyHasher::new("genome malformed record")
-            .part(facts.platform.as_str())
-            .part(source_file)
-            .part(offset.to_le_bytes())
-            .finish();
-        self.key.append_value(key.0)?;
-        self.common(facts, source_file, EventKind::Unknown, AuthorClass::Unknown, offset);
-        for column in [
-            &mut self.author_id,
-            &mut self.native_id,
-            &mut self.thread_id,
-            &mut self.title,
-            &mut self.text,
-            &mut self.item_id,
-            &mut self.attributes,
-            &mut self.parent_id,
-            &mut self.root_id,
-            &mut self.quoted_name,
-            &mut self.quoted_content,
-        ] {
-            column.append_null();
-        }
-        self.at.append_null();
-        self.rating.append_null();
-        self.engagement.append_null();
-        self.top_level.append_value(true);
-        self.lossy.append_value(false);
-        self.outcome.append_value(Outcome::Malformed.as_str());
-        self.stage.append_value(READER_STAGE);
-        self.rule.append_value(rule);
-        Ok(())
-    }
-
-    fn common(&mut self, facts: &FileFacts<'_>, file: &str, kind: EventKind, class: AuthorClass, offset: u64) {
-        self.source.append_value(facts.source);
-        self.platform.append_value(facts.platform.as_str());
-        self.kind.append_value(kind.as_str());
-        self.author_class.append_value(class.as_str());
-        self.source_file.append_value(file);
-        self.source_offset.append_value(offset);
-    }
-
-    /// The rows so far as a batch; the builder is empty after it.
-    pub(super) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.key.finish()),
-            Arc::new(self.source.finish()),
-            Arc::new(self.platform.finish()),
-            Arc::new(self.kind.finish()),
-            Arc::new(self.author_id.finish()),
-            Arc::new(self.author_class.finish()),
-            Arc::new(self.native_id.finish()),
-            Arc::new(self.at.finish()),
-            Arc::new(self.thread_id.finish()),
-            Arc::new(self.title.finish()),
-            Arc::new(self.text.finish()),
-            Arc::new(self.item_id.finish()),
-            Arc::new(self.rating.finish()),
-            Arc::new(self.engagement.finish()),
-            Arc::new(self.top_level.finish()),
-            Arc::new(self.attributes.finish()),
-            Arc::new(self.source_file.finish()),
-            Arc::new(self.source_offset.finish()),
-            Arc::new(self.lossy.finish()),
-            Arc::new(self.outcome.finish()),
-            Arc::new(self.stage.finish()),
-            Arc::new(self.rule.finish()),
-            Arc::new(self.parent_id.finish()),
-            Arc::new(self.root_id.finish()),
-            Arc::new(self.quoted_name.finish()),
-            Arc::new(self.quoted_content.finish()),
-        ];
-        RecordBatch::try_new(Arc::clone(&EVENT_SCHEMA), columns)
-    }
-}
-
-/// Collects messages that can be somebody's context.
-pub(super) struct MessageBuilder {
-    own_id: StringViewBuilder,
-    name: StringViewBuilder,
-    content: StringViewBuilder,
-    retrieved: Int64Builder,
-    tie: UInt64Builder,
-}
-
-impl MessageBuilder {
-    pub(super) fn new() -> Self {
-        Self {
-            own_id: StringViewBuilder::new(),
-            name: StringViewBuilder::new(),
-            content: StringViewBuilder::new(),
-            retrieved: Int64Builder::new(),
-            tie: UInt64Builder::new(),
-        }
-    }
-
-    /// Adds the message that `record` is to others, if it has an id and anything to say; tells the bytes it took.
-    pub(super) fn record(&mut self, facts: &FileFacts<'_>, record: &Record<'_>) -> Option<usize> {
-        let own_id = record.own_id.as_deref()?;
-        let parts = [record.title.as_deref().unwrap_or_default(), &record.text];
-        let parts = parts.map(|part| if is_placeholder(part) { "" } else { part });
-        let content = match parts {
-            ["", ""] => return None,
-            [title, ""] => Cow::Borrowed(title),
-            ["", text] => Cow::Borrowed(text),
-            [title, text] => Cow::Owned(format!("{title}\n\n{text}")),
-        };
-        let content = without_nul(shortened(content, facts.context_chars)).0;
-        let content = facts.names.mentions(facts.platform, &content);
-        let name = record.author.map(|handle| facts.names.author_id(facts.platform, handle));
-        let name = name.as_ref().map(|name| name.as_str());
-        self.own_id.append_value(own_id);
-        self.name.append_option(name);
-        self.content.append_value(&content);
-        self.retrieved.append_value(record.retrieved);
-        let tie = KeyHasher::new("genome message").part(&*content).part(name.unwrap_or_default()).finish();
-        self.tie.append_value(tie.seed());
-        Some(own_id.len() + content.len() + 100)
-    }
-
-    pub(super) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.own_id.finish()),
-            Arc::new(self.name.finish()),
-            Arc::new(self.content.finish()),
-            Arc::new(self.retrieved.finish()),
-            Arc::new(self.tie.finish()),
-        ];
-        RecordBatch::try_new(Arc::clone(&MESSAGE_SCHEMA), columns)
-    }
-}
-
 /// Whether `text` only says that a text was taken away.
 pub(super) fn is_placeholder(text: &str) -> bool {
-    matches!(text.trim(), "[deleted]" | "[removed]" | "[ Removed by reddit ]" | "[ Removed by Reddit ]" | "[deleted by user]")
+    matches!(
+        text.trim(),
+        "[deleted]" | "[removed]" | "[ Removed by reddit ]" | "[ Removed by Reddit ]" | "[deleted by user]"
+    )
 }
 
 /// What makes an event the one it is.
-struct EventIdentity<'a> {
-    platform: Platform,
-    kind: EventKind,
-    native_id: Option<&'a str>,
-    author: Option<&'a str>,
-    item_id: Option<&'a str>,
-    rating: Option<f64>,
-    at: Option<i64>,
-    title: Option<&'a str>,
-    text: &'a str,
+pub(super) struct EventIdentity<'a> {
+    pub(super) platform: Platform,
+    pub(super) kind: EventKind,
+    pub(super) native_id: Option<&'a str>,
+    pub(super) author: Option<&'a str>,
+    pub(super) item_id: Option<&'a str>,
+    pub(super) rating: Option<f64>,
+    pub(super) at: Option<i64>,
+    pub(super) title: Option<&'a str>,
+    pub(super) text: &'a str,
 }
 
 /// The content key of an event.
@@ -444,7 +92,7 @@ struct EventIdentity<'a> {
 /// exact repeats are told apart by (key, source file, source offset). A record with a native id is identified by
 /// that id; another one by its author, item and rating. Time, title and text count for both. Pseudonyms are part
 /// of it, so keys change with the pseudonym key.
-fn event_key(event: &EventIdentity<'_>) -> Key {
+pub(super) fn event_key(event: &EventIdentity<'_>) -> Key {
     let hasher = KeyHasher::new("genome event").part(event.platform.as_str()).part(event.kind.as_str());
     let hasher = match event.native_id {
         Some(id) => hasher.part("id").part(id),
@@ -461,5 +109,3 @@ fn event_key(event: &EventIdentity<'_>) -> Key {
         .part(event.text)
         .finish()
 }
-
-const _: () = assert!(KEY_BYTES == 16, "the key builder's width");

@@ -11,7 +11,8 @@ use memchr::memmem;
 use serde::Serialize;
 
 use super::author_class::{self, AuthorClass};
-use super::json::{Decoded, Flag, JsonRecord, Nested, Number, Text, decode, json_record};
+use super::fields::{Flag, Nested, Number, Text};
+use super::json::{Decoded, JsonRecord, decode, json_record};
 use super::json_lines::each_line;
 use super::output::{Output, Read};
 use super::record::Record;

@@ -14,10 +14,10 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use datafusion::prelude::DataFrame;
 
+use super::batches::Produces;
 use super::file_group::{DumpFile, grouped, leaf_schema, to_batch};
 use super::options::SourceContext;
 use super::read_dumps::ReadDumps;
-use super::record::Produces;
 
 /// A frame over the records of `files`, all of which give the same kind of row.
 ///
@@ -36,7 +36,10 @@ struct DumpTable {
 
 impl fmt::Debug for DumpTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DumpTable").field("files", &self.files).field("produces", &self.produces).finish()
+        f.debug_struct("DumpTable")
+            .field("files", &self.files)
+            .field("produces", &self.produces)
+            .finish_non_exhaustive()
     }
 }
 

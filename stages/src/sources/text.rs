@@ -69,7 +69,7 @@ pub(super) fn then<'t>(text: Cow<'t, str>, next: impl for<'a> Fn(&'a str) -> Cow
 /// The longest name of an HTML entity has 33 characters with `&` and `;`.
 const MAX_ENTITY_BYTES: usize = 33;
 
-fn replace_entities<'t>(text: &'t str, decode: impl Fn(&str) -> Option<Cow<'static, str>>) -> Cow<'t, str> {
+fn replace_entities(text: &str, decode: impl Fn(&str) -> Option<Cow<'static, str>>) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let mut out = String::new();
     let mut copied = 0;
@@ -116,7 +116,11 @@ mod tests {
             ("a &amp;lt; b", "a &lt; b", "a &lt; b"),
             ("&lt;b&gt; &amp; &quot;", "<b> & &quot;", "<b> & \""),
             ("caf&eacute; &#151; &#x200B;|", "caf&eacute; &#151; &#x200B;|", "café — \u{200b}|"),
-            ("fish & chips; &nosuch; &#0; &#xD800;", "fish & chips; &nosuch; &#0; &#xD800;", "fish & chips; &nosuch; &#0; &#xD800;"),
+            (
+                "fish & chips; &nosuch; &#0; &#xD800;",
+                "fish & chips; &nosuch; &#0; &#xD800;",
+                "fish & chips; &nosuch; &#0; &#xD800;",
+            ),
             ("é&amp;", "é&", "é&"),
             ("&&amp;;", "&&;", "&&;"),
         ] {

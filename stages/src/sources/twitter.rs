@@ -15,7 +15,8 @@ use serde::Serialize;
 use super::archive::Archive;
 use super::author_class::{self, AuthorClass};
 use super::elements::{Element, ElementReader};
-use super::json::{Decoded, JsonRecord, Nested, Number, Text, decode, json_record};
+use super::fields::{Nested, Number, Text};
+use super::json::{Decoded, JsonRecord, decode, json_record};
 use super::output::{Output, Read, Stop};
 use super::record::Record;
 use super::text::{decode_entities, unescape_api};
@@ -72,6 +73,17 @@ struct Attributes<'a> {
 struct Owner {
     handle: Option<String>,
     bio: String,
+    class: Option<AuthorClass>,
+}
+
+impl Owner {
+    /// The class of who wrote a tweet, which is the owner as a rule.
+    fn class_of(&self, author: &str) -> AuthorClass {
+        match self.class {
+            Some(class) if self.handle.as_deref() == Some(author) => class,
+            _ => author_class::twitter(author, &self.bio),
+        }
+    }
 }
 
 /// Members that name the owner, by preference.
@@ -90,7 +102,9 @@ pub(super) fn holds_tweets(member: &str) -> bool {
     let part = stem.strip_prefix("tweets").or_else(|| stem.strip_prefix("tweet"));
     let is_part = part.is_some_and(|part| {
         part.is_empty()
-            || part.strip_prefix("-part").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+            || part
+                .strip_prefix("-part")
+                .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
     });
     is_part && (folder.is_empty() || folder == "data" || folder.ends_with("/data"))
 }
@@ -114,20 +128,25 @@ pub(super) fn read(out: &mut Output<'_>) -> Read {
 fn no_tweets(out: &Output<'_>) -> Stop {
     Stop::Failed(StageError::Input {
         path: out.path().display().to_string(),
-        reason: "is no personal archive of Twitter; expected `data/tweets.js` or `data/js/tweets/*.js` in it".into(),
+        reason: "is no personal archive of Twitter; expected `data/tweets.js` or `data/js/tweets/*.js` in it"
+            .into(),
     })
 }
 
 /// People name their archives after themselves.
 fn without_handle(out: &Output<'_>, name: &str, handle: Option<&str>) -> String {
-    let Some(handle) = handle else { return name.to_owned() };
-    match name.to_ascii_lowercase().find(&handle.to_ascii_lowercase()) {
-        Some(at) if !handle.is_empty() => {
-            let id = out.facts().names.author_id(out.facts().platform, handle);
-            format!("{}user_{}{}", &name[..at], id.short(), &name[at + handle.len()..])
-        }
-        _ => name.to_owned(),
+    let Some(handle) = handle.filter(|handle| !handle.is_empty()) else { return name.to_owned() };
+    let id = out.facts().names.author_id(out.facts().platform, handle);
+    let (lower, handle) = (name.to_ascii_lowercase(), handle.to_ascii_lowercase());
+    let mut shown = String::with_capacity(name.len());
+    let mut copied = 0;
+    for (at, _) in lower.match_indices(&handle) {
+        shown.push_str(&name[copied..at]);
+        shown.push_str("user_");
+        shown.push_str(id.short());
+        copied = at + handle.len();
     }
+    shown + &name[copied..]
 }
 
 fn owner(archive: &mut Archive) -> Result<Owner, StageError> {
@@ -147,12 +166,16 @@ fn owner(archive: &mut Archive) -> Result<Owner, StageError> {
         let Some(start) = memchr::memchr(b'{', &bytes).filter(|_| read.is_ok()) else { continue };
         let end = memchr::memrchr(b'}', &bytes).map_or(start, |end| end + 1);
         let mut scratch = Vec::new();
-        let Ok(Decoded { record, .. }) = decode::<Account<'_>>(&bytes[start..end], &mut scratch) else { continue };
+        let Ok(Decoded { record, .. }) = decode::<Account<'_>>(&bytes[start..end], &mut scratch) else {
+            continue;
+        };
         let account = record.wrapped.get().unwrap_or(&record);
         if let Some(handle) = account.username.filled().or(account.screen_name.filled()) {
+            let bio = account.bio.as_str().unwrap_or_default().to_owned();
             owner = Owner {
                 handle: Some(handle.to_owned()),
-                bio: account.bio.as_str().unwrap_or_default().to_owned(),
+                class: Some(author_class::twitter(handle, &bio)),
+                bio,
             };
             break;
         }
@@ -169,7 +192,10 @@ fn tweets(out: &mut Output<'_>, archive: &mut Archive, member: &str, owner: &Own
             Err(error) => break Err(error),
             Ok(None) => break Ok(()),
             Ok(Some(Element::Unclosed { .. })) => {
-                break Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the list of tweets is not closed"));
+                break Err(std::io::Error::new(
+                    std::io::ErrorKind::UnexpectedEof,
+                    "the list of tweets is not closed",
+                ));
             }
             Ok(Some(Element::TooLong { offset })) => {
                 out.found();
@@ -217,7 +243,8 @@ fn tweet(out: &mut Output<'_>, bytes: &[u8], offset: u64, owner: &Owner, scratch
     out.conflicts(raw.conflicts().chain(undated), offset);
 
     let reply_to = raw.reply_to.filled().or(raw.bare_reply_to.filled());
-    let is_reply = reply_to.is_some() || raw.reply_to_user.filled().is_some() || raw.reply_to_name.filled().is_some();
+    let is_reply =
+        reply_to.is_some() || raw.reply_to_user.filled().is_some() || raw.reply_to_name.filled().is_some();
     let text = unescape_api(text);
     let parts = parts(&text, raw.retweeted.get());
     let own = if is_reply { without_leading_mentions(parts.own) } else { parts.own };
@@ -231,7 +258,7 @@ fn tweet(out: &mut Output<'_>, bytes: &[u8], offset: u64, owner: &Owner, scratch
     out.record(Record {
         kind,
         author,
-        author_class: author.map_or(AuthorClass::Person, |handle| author_class::twitter(handle, &owner.bio)),
+        author_class: author.map_or(AuthorClass::Person, |handle| owner.class_of(handle)),
         native_id: id,
         own_id: id.map(Cow::Borrowed),
         parent_id: reply_to,
@@ -358,21 +385,29 @@ mod tests {
             ("please RT this", "please RT this", None),
         ] {
             let parts = parts(text, None);
-            let shown = parts.quoted.as_ref().map(|(handle, words)| (handle.as_deref().unwrap_or(""), words.as_ref()));
+            let shown = parts
+                .quoted
+                .as_ref()
+                .map(|(handle, words)| (handle.as_deref().unwrap_or(""), words.as_ref()));
             assert_eq!((parts.own, shown), (own, quoted), "{text}");
         }
     }
 
     #[test]
     fn replies_lose_their_address() {
-        for (text, own) in [("@ada @bob_1 yes @carl", "yes @carl"), ("@ada", ""), ("no @ada", "no @ada"), ("@ x", "@ x")] {
+        for (text, own) in
+            [("@ada @bob_1 yes @carl", "yes @carl"), ("@ada", ""), ("no @ada", "no @ada"), ("@ x", "@ x")]
+        {
             assert_eq!(without_leading_mentions(text), own);
         }
     }
 
     #[test]
     fn apps() {
-        assert_eq!(app_name("<a href=\"http://x.example\" rel=\"nofollow\">Bird &amp; Co</a>").as_deref(), Some("Bird & Co"));
+        assert_eq!(
+            app_name("<a href=\"http://x.example\" rel=\"nofollow\">Bird &amp; Co</a>").as_deref(),
+            Some("Bird & Co")
+        );
         assert_eq!(app_name("web").as_deref(), Some("web"));
         assert_eq!(app_name("<a></a>"), None);
     }

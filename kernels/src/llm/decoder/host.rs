@@ -9,7 +9,7 @@ use super::adapter::{Adapter, rows_to_gguf};
 use super::attention::{Query, attend};
 use super::cache::KvCache;
 use super::config::ModelConfig;
-use super::linear::{Linear, LowRank};
+use super::linear::{Input, Linear, LowRank};
 use super::math::{add, rms_norm, swiglu};
 use super::names::{Part, bias_name, norm_name, weight_name};
 use super::rope::Rope;
@@ -27,8 +27,14 @@ struct Layer {
 }
 
 impl Layer {
-    fn project(&self, part: Part, input: &[f32]) -> Result<Vec<f32>, KernelError> {
-        self.projections[part as usize].forward(input)
+    /// Several projections of the same rows, `[rows, width]`.
+    fn project<const N: usize>(
+        &self,
+        parts: [Part; N],
+        input: &[f32],
+        width: usize,
+    ) -> Result<[Vec<f32>; N], KernelError> {
+        Linear::forward_all(parts.map(|part| &self.projections[part as usize]), &Input::new(input, width))
     }
 }
 
@@ -125,9 +131,8 @@ impl HostModel {
         let mut attended = vec![0.0; positions.len() * config.query_width()];
         for (index, layer) in self.layers.iter().enumerate() {
             rms_norm(&stream, &layer.attention_norm, config.rms_epsilon, &mut normed);
-            let mut queries = layer.project(Part::Query, &normed)?;
-            let mut keys = layer.project(Part::Key, &normed)?;
-            let values = layer.project(Part::Value, &normed)?;
+            let [mut queries, mut keys, values] =
+                layer.project([Part::Query, Part::Key, Part::Value], &normed, config.hidden)?;
             self.rope.rotate(&mut queries, config.query_width(), angles);
             self.rope.rotate(&mut keys, config.kv_width(), angles);
             let mut start = 0;
@@ -141,12 +146,14 @@ impl HostModel {
             let queried: Vec<Query<'_>> =
                 sequences.zip(&positions).map(|(blocks, &position)| Query { blocks, position }).collect();
             attend(&config, index, &queried, &queries, &mut attended);
-            add(&mut stream, &layer.project(Part::Output, &attended)?);
+            let [output] = layer.project([Part::Output], &attended, config.query_width())?;
+            add(&mut stream, &output);
 
             rms_norm(&stream, &layer.feed_forward_norm, config.rms_epsilon, &mut normed);
-            let mut gate = layer.project(Part::Gate, &normed)?;
-            swiglu(&mut gate, &layer.project(Part::Up, &normed)?);
-            add(&mut stream, &layer.project(Part::Down, &gate)?);
+            let [mut gate, up] = layer.project([Part::Gate, Part::Up], &normed, config.hidden)?;
+            swiglu(&mut gate, &up);
+            let [output] = layer.project([Part::Down], &gate, config.feed_forward)?;
+            add(&mut stream, &output);
         }
         for row in rows {
             self.cache.advance(row.sequence, row.tokens.len());
@@ -173,7 +180,7 @@ impl HostModel {
         }
         let mut normed = vec![0.0; wanted.len()];
         rms_norm(&wanted, &self.final_norm, self.config.rms_epsilon, &mut normed);
-        let logits = self.head.forward(&normed)?;
+        let logits = self.head.forward(&Input::new(&normed, hidden))?;
         Ok(logits.chunks_exact(self.config.vocab_size).map(<[f32]>::to_vec).collect())
     }
 }

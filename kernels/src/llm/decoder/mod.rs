@@ -15,6 +15,7 @@ mod linear;
 mod math;
 mod names;
 pub(crate) mod ops;
+mod quantised;
 pub(crate) mod rng;
 mod rope;
 pub(crate) mod tensor_file;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use candle_core::quantized::GgmlDType;
+
 use super::rng::SplitMix64;
 use super::toy::{Toy, write_gguf};
 use super::{Adapter, CandleDecoder, Decoder, Factors, Family, Logits, Part, SequenceId, StepRow};
@@ -39,9 +41,16 @@ fn all_toys() -> Vec<Toy> {
     vec![Toy::new(Family::Llama, 1), Toy::new(Family::Qwen2, 2)]
 }
 
+/// Toys whose matrices are kept as each kind of quantised tiles.
+fn quantised_toys() -> Vec<Toy> {
+    let types = [(GgmlDType::Q4_1, 64), (GgmlDType::Q8_0, 64), (GgmlDType::Q6K, 256), (GgmlDType::Q4K, 256)];
+    let toy = |(data_type, hidden)| Toy { data_type, hidden, ..Toy::new(Family::Qwen2, 2) };
+    types.into_iter().map(toy).collect()
+}
+
 #[test]
 fn batches_and_chunks_do_not_change_a_bit() {
-    for toy in all_toys() {
+    for toy in all_toys().into_iter().chain(quantised_toys()) {
         let mut decoder = load(&toy);
         let (first, second) = (tokens(75, 1), tokens(40, 2));
         let truth = (alone(&mut decoder, &first), alone(&mut decoder, &second));
@@ -114,7 +123,7 @@ fn origin_and_sharer_may_grow_in_the_same_step_and_survive_each_other() {
 
 #[test]
 fn thread_count_does_not_change_a_bit() {
-    for toy in all_toys() {
+    for toy in all_toys().into_iter().chain(quantised_toys()) {
         let (_folder, path) = toy_file(&toy);
         let logits = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

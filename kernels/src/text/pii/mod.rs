@@ -76,12 +76,12 @@ impl PiiSpan {
 
 /// The identifiers of a text, in order and disjoint.
 pub fn spans(text: &str) -> Vec<PiiSpan> {
-    let has_digit = text.bytes().any(|b| b.is_ascii_digit());
+    let n_digits = text.bytes().filter(u8::is_ascii_digit).count();
     let mut found: Vec<PiiSpan> = emails(text).map(|range| PiiSpan::new(PiiKind::Email, range)).collect();
-    if has_digit || text.contains("::") {
+    if n_digits > 0 && (text.contains('.') || text.contains(':')) {
         found.extend(network::addresses(text).map(|range| PiiSpan::new(PiiKind::IpAddress, range)));
     }
-    if has_digit {
+    if n_digits >= numbers::MIN_DIGITS {
         let links: Vec<Range<usize>> = links(text).collect();
         let outside_links = |range: &Range<usize>| !links.iter().any(|link| overlaps(link, range));
         let accounts = numbers::ibans(text).map(|range| PiiSpan::new(PiiKind::Iban, range));
@@ -131,10 +131,13 @@ static EMAIL: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// The sign of an address that is spelt out.
+static SPELT_OUT: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i-u)[\[({]\s?at\s?[\])}]"));
+
 fn emails(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     // Names of pictures for dense screens look like addresses: `icon@2x.png`.
     const FILE_ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "gif", "svg", "webp", "css"];
-    let may_hold = text.contains('@') || text.contains(['[', '(', '{']);
+    let may_hold = text.contains('@') || (text.contains(['[', '(', '{']) && SPELT_OUT.is_match(text));
     let pattern = may_hold.then_some(&*EMAIL);
     pattern.into_iter().flat_map(move |pattern| pattern.find_iter(text)).map(|found| found.range()).filter(
         move |range| {

@@ -32,6 +32,9 @@ static CARD: LazyLock<Regex> = LazyLock::new(|| {
 /// How an account number starts: country and check digits.
 static IBAN_START: LazyLock<Regex> = LazyLock::new(|| pattern(r"[A-Z]{2}[0-9]{2}"));
 
+/// Fewest digits of any number that is looked for here: an account number may consist of letters else.
+pub(super) const MIN_DIGITS: usize = 4;
+
 /// Lengths of account numbers by country (SWIFT's IBAN registry).
 const IBAN_LENGTHS: [(&str, usize); 60] = [
     ("AD", 24),

@@ -1,0 +1,147 @@
+//! Weights in tiles of 16 outputs by 32 inputs.
+//!
+//! Within a tile the codes of four neighbouring inputs of one output lie together, and the outputs follow each other,
+//! so that one multiply-add instruction serves eight outputs.
+
+use candle_core::Device;
+use candle_core::quantized::{GgmlDType, QTensor};
+use rayon::prelude::*;
+
+use super::blocks::{self, Group};
+use crate::KernelError;
+
+/// Outputs of a tile.
+pub(super) const TILE: usize = 16;
+/// Inputs of a tile, and of a group with a scale of its own.
+pub(super) const GROUP: usize = 32;
+
+/// weight = code * scale + offset, codes 0..=15.
+#[derive(Debug, Clone)]
+pub(super) struct Four {
+    pub(super) scales: [f32; TILE],
+    pub(super) offsets: [f32; TILE],
+    /// `[input / 8][output][input % 4]`; the low half of a byte is input `8 i + j`, the high half `8 i + 4 + j`.
+    pub(super) codes: [u8; TILE * GROUP / 2],
+}
+
+/// weight = (code - 32) * scale, codes 0..=63, a scale for either half of the group.
+#[derive(Debug, Clone)]
+pub(super) struct Six {
+    pub(super) scales: [[f32; TILE]; 2],
+    /// The low four bits, as in [`Four`].
+    pub(super) low: [u8; TILE * GROUP / 2],
+    /// `[input / 16][output][input % 4]`: the high two bits of inputs `16 i + j`, `+ 4`, `+ 8` and `+ 12`, from below.
+    pub(super) high: [u8; TILE * GROUP / 4],
+}
+
+/// weight = code * scale, codes -128..=127.
+#[derive(Debug, Clone)]
+pub(super) struct Eight {
+    pub(super) scales: [f32; TILE],
+    /// `[input / 4][output][input % 4]`.
+    pub(super) codes: [i8; TILE * GROUP],
+}
+
+/// Tiles of a matrix, `[outputs / TILE][inputs / GROUP]`.
+#[derive(Debug)]
+pub(super) enum Tiles {
+    Four(Vec<Four>),
+    Six(Vec<Six>),
+    Eight(Vec<Eight>),
+}
+
+/// A quantised matrix `[outputs, inputs]` in tiles. Outputs beyond the last are zero.
+#[derive(Debug)]
+pub(crate) struct Quantised {
+    pub(super) tiles: Tiles,
+    pub(super) outputs: usize,
+    /// Groups of a row.
+    pub(super) groups: usize,
+}
+
+impl Quantised {
+    /// Rearranges a matrix; none if its rows are no whole number of groups.
+    ///
+    /// The types `Q4_0`, `Q4_1`, `Q4_K`, `Q5_0`, `Q6_K` and `Q8_0` keep every weight. All others are dequantised and
+    /// quantised again to 8 bits in groups of 32.
+    pub(crate) fn new(weight: &QTensor) -> Result<Option<Self>, KernelError> {
+        let (outputs, inputs) = weight.shape().dims2()?;
+        if !inputs.is_multiple_of(GROUP) {
+            return Ok(None);
+        }
+        let groups = inputs / GROUP;
+        let data_type = weight.dtype();
+        let dense: Vec<f32>;
+        let bytes;
+        let source: Box<dyn Fn(usize, usize) -> Group + Sync> = if blocks::is_supported(data_type) {
+            bytes = weight.data()?;
+            let stride = inputs / data_type.block_size() * data_type.type_size();
+            let bytes = &bytes;
+            Box::new(move |row, group| {
+                blocks::group(data_type, &bytes[row * stride..(row + 1) * stride], group)
+            })
+        } else {
+            dense = weight.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?;
+            let dense = &dense;
+            Box::new(move |row, group| blocks::requantised(&dense[row * inputs + group * GROUP..][..GROUP]))
+        };
+        let count = outputs.div_ceil(TILE) * groups;
+        let tile = |index: usize| {
+            let (first, group) = (index / groups * TILE, index % groups);
+            (first..(first + TILE).min(outputs)).map(|row| source(row, group)).enumerate().collect::<Vec<_>>()
+        };
+        let tiles = match data_type {
+            GgmlDType::Q4_0 | GgmlDType::Q4_1 | GgmlDType::Q4K => {
+                Tiles::Four((0..count).into_par_iter().map(|index| four(tile(index))).collect())
+            }
+            GgmlDType::Q5_0 | GgmlDType::Q6K => {
+                Tiles::Six((0..count).into_par_iter().map(|index| six(tile(index))).collect())
+            }
+            _ => Tiles::Eight((0..count).into_par_iter().map(|index| eight(tile(index))).collect()),
+        };
+        Ok(Some(Self { tiles, outputs, groups }))
+    }
+}
+
+fn four(groups: Vec<(usize, Group)>) -> Four {
+    let mut tile = Four { scales: [0.0; TILE], offsets: [0.0; TILE], codes: [0; TILE * GROUP / 2] };
+    for (output, group) in groups {
+        tile.scales[output] = group.scales[0];
+        tile.offsets[output] = group.offset;
+        pack_low(&mut tile.codes, output, &group.codes);
+    }
+    tile
+}
+
+fn six(groups: Vec<(usize, Group)>) -> Six {
+    let mut tile = Six { scales: [[0.0; TILE]; 2], low: [0; TILE * GROUP / 2], high: [0; TILE * GROUP / 4] };
+    for (output, group) in groups {
+        for half in 0..2 {
+            tile.scales[half][output] = group.scales[half];
+        }
+        pack_low(&mut tile.low, output, &group.codes);
+        for (input, code) in group.codes.iter().enumerate() {
+            let at = (input / 16 * TILE + output) * 4 + input % 4;
+            tile.high[at] |= (code >> 4) << (2 * (input / 4 % 4));
+        }
+    }
+    tile
+}
+
+fn eight(groups: Vec<(usize, Group)>) -> Eight {
+    let mut tile = Eight { scales: [0.0; TILE], codes: [0; TILE * GROUP] };
+    for (output, group) in groups {
+        tile.scales[output] = group.scales[0];
+        for (input, code) in group.codes.iter().enumerate() {
+            tile.codes[(input / 4 * TILE + output) * 4 + input % 4] = code.cast_signed();
+        }
+    }
+    tile
+}
+
+fn pack_low(low: &mut [u8; TILE * GROUP / 2], output: usize, codes: &[u8; GROUP]) {
+    for (input, code) in codes.iter().enumerate() {
+        let at = (input / 8 * TILE + output) * 4 + input % 4;
+        low[at] |= (code & 15) << (4 * (input / 4 % 2));
+    }
+}

@@ -1,0 +1,347 @@
+//! Fields of JSON records that take what dumps put into them, and tell when a value had to be given up.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// A field of a record: it can be absent, null, a value, or a value that had to be given up.
+pub(super) trait Field {
+    /// Whether the dump had a value that this type cannot hold.
+    fn is_conflict(&self) -> bool;
+}
+
+/// A string, or a number or boolean written out.
+#[derive(Debug, Default)]
+pub(super) struct Text<'a> {
+    value: Option<Cow<'a, str>>,
+    conflict: bool,
+}
+
+impl<'a> Text<'a> {
+    pub(super) fn as_str(&self) -> Option<&str> {
+        self.value.as_deref()
+    }
+
+    /// The value, if it is not empty.
+    pub(super) fn filled(&self) -> Option<&str> {
+        self.as_str().filter(|text| !text.is_empty())
+    }
+
+    pub(super) fn is_present(&self) -> bool {
+        self.value.is_some()
+    }
+
+    fn of(value: impl Into<Cow<'a, str>>) -> Self {
+        Self { value: Some(value.into()), conflict: false }
+    }
+}
+
+/// A number, or a string that holds one.
+#[derive(Debug, Default)]
+pub(super) struct Number {
+    value: Option<f64>,
+    conflict: bool,
+}
+
+impl Number {
+    pub(super) fn get(&self) -> Option<f64> {
+        self.value
+    }
+
+    /// The value as a whole number, rounded towards zero.
+    pub(super) fn int(&self) -> Option<i64> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "counts and epochs, far inside i64; the cast saturates"
+        )]
+        self.value.map(|v| v as i64)
+    }
+
+    fn of(value: f64) -> Self {
+        Self { value: Some(value), conflict: false }
+    }
+
+    fn conflict() -> Self {
+        Self { value: None, conflict: true }
+    }
+}
+
+/// A boolean, or its name, or 0 and 1.
+#[derive(Debug, Default)]
+pub(super) struct Flag {
+    value: Option<bool>,
+    conflict: bool,
+}
+
+impl Flag {
+    pub(super) fn get(&self) -> Option<bool> {
+        self.value
+    }
+}
+
+/// A list of strings, or a single one.
+#[derive(Debug, Default)]
+pub(super) struct Texts<'a> {
+    values: Vec<Cow<'a, str>>,
+    conflict: bool,
+}
+
+impl Texts<'_> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.values.iter().map(AsRef::as_ref)
+    }
+}
+
+/// An object inside the record.
+#[derive(Debug)]
+pub(super) struct Nested<T> {
+    value: Option<Box<T>>,
+    conflict: bool,
+}
+
+impl<T> Default for Nested<T> {
+    fn default() -> Self {
+        Self { value: None, conflict: false }
+    }
+}
+
+impl<T> Nested<T> {
+    pub(super) fn get(&self) -> Option<&T> {
+        self.value.as_deref()
+    }
+
+    pub(super) fn into_inner(self) -> Option<T> {
+        self.value.map(|value| *value)
+    }
+}
+
+macro_rules! conflict_flag {
+    ($($type:ty),*) => { $(impl Field for $type {
+        fn is_conflict(&self) -> bool {
+            self.conflict
+        }
+    })* };
+}
+conflict_flag!(Text<'_>, Number, Flag, Texts<'_>);
+
+impl<T> Field for Nested<T> {
+    fn is_conflict(&self) -> bool {
+        self.conflict
+    }
+}
+
+/// The largest whole number up to which every one is exact in a double: identifiers beyond it are ruined.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+    fn visit_borrowed_str<E: Error>(self, v: &'de str) -> Result<Text<'de>, E> {
+        Ok(Text::of(v))
+    }
+    fn visit_str<E: Error>(self, v: &str) -> Result<Text<'de>, E> {
+        Ok(Text::of(v.to_owned()))
+    }
+    fn visit_u64<E: Error>(self, v: u64) -> Result<Text<'de>, E> {
+        Ok(Text::of(v.to_string()))
+    }
+    fn visit_i64<E: Error>(self, v: i64) -> Result<Text<'de>, E> {
+        Ok(Text::of(v.to_string()))
+    }
+    fn visit_f64<E: Error>(self, v: f64) -> Result<Text<'de>, E> {
+        if v.abs() < MAX_EXACT {
+            Ok(Text::of(v.to_string()))
+        } else {
+            Ok(Text { value: None, conflict: true })
+        }
+    }
+    fn visit_bool<E: Error>(self, v: bool) -> Result<Text<'de>, E> {
+        Ok(Text::of(if v { "true" } else { "false" }))
+    }
+    fn visit_unit<E: Error>(self) -> Result<Text<'de>, E> {
+        Ok(Text::default())
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Text<'de>, A::Error> {
+        skip_map(map)?;
+        Ok(Text { value: None, conflict: true })
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Text<'de>, A::Error> {
+        skip_seq(seq)?;
+        Ok(Text { value: None, conflict: true })
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+struct NumberVisitor;
+
+impl<'de> Visitor<'de> for NumberVisitor {
+    type Value = Number;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number")
+    }
+    fn visit_u64<E: Error>(self, v: u64) -> Result<Number, E> {
+        Ok(Number::of(v as f64))
+    }
+    fn visit_i64<E: Error>(self, v: i64) -> Result<Number, E> {
+        Ok(Number::of(v as f64))
+    }
+    fn visit_f64<E: Error>(self, v: f64) -> Result<Number, E> {
+        Ok(Number::of(v))
+    }
+    fn visit_str<E: Error>(self, v: &str) -> Result<Number, E> {
+        Ok(match v.trim() {
+            "" => Number::default(),
+            text => {
+                text.parse().ok().filter(|v: &f64| v.is_finite()).map_or_else(Number::conflict, Number::of)
+            }
+        })
+    }
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Number, E> {
+        Ok(Number::conflict())
+    }
+    fn visit_unit<E: Error>(self) -> Result<Number, E> {
+        Ok(Number::default())
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Number, A::Error> {
+        skip_map(map)?;
+        Ok(Number::conflict())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Number, A::Error> {
+        skip_seq(seq)?;
+        Ok(Number::conflict())
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Text::deserialize(deserializer)?;
+        let value = match text.as_str().map(str::trim) {
+            Some("true" | "True" | "1") => Some(true),
+            Some("false" | "False" | "0") => Some(false),
+            _ => None,
+        };
+        let conflict = text.conflict || (value.is_none() && text.filled().is_some());
+        Ok(Self { value, conflict })
+    }
+}
+
+struct TextsVisitor;
+
+impl<'de> Visitor<'de> for TextsVisitor {
+    type Value = Texts<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of texts")
+    }
+    fn visit_borrowed_str<E: Error>(self, v: &'de str) -> Result<Texts<'de>, E> {
+        Ok(Texts { values: vec![v.into()], conflict: false })
+    }
+    fn visit_str<E: Error>(self, v: &str) -> Result<Texts<'de>, E> {
+        Ok(Texts { values: vec![v.to_owned().into()], conflict: false })
+    }
+    fn visit_unit<E: Error>(self) -> Result<Texts<'de>, E> {
+        Ok(Texts::default())
+    }
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Texts<'de>, E> {
+        Ok(Texts { values: Vec::new(), conflict: true })
+    }
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Texts<'de>, E> {
+        Ok(Texts { values: Vec::new(), conflict: true })
+    }
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Texts<'de>, E> {
+        Ok(Texts { values: Vec::new(), conflict: true })
+    }
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Texts<'de>, E> {
+        Ok(Texts { values: Vec::new(), conflict: true })
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Texts<'de>, A::Error> {
+        skip_map(map)?;
+        Ok(Texts { values: Vec::new(), conflict: true })
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Texts<'de>, A::Error> {
+        let mut texts = Texts::default();
+        while let Some(text) = seq.next_element::<Text<'de>>()? {
+            texts.conflict |= text.conflict;
+            texts.values.extend(text.value);
+        }
+        Ok(texts)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextsVisitor)
+    }
+}
+
+struct NestedVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for NestedVisitor<T> {
+    type Value = Nested<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+    fn visit_unit<E: Error>(self) -> Result<Nested<T>, E> {
+        Ok(Nested::default())
+    }
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Nested<T>, E> {
+        Ok(Nested { value: None, conflict: true })
+    }
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Nested<T>, E> {
+        Ok(Nested { value: None, conflict: true })
+    }
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Nested<T>, E> {
+        Ok(Nested { value: None, conflict: true })
+    }
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Nested<T>, E> {
+        Ok(Nested { value: None, conflict: true })
+    }
+    fn visit_str<E: Error>(self, v: &str) -> Result<Nested<T>, E> {
+        Ok(Nested { value: None, conflict: !v.is_empty() })
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Nested<T>, A::Error> {
+        skip_seq(seq)?;
+        Ok(Nested { value: None, conflict: true })
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Nested<T>, A::Error> {
+        let value = T::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Nested { value: Some(Box::new(value)), conflict: false })
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Nested<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NestedVisitor(PhantomData))
+    }
+}
+
+fn skip_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
+    while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+    Ok(())
+}
+
+fn skip_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<(), A::Error> {
+    while seq.next_element::<IgnoredAny>()?.is_some() {}
+    Ok(())
+}

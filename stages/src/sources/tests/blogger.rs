@@ -1,0 +1,145 @@
+use genome_schemas::Platform;
+
+use super::super::{ReaderOptions, TruncatedPolicy};
+use super::{Dumps, Run, assert_no_handles, zip};
+
+fn run() -> Run {
+    Run::of(Platform::Blogger)
+}
+
+const NAME: &str = "1234567.female.17.Student.Leo.xml";
+
+fn blog(posts: &[(&str, &str)]) -> Vec<u8> {
+    let posts = posts
+        .iter()
+        .map(|(date, post)| format!("\r\n<date>{date}</date>\r\n<post>\r\n\r\n\t {post}\r\n    </post>\r\n"));
+    format!("<Blog>\r\n{}\r\n</Blog>", posts.collect::<String>()).into_bytes()
+}
+
+#[test]
+fn a_zip_and_its_unpacked_folder_are_alike() {
+    let first = blog(&[("31,May,2004", "one &amp; two"), ("1,juin,2004", "trois"), (",,", "undated")]);
+    let other = blog(&[("02,toukokuu,2004", "four")]);
+    let members: [(&str, &[u8]); 4] = [
+        (NAME, &first),
+        ("0000001.male.33.indUnk.Aries.xml", &other),
+        ("__MACOSX/._0000001.male.33.indUnk.Aries.xml", b"junk"),
+        ("notes.txt", b"junk"),
+    ];
+    let prefixed: Vec<(String, &[u8])> =
+        members.iter().map(|(name, bytes)| (format!("blogs/{name}"), *bytes)).collect();
+    let prefixed: Vec<(&str, &[u8])> = prefixed.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
+    let zipped = Dumps::with(&[("blogs.zip", &zip(&prefixed))]);
+    let unpacked = Dumps::with(&prefixed);
+    let columns = ["at", "text", "source_offset", "attributes", "outcome", "key"];
+    let found = run().read(&[zipped.path().join("blogs.zip")]);
+    let lines = found.lines(&columns[..5]);
+    let (ada, bob) = (
+        r#"{"gender":"female","age":17,"topic":"Student","sign":"Leo"}"#,
+        r#"{"gender":"male","age":33,"topic":"indUnk","sign":"Aries"}"#,
+    );
+    assert_eq!(
+        lines,
+        [
+            format!("2004-05-02T00:00:00Z | four | 0 | {bob} | kept"),
+            format!("2004-05-31T00:00:00Z | one & two | 0 | {ada} | kept"),
+            format!("2004-06-01T00:00:00Z | trois | 1 | {ada} | kept"),
+            format!("- | undated | 2 | {ada} | kept"),
+        ]
+    );
+    assert_eq!(found.lines(&["author_id", "source_file"])[1], "<1234567> | blogs.zip!1");
+    assert_no_handles(&found, &["1234567", "0000001"]);
+    let folder = run().read(&[unpacked.path().join("blogs")]);
+    assert_eq!(folder.lines(&columns), found.lines(&columns));
+    assert_eq!(folder.rows[1]["source_file"], "blogs!1");
+}
+
+#[test]
+fn each_post_has_its_own_encoding() {
+    let bytes = [
+        &b"<Blog><date>1,May,2004</date><post>caf\xe9 \x93quoted\x94</post>"[..],
+        "<date>1,May,2004</date><post>café “quoted”</post>".as_bytes(),
+        b"<date>1,May,2004</date><post>nul\0nul &#151; &nbsp;end</post></Blog>",
+    ]
+    .concat();
+    let dumps = Dumps::with(&[("b.zip", &zip(&[(NAME, &bytes)]))]);
+    let found = run().read(&[dumps.path().to_owned()]);
+    assert_eq!(
+        found.lines(&["text", "lossy"]),
+        ["café “quoted” | false", "café “quoted” | false", "nulnul — \u{a0}end | true"]
+    );
+}
+
+#[test]
+fn broken_markup_is_located_and_goes_on() {
+    let broken: [(&str, &[u8]); 5] = [
+        ("1.male.20.Arts.Leo.xml", b"<Blog><date>1,May,2004</date></Blog>"),
+        (
+            "2.male.20.Arts.Leo.xml",
+            b"<Blog><date>1,May,2004</date><post>a<date>2,May,2004</date><post>b</post></Blog>",
+        ),
+        ("3.male.20.Arts.Leo.xml", b"<Blog><date>1,May,2004</date><post>never closed"),
+        ("4.male.20.Arts.Leo.xml", b"something else"),
+        ("5.male.20.Arts.Leo.xml", b"<Blog>\r\n</Blog>"),
+    ];
+    let dumps = Dumps::with(&[("b.zip", &zip(&broken))]);
+    let found = run().read(&[dumps.path().to_owned()]);
+    assert_eq!(
+        found.lines(&["source_file", "source_offset", "outcome", "rule", "text"]),
+        [
+            "b.zip!0 | 0 | malformed | no_post | -",
+            "b.zip!1 | 0 | malformed | unclosed_post | -",
+            "b.zip!1 | 1 | kept | - | b",
+            "b.zip!2 | 0 | malformed | unclosed_post | -",
+            "b.zip!3 | 0 | malformed | not_a_blog | -",
+        ]
+    );
+}
+
+#[test]
+fn dates_that_mean_nothing_are_counted() {
+    let bytes = blog(&[("1,Smarch,2004", "a"), (",,", "b")]);
+    let dumps = Dumps::with(&[("b.zip", &zip(&[(NAME, &bytes)]))]);
+    let found = run().read(&[dumps.path().to_owned()]);
+    assert_eq!(found.lines(&["at", "text"]), ["- | a", "- | b"]);
+    assert_eq!(found.counts[0].type_conflicts["date"].count, 1);
+}
+
+#[test]
+fn what_is_no_corpus_is_an_error() {
+    let whole = zip(&[(NAME, &blog(&[("1,May,2004", "a")]))]);
+    let cases: [(&[u8], &str); 4] = [
+        (b"no zip at all", "cannot be opened as a zip archive"),
+        (&whole[..whole.len() / 2], "cannot be opened as a zip archive"),
+        (&zip(&[("readme.txt", b"x")]), "has no blog in it"),
+        (&whole, "max_member_bytes"),
+    ];
+    let options = ReaderOptions { max_member_bytes: 10, ..ReaderOptions::default() };
+    for (bytes, part) in cases {
+        let dumps = Dumps::with(&[("b.zip", bytes)]);
+        let error = Run { options: options.clone(), ..run() }.read(&[dumps.path().to_owned()]).error;
+        assert!(
+            error.as_ref().is_some_and(|error| error.contains(part) && error.contains("b.zip")),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn a_corrupt_member_is_an_error_or_a_row() {
+    let text = "many different words, so that there is something to break: ".repeat(3)
+        + &(0..2000).map(|n| (n * n * 31 % 9973).to_string()).collect::<Vec<_>>().join(" ");
+    let good = blog(&[("1,May,2004", "whole")]);
+    let bad = blog(&[("1,May,2004", "first"), ("2,May,2004", &text)]);
+    let mut bytes = zip(&[("1.male.20.Arts.Leo.xml", &good), ("2.male.20.Arts.Leo.xml", &bad)]);
+    let middle = bytes.len() * 3 / 4;
+    bytes[middle] ^= 0x55;
+    let dumps = Dumps::with(&[("b.zip", &bytes)]);
+    let error = run().read(&[dumps.path().to_owned()]).error.unwrap();
+    assert!(error.contains("b.zip") && error.contains("member 1") && error.contains("corrupt"), "{error}");
+    let options = ReaderOptions { on_truncated: TruncatedPolicy::Keep, ..ReaderOptions::default() };
+    let kept = Run { options, ..run() }.read(&[dumps.path().to_owned()]);
+    let lines = kept.lines(&["source_file", "rule"]);
+    assert_eq!(lines.first().map(String::as_str), Some("b.zip!0 | -"));
+    assert_eq!(lines.last().map(String::as_str), Some("b.zip!1 | truncated_file"));
+}

@@ -1,0 +1,193 @@
+use genome_schemas::Platform;
+
+use super::super::{ReaderOptions, TruncatedPolicy};
+use super::{Dumps, Run, gzip, zip, zstd};
+
+fn run() -> Run {
+    Run { context: false, ..Run::of(Platform::Reddit) }
+}
+
+fn keeping() -> Run {
+    let options = ReaderOptions { on_truncated: TruncatedPolicy::Keep, ..ReaderOptions::default() };
+    Run { options, ..run() }
+}
+
+fn posts(range: std::ops::Range<u32>) -> String {
+    range.fold(String::new(), |lines, n| {
+        lines + &format!("{{\"id\":\"p{n}\",\"title\":\"post number {n}\",\"author\":\"grace\"}}\n")
+    })
+}
+
+#[test]
+fn the_container_makes_no_difference() {
+    let (a, b) = (posts(0..100), posts(100..200));
+    let all = posts(0..200);
+    let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 5, 0, 0, 0][..], b"notes"].concat();
+    let plain = all.as_bytes();
+    let containers: [(&str, Vec<u8>); 11] = [
+        ("plain.jsonl", plain.to_vec()),
+        ("small window.zst", zstd(plain, 17)),
+        ("window of 2 GiB.zst", zstd(plain, 31)),
+        ("two frames.zst", [zstd(a.as_bytes(), 20), zstd(b.as_bytes(), 31)].concat()),
+        ("skippable first.zst", [skippable.clone(), zstd(plain, 20)].concat()),
+        (
+            "skippable between.zst",
+            [zstd(a.as_bytes(), 20), skippable.clone(), zstd(b.as_bytes(), 20), skippable].concat(),
+        ),
+        ("frames split a line.zst", [zstd(&plain[..777], 20), zstd(&plain[777..], 20)].concat()),
+        ("gzip in disguise.zst", gzip(plain)),
+        ("two members.jsonl.gz", [gzip(a.as_bytes()), gzip(b.as_bytes())].concat()),
+        ("no final newline.zst", zstd(all.trim_end().as_bytes(), 20)),
+        ("blank lines.jsonl", all.replace('\n', "\n\n \r\n").into_bytes()),
+    ];
+    let columns = ["key", "native_id", "title", "outcome"];
+    let expected = run().read(&[Dumps::new().put("plain.jsonl", b"")]).lines(&columns);
+    assert!(expected.is_empty(), "an empty file has no records");
+    let mut rows = std::collections::BTreeSet::new();
+    for (name, bytes) in containers {
+        let dumps = Dumps::new();
+        let path = dumps.put(name, &bytes);
+        let found = run().read(&[path]);
+        let lines = found.lines(&columns);
+        assert_eq!(lines.len(), 200, "{name}");
+        assert_eq!(found.rows[0]["source_file"], name);
+        rows.insert(lines);
+    }
+    assert_eq!(rows.len(), 1);
+}
+
+#[test]
+fn offsets_point_into_the_decompressed_file() {
+    let lines = "\u{feff}{\"id\":\"a\",\"title\":\"t\"}\r\n\r\n{\"id\":\"b\",\"title\":\"t\"}\r\nbroken\r\n";
+    let dumps = Dumps::with(&[("a.zst", &zstd(lines.as_bytes(), 20))]);
+    let found = run().read(&[dumps.path().to_owned()]);
+    let second = lines.find("{\"id\":\"b\"").unwrap();
+    let third = lines.find("broken").unwrap();
+    assert_eq!(
+        found.lines(&["native_id", "source_offset", "rule", "stage"]),
+        [
+            "a | 3 | - | -".into(),
+            format!("b | {second} | - | -"),
+            format!("- | {third} | invalid_json | source")
+        ]
+    );
+    assert_eq!(found.counts[0].bytes, lines.len() as u64);
+}
+
+#[test]
+fn a_file_that_breaks_off_is_an_error_or_a_row() {
+    // Many blocks of 128 KiB, so that some are whole before the cut.
+    let plain = posts(0..900).replace("post number", &"four hundred characters ".repeat(17));
+    let whole = zstd(plain.as_bytes(), 20);
+    let mut corrupt = whole.clone();
+    let last = corrupt.len() - 2;
+    corrupt[last] ^= 0xff;
+    let gz = gzip(plain.as_bytes());
+    let cases: [(&str, &[u8]); 4] = [
+        ("cut.zst", &whole[..whole.len() * 3 / 5]),
+        ("corrupt.zst", &corrupt),
+        ("cut.jsonl.gz", &gz[..gz.len() / 2]),
+        ("second frame cut.zst", &[&whole[..], &whole[..whole.len() / 2]].concat()),
+    ];
+    for (name, bytes) in cases {
+        let dumps = Dumps::new();
+        let path = dumps.put(name, bytes);
+        let error = run().read(std::slice::from_ref(&path)).error.unwrap_or_default();
+        for part in [name, "breaks off or is corrupt", "download it again", "on_truncated"] {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+        let kept = keeping().read(&[path]);
+        let lines = kept.lines(&["native_id", "rule"]);
+        assert!(lines.len() > 1, "{name}");
+        assert_eq!(lines.last().map(String::as_str), Some("- | truncated_file"));
+        for (n, line) in lines[..lines.len() - 1].iter().enumerate() {
+            assert_eq!(
+                *line,
+                format!("p{} | -", n % 900),
+                "{name}: only whole records come before the break"
+            );
+        }
+        assert!(kept.counts[0].complete);
+    }
+}
+
+#[test]
+fn what_is_no_dump_is_refused_with_advice() {
+    let plain = posts(0..1);
+    let cases: [(&str, &[u8], &str); 8] = [
+        ("a.bz2", b"BZh91AY&SY", "bzip2"),
+        ("a.xz", b"\xfd7zXZ\0\0", "xzcat"),
+        ("a.zst", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        ("a.zst", b"\n<!DOCTYPE html><html>", "web page"),
+        ("a.jsonl", b"\xff\xfe{\0", "UTF-16"),
+        ("a.zst_blocks", b"whatever", "block container"),
+        ("a.zst", &zip(&[("a.jsonl", plain.as_bytes())]), "zip archive"),
+        ("a.zst", &zstd(plain.as_bytes(), 20)[..5], "breaks off"),
+    ];
+    for (name, bytes, part) in cases {
+        let dumps = Dumps::new();
+        let error = run().read(&[dumps.put(name, bytes)]).error.unwrap_or_default();
+        assert!(error.contains(part) && error.contains(name), "{name}: {error}");
+    }
+}
+
+#[test]
+fn lines_over_the_limit_are_rows_too() {
+    let lines = format!("{}{{\"title\":\"{}\"}}\n{}", posts(0..1), "x".repeat(5000), posts(1..2));
+    let dumps = Dumps::with(&[("a.jsonl", lines.as_bytes())]);
+    let options = ReaderOptions { max_line_bytes: 1000, ..ReaderOptions::default() };
+    let found = Run { options, ..run() }.read(&[dumps.path().to_owned()]);
+    assert_eq!(found.lines(&["native_id", "rule"]), ["p0 | -", "- | line_too_long", "p1 | -"]);
+}
+
+#[test]
+fn few_wide_windows_never_block_for_ever() {
+    let dumps = Dumps::new();
+    let wide = zstd(posts(0..100).as_bytes(), 31);
+    for n in 0..6 {
+        dumps.put(&format!("RC_{n}.zst"), &wide);
+    }
+    let options = ReaderOptions { wide_windows: 1, batch_rows: 7, ..ReaderOptions::default() };
+    for context in [false, true] {
+        let found = Run { partitions: 4, context, options: options.clone(), ..run() }
+            .read(&[dumps.path().to_owned()]);
+        assert_eq!(found.lines(&["native_id"]).len(), 600);
+    }
+}
+
+#[test]
+fn running_twice_counts_once() {
+    let dumps = Dumps::with(&[("a.jsonl", posts(0..9).as_bytes()), ("b.jsonl", posts(9..11).as_bytes())]);
+    let cx = run().context();
+    for _ in 0..2 {
+        let found = run().read_in(&cx, &[dumps.path().to_owned()]);
+        assert_eq!(found.lines(&["native_id"]).len(), 11);
+    }
+    assert_eq!(cx.counts.records_of("source"), 11);
+    assert_eq!(cx.counts.records_of("another"), 0);
+    let records: Vec<u64> = cx.counts.files().iter().map(|count| count.records).collect();
+    assert_eq!(records, [9, 2]);
+}
+
+#[test]
+fn batches_keep_their_limits_and_metrics_their_counts() {
+    let dumps = Dumps::with(&[("a.jsonl", posts(0..10).as_bytes())]);
+    let options = ReaderOptions { batch_rows: 4, ..ReaderOptions::default() };
+    let run = Run { partitions: 1, options, ..run() };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let cx = run.context();
+        let frame = run.source(&[dumps.path().to_owned()]).events(&cx).unwrap();
+        let task = std::sync::Arc::new(frame.task_ctx());
+        let plan = frame.create_physical_plan().await.unwrap();
+        let batches = datafusion::physical_plan::collect(std::sync::Arc::clone(&plan), task).await.unwrap();
+        let rows: Vec<usize> = batches.iter().map(arrow::array::RecordBatch::num_rows).collect();
+        assert_eq!(rows, [4, 4, 2]);
+        let reader = plan.children()[0];
+        assert_eq!(reader.name(), "ReadDumps");
+        let metrics = reader.metrics().unwrap();
+        assert_eq!(metrics.output_rows(), Some(10));
+        let count = |name: &str| metrics.sum_by_name(name).map(|value| value.as_usize());
+        assert_eq!((count("records_read"), count("files_read")), (Some(10), Some(1)));
+    });
+}

@@ -1,0 +1,181 @@
+use genome_schemas::Platform;
+
+use super::super::{ReaderOptions, TruncatedPolicy};
+use super::{Dumps, Run, assert_no_handles, mention, zip};
+
+fn run() -> Run {
+    Run::of(Platform::Twitter)
+}
+
+const OLD_TWEETS: &str = r#"Grailbird.data.tweets_2011_01 = 
+ [ {
+  "source" : "\u003Ca href=\"http:\/\/x.example\/\"\u003EBird App\u003C\/a\u003E",
+  "geo" : { },
+  "id_str" : "90071992547409931", "id" : 90071992547409931,
+  "text" : "cats &amp; dogs with @Bob_TW",
+  "created_at" : "2011-01-02 17:48:21 +0000",
+  "user" : { "screen_name" : "ada_tw", "id" : 7 }
+}, {
+  "id_str" : "90071992547409932", "text" : "@bob_tw @carl_tw no way",
+  "in_reply_to_status_id_str" : "5", "in_reply_to_user_id" : 8, "in_reply_to_screen_name" : "bob_tw",
+  "created_at" : "Sun Jan 02 18:48:21 +0000 2011", "user" : { "screen_name" : "ada_tw" }
+}, {
+  "id" : 90071992547409933, "text" : "and more", "in_reply_to_status_id" : 90071992547409931,
+  "created_at" : "2011-01-02 19:00:00 +0000", "user" : { "screen_name" : "ada_tw" }
+}, {
+  "id_str" : "90071992547409934", "text" : "RT @bob_tw: only the beginn…",
+  "retweeted_status" : { "id_str" : "6", "text" : "only the beginning, &lt;3 @ada_tw", "user" : { "screen_name" : "bob_tw" } },
+  "created_at" : "2011-01-02 20:00:00 +0000", "user" : { "screen_name" : "ada_tw" }
+}, {
+  "id_str" : "90071992547409935", "text" : "so true RT @bob_tw: short",
+  "created_at" : "2011-01-02 21:00:00 +0000", "user" : { "screen_name" : "ada_tw" }
+} ]"#;
+
+const OLD_USER: &str = r#"var user_details = { "screen_name" : "ada_tw", "bio" : "Compilers." }"#;
+
+fn old_archive() -> Vec<(&'static str, &'static [u8])> {
+    vec![
+        ("data/js/tweets/2011_01.js", OLD_TWEETS.as_bytes()),
+        ("data/js/user_details.js", OLD_USER.as_bytes()),
+        ("data/js/tweet_index.js", b"var tweet_index = [ { broken"),
+        ("data/js/payload_details.js", b"not even close"),
+        ("tweets.csv", b"\"id\",\"text\""),
+    ]
+}
+
+#[test]
+fn old_archives_zipped_and_unpacked() {
+    let zipped = Dumps::with(&[("ada_TW-archive.zip", &zip(&old_archive()))]);
+    let unpacked = Dumps::new();
+    for (name, bytes) in old_archive() {
+        unpacked.put(&format!("mine/{name}"), bytes);
+    }
+    let (ada, bob) = (mention(Platform::Twitter, "ada_tw"), mention(Platform::Twitter, "bob_tw"));
+    let columns = ["kind", "native_id", "thread_id", "text", "context", "at"];
+    let expected = [
+        format!("post | 90071992547409931 | 90071992547409931 | cats & dogs with @{bob} | - | 2011-01-02T17:48:21Z"),
+        "comment | 90071992547409932 | 5 | no way | - | 2011-01-02T18:48:21Z".into(),
+        format!(
+            "comment | 90071992547409933 | 90071992547409931 | and more | \
+             tweet <ada_tw>: cats & dogs with @{bob} | 2011-01-02T19:00:00Z"
+        ),
+        format!(
+            "repost | 90071992547409934 | 90071992547409934 |  | \
+             tweet <bob_tw>: only the beginning, <3 @{ada} | 2011-01-02T20:00:00Z"
+        ),
+        "comment | 90071992547409935 | 90071992547409935 | so true | tweet <bob_tw>: short | 2011-01-02T21:00:00Z".into(),
+    ];
+    let found = run().read(&[zipped.path().to_owned()]);
+    assert_eq!(found.lines(&columns), expected);
+    assert_eq!(
+        found.lines(&["author_id", "author_class", "attributes", "source_file", "source_offset"])[0],
+        format!(
+            "<ada_tw> | person | {{\"app\":\"Bird App\"}} | {ada}-archive.zip!data/js/tweets/2011_01.js | 36"
+        )
+    );
+    assert_no_handles(&found, &["ada_tw", "bob_tw", "carl_tw"]);
+    let folder = run().read(&[unpacked.path().to_owned()]);
+    assert_eq!(folder.lines(&columns), expected);
+    assert_eq!(folder.rows[0]["source_file"], "mine!data/js/tweets/2011_01.js");
+}
+
+const ACCOUNT: &str = r#"window.YTD.account.part0 = [ { "account" : { "email" : null, "username" : "ada_tw", "accountId" : "7" } } ]"#;
+
+fn new_archive(tweets: &[(&str, &str)]) -> Vec<u8> {
+    let mut members: Vec<(&str, &[u8])> = vec![
+        ("data/account.js", ACCOUNT.as_bytes()),
+        ("data/direct-messages.js", b"window.YTD.direct_messages.part0 = [ {\"text\":\"secret\"} ]"),
+        (
+            "data/deleted-tweets.js",
+            b"window.YTD.deleted_tweets.part0 = [ {\"tweet\":{\"id_str\":\"9\",\"text\":\"gone\"}} ]",
+        ),
+        ("data/like.js", b"window.YTD.like.part0 = [ {\"like\":{\"fullText\":\"liked\"}} ]"),
+    ];
+    members.extend(tweets.iter().map(|(name, text)| (*name, text.as_bytes())));
+    zip(&members)
+}
+
+#[test]
+fn new_archives_with_all_their_parts() {
+    let tweet = |id: u32, text: &str, more: &str| {
+        format!(
+            "{{ \"tweet\" : {{ \"id_str\" : \"{id}\", \"id\" : \"{id}\", \"full_text\" : \"{text}\", \
+             \"created_at\" : \"Thu Nov 03 08:50:26 +0000 2022\", \"favorite_count\" : \"5\", \"lang\" : \"en\"{more} }} }}"
+        )
+    };
+    let part0 = format!(
+        "window.YTD.tweets.part0 = [\n{},\n{}\n]",
+        tweet(1, "good morning", ""),
+        tweet(2, "RT @bob_tw: words", "")
+    );
+    let part1 = format!(
+        "window.YTD.tweets.part1 = [ {}, {{ \"id_str\" : \"4\", \"full_text\" : \"not wrapped\" }} ]",
+        tweet(3, "@ada_tw thread", r#", "in_reply_to_status_id_str" : "1", "in_reply_to_user_id_str" : "7""#)
+    );
+    for names in [["data/tweets.js", "data/tweets-part1.js"], ["data/tweet.js", "data/tweet-part1.js"]] {
+        let bytes = new_archive(&[(names[0], &part0), (names[1], &part1)]);
+        let dumps = Dumps::with(&[("archive.zip", &bytes)]);
+        let found = run().read(&[dumps.path().to_owned()]);
+        let mut lines = found.lines(&["native_id", "kind", "author_id", "engagement", "text", "context"]);
+        lines.sort();
+        assert_eq!(
+            lines,
+            [
+                "1 | post | <ada_tw> | 5 | good morning | -",
+                "2 | repost | <ada_tw> | 5 |  | tweet <bob_tw>: words",
+                "3 | comment | <ada_tw> | 5 | thread | tweet <ada_tw>: good morning",
+                "4 | post | <ada_tw> | - | not wrapped | -",
+            ]
+        );
+        assert_no_handles(&found, &["ada_tw", "bob_tw", "secret", "gone", "liked"]);
+    }
+}
+
+#[test]
+fn broken_elements_are_rows() {
+    let tweets = "window.YTD.tweets.part0 = [ {\"tweet\":{\"id_str\":\"1\",\"full_text\":\"a\"}}, \
+                  {\"tweet\":{\"id_str\":\"2\",\"full_text\":\"lone \\ud83d\"}}, {\"tweet\":{\"id_str\":\"3\"}}, \
+                  {\"a\":tru}, oops, {\"tweet\":{\"id_str\":\"4\",\"full_text\":\"d\"}} ]";
+    let dumps = Dumps::with(&[("archive.zip", &new_archive(&[("data/tweets.js", tweets)]))]);
+    let found = run().read(&[dumps.path().to_owned()]);
+    assert_eq!(
+        found.lines(&["native_id", "rule", "lossy"]),
+        [
+            "1 | - | false",
+            "2 | - | true",
+            "- | not_a_record | false",
+            "- | invalid_json | false",
+            "- | invalid_json | false",
+            "4 | - | false",
+        ]
+    );
+}
+
+#[test]
+fn a_list_that_is_not_closed_is_a_broken_file() {
+    let tweets =
+        "window.YTD.tweets.part0 = [ {\"tweet\":{\"id_str\":\"1\",\"full_text\":\"a\"}}, {\"tweet\":{\"id_s";
+    let dumps = Dumps::with(&[("archive.zip", &new_archive(&[("data/tweets.js", tweets)]))]);
+    let error = run().read(&[dumps.path().to_owned()]).error.unwrap();
+    assert!(
+        error.contains("archive.zip") && error.contains("data/tweets.js") && error.contains("not closed"),
+        "{error}"
+    );
+    let options = ReaderOptions { on_truncated: TruncatedPolicy::Keep, ..ReaderOptions::default() };
+    let kept = Run { options, ..run() }.read(&[dumps.path().to_owned()]);
+    assert_eq!(kept.lines(&["native_id", "rule"]), ["1 | -", "- | truncated_file"]);
+}
+
+#[test]
+fn what_is_no_archive_is_an_error() {
+    let tweets = "window.YTD.tweets.part0 = [ {\"tweet\":{\"id_str\":\"1\",\"full_text\":\"a\"}} ]";
+    let cases = [
+        ("data/like.js", "[]", "no personal archive"),
+        ("data/tweets.js", tweets, "`data/account.js` is missing"),
+    ];
+    for (name, content, part) in cases {
+        let dumps = Dumps::with(&[("archive.zip", &zip(&[(name, content.as_bytes())]))]);
+        let error = run().read(&[dumps.path().to_owned()]).error.unwrap_or_default();
+        assert!(error.contains(part) && error.contains("archive.zip"), "{error}");
+    }
+}
