@@ -73,6 +73,17 @@ impl Task {
         }
     }
 
+    /// Prints data on standard output without tearing the bar.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    pub fn print_above(&self, data: &str) -> std::io::Result<()> {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| print(data)),
+            None => print(data),
+        }
+    }
+
     /// Ends it with a line that says what came out.
     pub fn end(self, message: &str) {
         if let Some(bar) = self.bar {

@@ -18,10 +18,10 @@ const STATE_FILE: &str = "trainer_state.json";
 pub struct OptimConfig {
     /// Highest learning rate.
     pub learning_rate: f64,
-    /// Steps of the whole run, over which the cosine falls to zero; 0 for a constant rate.
+    /// Steps of the whole run, over which the cosine falls to zero; 0 for a constant rate after the warm-up.
     pub total_steps: usize,
-    /// Share of `total_steps` over which the rate rises from zero, `0.0..=1.0` (HumanLLM's SFT: 0.05).
-    pub warmup_ratio: f64,
+    /// Steps over which the rate rises from zero.
+    pub warmup_steps: usize,
     /// Decay of the mean of gradients.
     pub beta1: f64,
     /// Decay of the mean of squared gradients.
@@ -39,7 +39,7 @@ impl Default for OptimConfig {
         Self {
             learning_rate: 2e-4,
             total_steps: 0,
-            warmup_ratio: 0.05,
+            warmup_steps: 0,
             beta1: 0.9,
             beta2: 0.999,
             epsilon: 1e-8,
@@ -52,14 +52,12 @@ impl Default for OptimConfig {
 impl OptimConfig {
     /// The learning rate of a step, counted from 0.
     pub fn rate(&self, step: usize) -> f64 {
-        if self.total_steps == 0 {
-            return self.learning_rate;
-        }
-        let total = self.total_steps as f64;
-        let warmup = (self.warmup_ratio * total).ceil();
-        let step = step as f64;
+        let (total, warmup, step) = (self.total_steps as f64, self.warmup_steps as f64, step as f64);
         if step < warmup {
             return self.learning_rate * (step + 1.0) / warmup;
+        }
+        if self.total_steps == 0 {
+            return self.learning_rate;
         }
         let progress = ((step - warmup) / (total - warmup).max(1.0)).min(1.0);
         self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
@@ -182,7 +180,7 @@ mod tests {
     #[test]
     fn rate_rises_then_falls_to_zero() {
         let config =
-            OptimConfig { learning_rate: 1.0, total_steps: 100, warmup_ratio: 0.1, ..OptimConfig::default() };
+            OptimConfig { learning_rate: 1.0, total_steps: 100, warmup_steps: 10, ..OptimConfig::default() };
         assert!((config.rate(0) - 0.1).abs() < 1e-12);
         assert!((config.rate(9) - 1.0).abs() < 1e-12);
         assert!((config.rate(10) - 1.0).abs() < 1e-12);
@@ -190,6 +188,7 @@ mod tests {
         assert!(config.rate(100) < 1e-12 && config.rate(1000) < 1e-12);
         assert!((10..100).all(|step| config.rate(step + 1) < config.rate(step)));
         let constant = OptimConfig { total_steps: 0, ..config };
-        assert!((constant.rate(0) - 1.0).abs() < 1e-12 && (constant.rate(9999) - 1.0).abs() < 1e-12);
+        assert!((constant.rate(4) - 0.5).abs() < 1e-12);
+        assert!((constant.rate(10) - 1.0).abs() < 1e-12 && (constant.rate(9999) - 1.0).abs() < 1e-12);
     }
 }

@@ -190,7 +190,8 @@ fn scores(rubric: &Rubric, answer: Expr) -> Expr {
     .call(vec![answer])
 }
 
-fn read_scores(form: &AnswerForm, metrics: &[String], answer: &str) -> Vec<Option<f64>> {
+/// The scores in an answer, one per metric; none where it is missing.
+pub(super) fn read_scores(form: &AnswerForm, metrics: &[String], answer: &str) -> Vec<Option<f64>> {
     let value = form.parse(answer).ok().flatten();
     metrics
         .iter()

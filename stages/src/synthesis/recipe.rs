@@ -6,6 +6,8 @@ use std::sync::Arc;
 use genome_kernels::llm::AnswerForm;
 use serde::{Deserialize, Serialize};
 
+use super::judge::read_scores;
+use super::render::render_judged;
 use crate::StageError;
 
 /// The table that a recipe is asked over.
@@ -189,6 +191,20 @@ impl Rubric {
             nullable: false,
         }
     }
+
+    /// The judge's user message for one answer: `evidence` is what the person really wrote, `subject` names what the
+    /// answer is of.
+    ///
+    /// # Errors
+    /// The template is wrong, or asks for something else.
+    pub fn prompt(&self, evidence: &str, answer: &str, subject: &str) -> Result<String, StageError> {
+        render_judged(self, evidence, answer, subject)
+    }
+
+    /// The scores in a judge's answer, one per metric; none where it is missing.
+    pub fn scores(&self, answer: &str) -> Vec<Option<f64>> {
+        read_scores(&self.form(), &self.head.metrics, answer)
+    }
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
@@ -226,6 +242,17 @@ mod tests {
         for text in BUILT_IN_RUBRICS {
             parse::<RubricHead>(text).unwrap();
         }
+    }
+
+    #[test]
+    fn a_rubric_asks_and_reads_one_answer() {
+        let library = RecipeLibrary::default();
+        let rubric = library.rubric("state_alignment").unwrap();
+        let prompt = rubric.prompt(&"word ".repeat(1000), "advise the poster", "goal").unwrap();
+        assert!(prompt.contains("Guessed goal behind that reply:\nadvise the poster"), "{prompt}");
+        assert!(prompt.len() < 2000, "evidence is shortened as the rubric says");
+        assert_eq!(rubric.scores("{\"score\": 7}"), [Some(7.0)]);
+        assert_eq!(rubric.scores("seven"), [None]);
     }
 
     #[test]

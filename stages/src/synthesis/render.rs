@@ -89,6 +89,20 @@ pub(super) fn render_rubric(
     Ok(function.call(vec![evidence, answer, recipe]))
 }
 
+/// Prompt of a judge for one answer.
+pub(super) fn render_judged(
+    rubric: &Rubric,
+    evidence: &str,
+    answer: &str,
+    recipe: &str,
+) -> Result<String, StageError> {
+    let evidence = shorten(evidence, rubric.head.max_evidence_chars);
+    let template = Template::new(&rubric.head.name, &rubric.template)?;
+    template
+        .render(&Judged { evidence: &evidence, answer, recipe })
+        .map_err(|e| StageError::Recipe { name: rubric.head.name.clone(), reason: e.to_string() })
+}
+
 fn evidence(view: &PersonView) -> String {
     match view {
         PersonView::Author(author) => {
