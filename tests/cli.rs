@@ -1,1 +1,6 @@
-//! What the program says.
+//! The real program: exit code, data and messages, as transcripts under `snapshots/cli/`.
+
+mod bad_input;
+mod commands;
+mod disk;
+mod mistakes;

@@ -16,6 +16,8 @@ mod invariants;
 #[cfg(test)]
 mod plans;
 #[cfg(test)]
+mod real;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod truth;

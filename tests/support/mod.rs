@@ -4,6 +4,7 @@ pub(crate) mod configs;
 pub(crate) mod program;
 pub(crate) mod project;
 pub(crate) mod rows;
+pub(crate) mod session;
 pub(crate) mod snapshot;
 pub(crate) mod toy;
 
