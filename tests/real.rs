@@ -4,6 +4,7 @@
 //! They are looked for in `$GENOME_REAL_DATA`, else in `../shared/data`. Nothing that is read is ever printed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -76,12 +77,13 @@ fn matching(folder: &Path, pattern: &str) -> Vec<PathBuf> {
 fn count(path: &Path, authors: &mut BTreeSet<String>) -> u64 {
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
     let file = File::open(path).unwrap();
-    if name.ends_with(".zst") {
+    let ends_with = |name: &str, ending: &str| name.rsplit('.').next() == Some(ending);
+    if ends_with(&name, "zst") {
         let mut decoder = zstd::Decoder::new(file).unwrap();
         decoder.window_log_max(31).unwrap();
         return lines(decoder, "author", authors);
     }
-    if name.ends_with(".jsonl.gz") {
+    if ends_with(&name, "gz") {
         let is_product = name.starts_with("meta_");
         let n = lines(flate2::read::MultiGzDecoder::new(file), "user_id", authors);
         return if is_product { 0 } else { n };
@@ -93,10 +95,10 @@ fn count(path: &Path, authors: &mut BTreeSet<String>) -> u64 {
         let name = member.name().to_owned();
         let mut bytes = Vec::new();
         member.read_to_end(&mut bytes).unwrap();
-        if name.ends_with(".xml") {
+        if ends_with(&name, "xml") {
             records += bytes.windows(6).filter(|tag| *tag == b"<post>").count() as u64;
         } else if name.ends_with("data/tweets.js")
-            || (name.contains("data/js/tweets/") && name.ends_with(".js"))
+            || (name.contains("data/js/tweets/") && ends_with(&name, "js"))
         {
             let start = bytes.iter().position(|byte| *byte == b'[').unwrap();
             records += serde_json::from_slice::<Vec<Value>>(&bytes[start..]).unwrap().len() as u64;
@@ -136,7 +138,8 @@ fn every_record_is_accounted_for() {
     for (name, platform, patterns) in SOURCES {
         let paths: Vec<String> =
             patterns.iter().map(|pattern| data.join(pattern).display().to_string()).collect();
-        config += &format!("\n[[source]]\nname = \"{name}\"\nplatform = \"{platform}\"\npaths = {paths:?}\n");
+        let _ =
+            write!(config, "\n[[source]]\nname = \"{name}\"\nplatform = \"{platform}\"\npaths = {paths:?}\n");
         let found: Vec<PathBuf> = patterns.iter().flat_map(|pattern| matching(&data, pattern)).collect();
         let records: u64 = found.iter().map(|path| count(path, &mut authors)).sum();
         counted.insert(name.to_owned(), records);

@@ -5,11 +5,11 @@ use std::io::{Cursor, Write as _};
 use zip::write::SimpleFileOptions;
 
 use crate::support::configs;
-use crate::support::files;
 use crate::support::project::Project;
 use crate::support::rows::read_parquet;
 use crate::support::session::Session;
 use crate::support::toy::toy_model;
+use crate::support::{files, hex};
 
 /// A config of one source and a filter.
 fn one_source(platform: &str, path: &str) -> String {
@@ -116,8 +116,7 @@ fn a_model_that_is_not_there() {
     project.write("toy.gguf", "GGUF no model");
     project.change_config(&toy.path.display().to_string(), &project.path("toy.gguf").display().to_string());
     let digest = <sha2::Sha256 as sha2::Digest>::digest("GGUF no model");
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    project.change_config(&toy.sha256, &digest);
+    project.change_config(&toy.sha256, &hex(&digest));
     session.genome(&["run", "genome.toml"]).failed();
     session.note("a model from a service that does not answer");
     project.set_config(configs::TINY);
@@ -175,7 +174,7 @@ fn an_artifact_that_was_damaged() {
     session.note("half a manifest");
     let manifest = project.artifact("events", "split").join("manifest.json");
     let text = std::fs::read_to_string(&manifest).unwrap();
-    std::fs::write(&manifest, &text[..text.len() / 2]).unwrap();
+    std::fs::write(&manifest, "{\"fingerprint\": \"").unwrap();
     session.genome(&["report", "genome.toml"]).failed();
     session.genome(&["run", "genome.toml"]).failed();
     session.ends_as("damaged");

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::support::configs;
 use crate::support::project::Project;
 use crate::support::session::Session;
+use crate::support::{configs, files};
 
 fn tiny() -> Project {
     let project = Project::new(configs::TINY);
@@ -139,6 +139,24 @@ fn a_model_by_name() {
     let too_long = project.genome(&["generate", &long, "--config", "genome.toml", "--model", "toy"]).failed();
     session.add(&["generate", "…", "--config", "genome.toml", "--model", "toy"], &too_long);
     session.ends_as("generate");
+}
+
+/// Shards are learned from, and what was learned changes what is said.
+#[test]
+fn an_adapter() {
+    let project = tiny();
+    project.genome(&["run", "genome.toml"]).succeeded();
+    let train = "train sft genome.toml --model toy --steps 4 --output learned --format json";
+    let trained = project.genome(&train.split(' ').collect::<Vec<_>>()).succeeded();
+    assert!(trained.json_lines().len() >= 4, "{trained:?}");
+    let adapter = files(&project.path("learned"), "adapter_config.json").pop().unwrap();
+    let adapter = adapter.parent().unwrap().display().to_string();
+    let log_prob = |more: &[&str]| {
+        let toy = ["generate", "Paint it?", "--config", "genome.toml", "--model", "toy", "--format", "json"];
+        project.genome(&[&toy, more].concat()).succeeded().json()["log_prob"].as_f64().unwrap()
+    };
+    let (before, after) = (log_prob(&[]), log_prob(&["--adapter", &adapter]));
+    assert!((before - after).abs() > 1e-6, "four steps changed nothing: {before} and {after}");
 }
 
 /// `--model` stands for the model of every stage.

@@ -39,10 +39,10 @@ fn tiny() -> Project {
     // Enough records that the first artifacts do not fit.
     let mut dump = configs::tiny_dump();
     for number in 0..2000_u64 {
-        let noise: String =
-            (0..20).map(|i| format!("{:x} ", (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ i))).collect();
+        let noise: Vec<String> =
+            (0..20).map(|i| format!("{:x}", (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15 ^ i))).collect();
         dump += &serde_json::json!({
-            "id": format!("n{number}"), "author": format!("passer_by_{number}"), "body": noise, "link_id": "t3_post1",
+            "id": format!("n{number}"), "author": format!("passer_by_{number}"), "body": noise.join(" "), "link_id": "t3_post1",
             "parent_id": "t3_post1", "created_utc": 1_680_000_000, "subreddit": "smallboats",
         })
         .to_string();
