@@ -24,7 +24,11 @@ fn main() -> Result<(), KernelError> {
     let clock = Clock::start();
     let mut decoder = CandleDecoder::load(&path, DeviceKind::Auto)?;
     let (wall, processor) = clock.elapsed();
-    println!("{}: loaded in {wall:.2} s ({processor:.2} s of processor time), {} MB", path.display(), peak_megabytes());
+    println!(
+        "{}: loaded in {wall:.2} s ({processor:.2} s of processor time), {} MB",
+        path.display(),
+        peak_megabytes()
+    );
 
     let prompt: Vec<u32> = (0..PREFILL as u32).map(|i| 300 + i * 7 % 1000).collect();
     for round in 0..3 {
@@ -71,7 +75,11 @@ impl Clock {
     fn report(&self, what: &str, tokens: usize) {
         let (wall, processor) = self.elapsed();
         let tokens = tokens as f64;
-        println!("{what}: {:.1} tokens/s, {:.1} tokens per second of processor time", tokens / wall, tokens / processor);
+        println!(
+            "{what}: {:.1} tokens/s, {:.1} tokens per second of processor time",
+            tokens / wall,
+            tokens / processor
+        );
     }
 }
 

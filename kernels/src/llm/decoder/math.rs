@@ -205,14 +205,19 @@ mod speed {
     }
     fn time(name: &str, count: usize, mut f: impl FnMut()) {
         let mut best = f64::MAX;
-        for _ in 0..200 { let s = std::time::Instant::now(); f(); best = best.min(s.elapsed().as_secs_f64()); }
+        for _ in 0..200 {
+            let s = std::time::Instant::now();
+            f();
+            best = best.min(s.elapsed().as_secs_f64());
+        }
         eprintln!("{name}: {:.3} ns a value", best * 1e9 / count as f64);
     }
     #[test]
     #[ignore]
     fn speed() {
-        let mut v: Vec<f32> = (0..1536*16).map(|i| (i as f32 * 0.37).sin()).collect();
-        let w = v.clone(); let mut o = v.clone();
+        let mut v: Vec<f32> = (0..1536 * 16).map(|i| (i as f32 * 0.37).sin()).collect();
+        let w = v.clone();
+        let mut o = v.clone();
         let n = v.len();
         time("exp", n, || exp_many(&mut o));
         time("norm", n, || rms_norm(&w, &w[..1536], 1e-5, &mut o));
@@ -220,6 +225,10 @@ mod speed {
         time("add", n, || add(&mut o, &w));
         let mut d = vec![0.0; 16];
         time("dot", n, || dot_rows(&w[..1536], &w, &mut d));
-        time("dot64", n, || { for r in w.chunks(64*16) { dot_rows(&w[..64], r, &mut d) } });
+        time("dot64", n, || {
+            for r in w.chunks(64 * 16) {
+                dot_rows(&w[..64], r, &mut d)
+            }
+        });
     }
 }

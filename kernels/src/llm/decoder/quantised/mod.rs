@@ -298,28 +298,35 @@ mod speed {
     fn speed() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         pool.install(|| {
-        for t in [GgmlDType::Q4K, GgmlDType::Q6K, GgmlDType::Q8_0] {
-            for (k, n) in [(1536usize, 512usize), (512, 576), (8960, 128)] {
-            let mut rng = SplitMix64::new(1);
-            let w = Tensor::from_vec((0..n * k).map(|_| rng.symmetric()).collect(), (n, k), &Device::Cpu).unwrap();
-            let q = Quantised::new(&QTensor::quantize(&w, t).unwrap()).unwrap().unwrap();
-            for m in [1usize, 2, 4, 64] {
-                let x: Vec<f32> = (0..m * k).map(|_| rng.symmetric()).collect();
-                let a = Activations::new(&x, k);
-                let mut best = [f64::MAX; 3];
-                for _ in 0..30 {
-                    let s = cpu();
-                    let r = multiply(&[&q], &a);
-                    let e = cpu();
-                    best[0] = best[0].min(e - s);
-                    std::hint::black_box(r);
-                    let s = cpu();
-                    std::hint::black_box(Activations::new(&x, k));
-                    best[1] = best[1].min(cpu() - s);
+            for t in [GgmlDType::Q4K, GgmlDType::Q6K, GgmlDType::Q8_0] {
+                for (k, n) in [(1536usize, 512usize), (512, 576), (8960, 128)] {
+                    let mut rng = SplitMix64::new(1);
+                    let w =
+                        Tensor::from_vec((0..n * k).map(|_| rng.symmetric()).collect(), (n, k), &Device::Cpu)
+                            .unwrap();
+                    let q = Quantised::new(&QTensor::quantize(&w, t).unwrap()).unwrap().unwrap();
+                    for m in [1usize, 2, 4, 64] {
+                        let x: Vec<f32> = (0..m * k).map(|_| rng.symmetric()).collect();
+                        let a = Activations::new(&x, k);
+                        let mut best = [f64::MAX; 3];
+                        for _ in 0..30 {
+                            let s = cpu();
+                            let r = multiply(&[&q], &a);
+                            let e = cpu();
+                            best[0] = best[0].min(e - s);
+                            std::hint::black_box(r);
+                            let s = cpu();
+                            std::hint::black_box(Activations::new(&x, k));
+                            best[1] = best[1].min(cpu() - s);
+                        }
+                        eprintln!(
+                            "{t:?} {k}x{n} m={m}: {:.1} GFLOP/s per core; quantise {:.3}",
+                            2.0 * (m * k * n) as f64 / best[0] / 1e9,
+                            best[1] / best[0]
+                        );
+                    }
                 }
-                eprintln!("{t:?} {k}x{n} m={m}: {:.1} GFLOP/s per core; quantise {:.3}", 2.0 * (m * k * n) as f64 / best[0] / 1e9, best[1] / best[0]);
             }
-        }}
         });
     }
 }

@@ -111,7 +111,8 @@ impl Quantised {
 }
 
 fn four(groups: Vec<(usize, Group)>) -> Four {
-    let mut tile = Four { scales: Default::default(), offsets: Default::default(), codes: Default::default() };
+    let mut tile =
+        Four { scales: Default::default(), offsets: Default::default(), codes: Default::default() };
     for (output, group) in groups {
         tile.scales[output / LANES][output % LANES] = group.scales[0];
         tile.offsets[output / LANES][output % LANES] = group.offset;
