@@ -30,7 +30,7 @@ fn main() -> Result<(), KernelError> {
         peak_megabytes()
     );
 
-    let prompt: Vec<u32> = (0..PREFILL as u32).map(|i| 300 + i * 7 % 1000).collect();
+    let prompt: Vec<u32> = (0..).take(PREFILL).map(|i: u32| 300 + i * 7 % 1000).collect();
     for round in 0..3 {
         let id = decoder.open(None)?;
         let clock = Clock::start();
@@ -51,7 +51,9 @@ fn main() -> Result<(), KernelError> {
             decoder.step(&rows)?;
         }
         clock.report(&format!("decode, batch {batch}"), STEPS * batch);
-        ids.into_iter().for_each(|id| decoder.close(id));
+        for id in ids {
+            decoder.close(id);
+        }
     }
     println!("peak {} MB", peak_megabytes());
     Ok(())
