@@ -80,15 +80,15 @@ impl std::fmt::Debug for AuthorsConfig {
 pub struct SessionConfig {
     /// Worker threads; all cores if not given.
     pub threads: Option<usize>,
-    /// Bytes that sorts, joins and windows may hold before they spill.
-    pub memory_limit_mib: usize,
+    /// Memory that sorts, joins and windows may hold before they spill, in MiB; 60 % of the machine's if not given.
+    pub memory_limit_mib: Option<usize>,
     /// Answers of a model that are committed together.
     pub part_rows: usize,
 }
 
 impl Default for SessionConfig {
     fn default() -> Self {
-        Self { threads: None, memory_limit_mib: 2048, part_rows: 256 }
+        Self { threads: None, memory_limit_mib: None, part_rows: 256 }
     }
 }
 
