@@ -1,5 +1,6 @@
 //! Tokens a second of prefill and decoding: `cargo bench -p genome-kernels --bench decode -- MODEL.gguf`.
-//! Threads are set with `RAYON_NUM_THREADS`.
+//! Threads are set with `RAYON_NUM_THREADS`. On a busy machine the rate per second of processor time is the one to
+//! compare.
 #![expect(clippy::print_stdout, reason = "a program for a person at a terminal")]
 
 use std::path::PathBuf;
@@ -20,27 +21,19 @@ fn main() -> Result<(), KernelError> {
         println!("no model named; usage: cargo bench -p genome-kernels --bench decode -- MODEL.gguf");
         return Ok(());
     };
-    let start = Instant::now();
+    let clock = Clock::start();
     let mut decoder = CandleDecoder::load(&path, DeviceKind::Auto)?;
-    println!("{}: loaded in {:.2} s, {} MB", path.display(), start.elapsed().as_secs_f64(), peak_megabytes());
+    let (wall, processor) = clock.elapsed();
+    println!("{}: loaded in {wall:.2} s ({processor:.2} s of processor time), {} MB", path.display(), peak_megabytes());
 
     let prompt: Vec<u32> = (0..PREFILL as u32).map(|i| 300 + i * 7 % 1000).collect();
-    let mut seconds = Vec::new();
-    for _ in 0..4 {
+    for round in 0..3 {
         let id = decoder.open(None)?;
-        let start = Instant::now();
+        let clock = Clock::start();
         decoder.step(&[row(id, prompt.clone())])?;
-        seconds.push(start.elapsed().as_secs_f64());
+        clock.report(&format!("prefill of {PREFILL}, round {round}"), PREFILL);
         decoder.close(id);
     }
-    let [first, rest @ ..] = seconds.as_slice() else { return Ok(()) };
-    let best = rest.iter().copied().fold(f64::INFINITY, f64::min);
-    println!(
-        "prefill {PREFILL}: {:.0} tokens/s (first time {:.0})",
-        PREFILL as f64 / best,
-        PREFILL as f64 / first
-    );
-
     for batch in [1, 4, 16] {
         let mut ids = Vec::new();
         for _ in 0..batch {
@@ -48,21 +41,48 @@ fn main() -> Result<(), KernelError> {
             decoder.step(&[row(id, prompt[..64].to_vec())])?;
             ids.push(id);
         }
-        let step = |decoder: &mut CandleDecoder| {
-            let rows: Vec<StepRow> = ids.iter().map(|&id| row(id, vec![321])).collect();
-            decoder.step(&rows)
-        };
-        step(&mut decoder)?;
-        let start = Instant::now();
+        let clock = Clock::start();
         for _ in 0..STEPS {
-            step(&mut decoder)?;
+            let rows: Vec<StepRow> = ids.iter().map(|&id| row(id, vec![321])).collect();
+            decoder.step(&rows)?;
         }
-        let rate = (STEPS * batch) as f64 / start.elapsed().as_secs_f64();
-        println!("decode, batch {batch}: {rate:.1} tokens/s");
+        clock.report(&format!("decode, batch {batch}"), STEPS * batch);
         ids.into_iter().for_each(|id| decoder.close(id));
     }
     println!("peak {} MB", peak_megabytes());
     Ok(())
+}
+
+/// Wall and processor time since some moment.
+struct Clock {
+    wall: Instant,
+    processor: f64,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { wall: Instant::now(), processor: processor_seconds() }
+    }
+
+    fn elapsed(&self) -> (f64, f64) {
+        (self.wall.elapsed().as_secs_f64(), processor_seconds() - self.processor)
+    }
+
+    fn report(&self, what: &str, tokens: usize) {
+        let (wall, processor) = self.elapsed();
+        let tokens = tokens as f64;
+        println!("{what}: {:.1} tokens/s, {:.1} tokens per second of processor time", tokens / wall, tokens / processor);
+    }
+}
+
+/// Processor time of all threads so far, where the system tells it.
+fn processor_seconds() -> f64 {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let nanoseconds = tasks.filter_map(|task| {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<f64>().ok()
+    });
+    nanoseconds.sum::<f64>() / 1e9
 }
 
 fn row(sequence: SequenceId, tokens: Vec<u32>) -> StepRow {

@@ -7,19 +7,20 @@ use super::SequenceId;
 use super::config::ModelConfig;
 use crate::KernelError;
 
-/// Tokens in a block: small enough that copying a shared, half-filled one is cheap.
-pub(super) const BLOCK_TOKENS: usize = 32;
+/// Tokens in a block: as many as one pass of the attention scores at a time.
+pub(super) const BLOCK_TOKENS: usize = 64;
 
-/// Keys and values of [`BLOCK_TOKENS`] neighbouring tokens in all layers,
-/// each `[layers, kv_heads, BLOCK_TOKENS, head_dim]`.
+/// Keys and values of [`BLOCK_TOKENS`] neighbouring tokens in all layers.
 #[derive(Debug, Clone)]
 pub(super) struct Block {
+    /// `[layers, kv_heads, head_dim, BLOCK_TOKENS]`, so that the scores of all tokens are computed side by side.
     keys: Vec<f32>,
+    /// `[layers, kv_heads, BLOCK_TOKENS, head_dim]`.
     values: Vec<f32>,
 }
 
 impl Block {
-    /// The keys and the values of one head of one layer, each `[BLOCK_TOKENS, head_dim]`.
+    /// The keys `[head_dim, BLOCK_TOKENS]` and the values `[BLOCK_TOKENS, head_dim]` of one head of one layer.
     pub(super) fn head(&self, head: usize, head_dim: usize) -> (&[f32], &[f32]) {
         let size = BLOCK_TOKENS * head_dim;
         (&self.keys[head * size..(head + 1) * size], &self.values[head * size..(head + 1) * size])
@@ -116,11 +117,14 @@ impl KvCache {
                 sequence.blocks.get_mut(position / BLOCK_TOKENS).and_then(Arc::get_mut).ok_or_else(|| {
                     KernelError::Internal(format!("no room of its own at {position} in sequence {}", id.0))
                 })?;
+            let slot = position % BLOCK_TOKENS;
             for head in 0..self.kv_heads {
-                let slot = (layer * self.kv_heads + head) * BLOCK_TOKENS + position % BLOCK_TOKENS;
-                let (from, to) = (head * self.head_dim, slot * self.head_dim);
-                block.keys[to..to + self.head_dim].copy_from_slice(&keys[from..from + self.head_dim]);
-                block.values[to..to + self.head_dim].copy_from_slice(&values[from..from + self.head_dim]);
+                let range = head * self.head_dim..(head + 1) * self.head_dim;
+                let start = (layer * self.kv_heads + head) * BLOCK_TOKENS * self.head_dim;
+                let columns = block.keys[start..].iter_mut().skip(slot).step_by(BLOCK_TOKENS);
+                columns.zip(&keys[range.clone()]).for_each(|(column, key)| *column = *key);
+                let start = start + slot * self.head_dim;
+                block.values[start..start + self.head_dim].copy_from_slice(&values[range]);
             }
         }
         Ok(())

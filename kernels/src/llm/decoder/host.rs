@@ -114,6 +114,11 @@ impl HostModel {
 
     /// The step of [`super::Decoder::step`]; the rows have been checked.
     pub(super) fn step(&mut self, rows: &[StepRow]) -> Result<Vec<Vec<f32>>, KernelError> {
+        // On a thread of the pool the many short parallel loops start without waking a thread each.
+        rayon::scope(|_| self.step_in_pool(rows))
+    }
+
+    fn step_in_pool(&mut self, rows: &[StepRow]) -> Result<Vec<Vec<f32>>, KernelError> {
         let config = self.config.clone();
         let tokens: Vec<u32> = rows.iter().flat_map(|row| row.tokens.iter().copied()).collect();
         let mut positions = Vec::with_capacity(tokens.len());

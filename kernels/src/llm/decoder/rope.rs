@@ -1,5 +1,7 @@
 //! Rotary position embeddings in both pairings.
 
+use rayon::prelude::*;
+
 use super::config::ModelConfig;
 
 /// The rotary frequencies of a model. Angles are computed for the positions at hand, so there is no table to
@@ -39,8 +41,8 @@ impl Rope {
     /// Rotates every head of every row in place; `rows` is `[positions, heads * head_dim]`.
     pub(super) fn rotate(&self, rows: &mut [f32], width: usize, (cosines, sines): (&[f32], &[f32])) {
         let pairs = self.frequencies.len();
-        let angles = cosines.chunks_exact(pairs).zip(sines.chunks_exact(pairs));
-        for (row, (cosines, sines)) in rows.chunks_exact_mut(width).zip(angles) {
+        let angles = cosines.par_chunks_exact(pairs).zip(sines.par_chunks_exact(pairs));
+        rows.par_chunks_exact_mut(width).zip(angles).with_min_len(16).for_each(|(row, (cosines, sines))| {
             for head in row.chunks_exact_mut(2 * pairs) {
                 if self.neighbours {
                     for (pair, (cos, sin)) in head.chunks_exact_mut(2).zip(cosines.iter().zip(sines)) {
@@ -53,6 +55,6 @@ impl Rope {
                     }
                 }
             }
-        }
+        });
     }
 }

@@ -1,151 +1,172 @@
 //! The products with AVX2 and FMA: eight outputs in a register, four inputs of each at a time.
-#![expect(unsafe_code, reason = "loads through pointers")]
+#![expect(unsafe_code, reason = "vectors are made from and into arrays of the same size")]
 
 use core::arch::x86_64::*;
 
-use super::activations::Row;
-use super::tiles::{Eight, Four, GROUP, Six, TILE};
+use super::activations::Coded;
+use super::tiles::{Eight, Four, LANES, Six, TILE};
+
+/// Repeats the body with a constant in place of a loop, so that all of it stays in registers.
+macro_rules! unrolled {
+    ($step:ident in [$($value:literal)+] $body:block) => {
+        $({
+            const $step: usize = $value;
+            $body
+        })+
+    };
+}
+
+/// Sums of one row: outputs 0 to 7 and 8 to 15.
+type Sums = [__m256; 2];
 
 /// `M` rows times one strip of tiles.
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn four<const M: usize>(tiles: &[Four], rows: [Row<'_>; M]) -> [[f32; TILE]; M] {
+pub(super) fn four<const M: usize>(tiles: &[Four], rows: [&[Coded]; M]) -> [[f32; TILE]; M] {
     let mask = _mm256_set1_epi8(15);
     let ones = _mm256_set1_epi16(1);
-    let mut sums = [[_mm256_setzero_ps(); M]; 2];
+    let mut sums: [Sums; M] = [[_mm256_setzero_ps(); 2]; M];
     for (group, tile) in tiles.iter().enumerate() {
-        let codes = rows.map(|row| &row.codes[group]);
-        for half in 0..2 {
-            // A product is at most 15 * 127, and a lane gets 16 of them: 30 480 fits 16 bits.
-            let mut products = [_mm256_setzero_si256(); M];
-            for step in 0..4 {
-                let packed = load(&tile.codes, step * 64 + half * 32);
-                let low = _mm256_and_si256(packed, mask);
-                let high = _mm256_and_si256(_mm256_srli_epi16::<4>(packed), mask);
-                for (product, codes) in products.iter_mut().zip(codes) {
-                    *product =
-                        _mm256_add_epi16(*product, _mm256_maddubs_epi16(low, broadcast(codes, 8 * step)));
-                    *product = _mm256_add_epi16(
-                        *product,
-                        _mm256_maddubs_epi16(high, broadcast(codes, 8 * step + 4)),
-                    );
-                }
+        let coded = rows.map(|row| &row[group]);
+        // A product is at most 15 * 127, and a lane gets 16 of them: 30 480 fits 16 bits.
+        let mut products = [[_mm256_setzero_si256(); 2]; M];
+        unrolled!(STEP in [0 1 2 3] {
+            let packed = [load(tile.codes[2 * STEP]), load(tile.codes[2 * STEP + 1])];
+            let low = packed.map(|packed| _mm256_and_si256(packed, mask));
+            let high = packed.map(|packed| _mm256_and_si256(_mm256_srli_epi16::<4>(packed), mask));
+            for (products, coded) in products.iter_mut().zip(coded) {
+                let codes = broadcast(coded.codes[2 * STEP]);
+                products[0] = _mm256_add_epi16(products[0], _mm256_maddubs_epi16(low[0], codes));
+                products[1] = _mm256_add_epi16(products[1], _mm256_maddubs_epi16(low[1], codes));
+                let codes = broadcast(coded.codes[2 * STEP + 1]);
+                products[0] = _mm256_add_epi16(products[0], _mm256_maddubs_epi16(high[0], codes));
+                products[1] = _mm256_add_epi16(products[1], _mm256_maddubs_epi16(high[1], codes));
             }
-            let scales = load_floats(&tile.scales, half * 8);
-            let offsets = load_floats(&tile.offsets, half * 8);
-            for (row, (sum, product)) in rows.iter().zip(sums[half].iter_mut().zip(products)) {
-                let product = _mm256_cvtepi32_ps(_mm256_madd_epi16(product, ones));
-                let scale = _mm256_mul_ps(scales, _mm256_set1_ps(row.scales[group]));
-                *sum = _mm256_fmadd_ps(product, scale, *sum);
-                *sum = _mm256_fmadd_ps(offsets, _mm256_set1_ps(row.weighted_sums[group]), *sum);
+        });
+        unrolled!(HALF in [0 1] {
+            let scales = load_floats(tile.scales[HALF]);
+            let offsets = load_floats(tile.offsets[HALF]);
+            for (coded, (sums, products)) in coded.iter().zip(sums.iter_mut().zip(&products)) {
+                let product = _mm256_cvtepi32_ps(_mm256_madd_epi16(products[HALF], ones));
+                let scale = _mm256_mul_ps(scales, _mm256_set1_ps(coded.scale));
+                let sum = _mm256_fmadd_ps(product, scale, sums[HALF]);
+                sums[HALF] = _mm256_fmadd_ps(offsets, _mm256_set1_ps(coded.weighted_sum), sum);
             }
-        }
+        });
     }
-    store(sums)
+    sums.map(|sums| store(sums))
 }
 
 /// `M` rows times one strip of tiles.
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn six<const M: usize>(tiles: &[Six], rows: [Row<'_>; M]) -> [[f32; TILE]; M] {
+pub(super) fn six<const M: usize>(tiles: &[Six], rows: [&[Coded]; M]) -> [[f32; TILE]; M] {
     let (mask, high_mask) = (_mm256_set1_epi8(15), _mm256_set1_epi8(0x30));
     let ones = _mm256_set1_epi16(1);
-    let mut sums = [[_mm256_setzero_ps(); M]; 2];
+    let mut sums: [Sums; M] = [[_mm256_setzero_ps(); 2]; M];
     for (group, tile) in tiles.iter().enumerate() {
-        let codes = rows.map(|row| &row.codes[group]);
-        for half in 0..2 {
-            for part in 0..2 {
-                let high = load(&tile.high, part * 64 + half * 32);
-                let low = [0, 1].map(|step| load(&tile.low, part * 128 + step * 64 + half * 32));
-                let weights = [
+        let coded = rows.map(|row| &row[group]);
+        unrolled!(PART in [0 1] {
+            let weights = [0, 1].map(|half| {
+                let high = load(tile.high[2 * PART + half]);
+                let low = [0, 1].map(|step| load(tile.low[4 * PART + 2 * step + half]));
+                [
                     (_mm256_and_si256(low[0], mask), _mm256_slli_epi16::<4>(high)),
                     (_mm256_and_si256(_mm256_srli_epi16::<4>(low[0]), mask), _mm256_slli_epi16::<2>(high)),
                     (_mm256_and_si256(low[1], mask), high),
                     (_mm256_and_si256(_mm256_srli_epi16::<4>(low[1]), mask), _mm256_srli_epi16::<2>(high)),
                 ]
-                .map(|(low, high)| _mm256_or_si256(low, _mm256_and_si256(high, high_mask)));
-                let scales = load_floats(&tile.scales[part], half * 8);
-                for (index, row) in rows.iter().enumerate() {
-                    let product = |step: usize| {
-                        _mm256_maddubs_epi16(weights[step], broadcast(codes[index], part * 16 + step * 4))
-                    };
+                .map(|(low, high)| _mm256_or_si256(low, _mm256_and_si256(high, high_mask)))
+            });
+            let scales = [load_floats(tile.scales[PART][0]), load_floats(tile.scales[PART][1])];
+            for (coded, sums) in coded.iter().zip(&mut sums) {
+                let mut products = [_mm256_setzero_si256(); 2];
+                unrolled!(PAIR in [0 1] {
                     // A lane of 16 bits gets four products of at most 63 * 127: 32 004.
-                    let first = _mm256_add_epi16(product(0), product(1));
-                    let second = _mm256_add_epi16(product(2), product(3));
-                    let product =
-                        _mm256_add_epi32(_mm256_madd_epi16(first, ones), _mm256_madd_epi16(second, ones));
-                    let centre = _mm256_set1_epi32(32 * row.half_sums[group][part]);
-                    let product = _mm256_cvtepi32_ps(_mm256_sub_epi32(product, centre));
-                    let scale = _mm256_mul_ps(scales, _mm256_set1_ps(row.scales[group]));
-                    sums[half][index] = _mm256_fmadd_ps(product, scale, sums[half][index]);
-                }
+                    let first = broadcast(coded.codes[PART * 4 + PAIR * 2]);
+                    let second = broadcast(coded.codes[PART * 4 + PAIR * 2 + 1]);
+                    unrolled!(HALF in [0 1] {
+                        let first = _mm256_maddubs_epi16(weights[HALF][2 * PAIR], first);
+                        let second = _mm256_maddubs_epi16(weights[HALF][2 * PAIR + 1], second);
+                        let pairs = _mm256_madd_epi16(_mm256_add_epi16(first, second), ones);
+                        products[HALF] = _mm256_add_epi32(products[HALF], pairs);
+                    });
+                });
+                let centre = _mm256_set1_epi32(coded.half_sums[PART]);
+                let scale = _mm256_set1_ps(coded.scale);
+                unrolled!(HALF in [0 1] {
+                    let product = _mm256_cvtepi32_ps(_mm256_sub_epi32(products[HALF], centre));
+                    sums[HALF] = _mm256_fmadd_ps(product, _mm256_mul_ps(scales[HALF], scale), sums[HALF]);
+                });
             }
-        }
+        });
     }
-    store(sums)
+    sums.map(|sums| store(sums))
 }
 
 /// `M` rows times one strip of tiles.
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn eight<const M: usize>(tiles: &[Eight], rows: [Row<'_>; M]) -> [[f32; TILE]; M] {
+pub(super) fn eight<const M: usize>(tiles: &[Eight], rows: [&[Coded]; M]) -> [[f32; TILE]; M] {
     let ones = _mm256_set1_epi16(1);
-    let mut sums = [[_mm256_setzero_ps(); M]; 2];
+    let mut sums: [Sums; M] = [[_mm256_setzero_ps(); 2]; M];
     for (group, tile) in tiles.iter().enumerate() {
-        let codes = rows.map(|row| &row.codes[group]);
-        for half in 0..2 {
-            let mut products = [_mm256_setzero_si256(); M];
-            for step in 0..8 {
-                let weights = load(&tile.codes, step * 64 + half * 32);
-                let sizes = _mm256_abs_epi8(weights);
-                for (product, codes) in products.iter_mut().zip(codes) {
+        let coded = rows.map(|row| &row[group]);
+        let mut products = [[_mm256_setzero_si256(); 2]; M];
+        unrolled!(STEP in [0 1 2 3 4 5 6 7] {
+            let weights = [load_signed(tile.codes[2 * STEP]), load_signed(tile.codes[2 * STEP + 1])];
+            let sizes = weights.map(|weights| _mm256_abs_epi8(weights));
+            for (products, coded) in products.iter_mut().zip(coded) {
+                let codes = broadcast(coded.codes[STEP]);
+                unrolled!(HALF in [0 1] {
                     // The sign moves from the weight to the activation. A lane gets two products of at most
                     // 128 * 127: 32 512.
-                    let signed = _mm256_sign_epi8(broadcast(codes, 4 * step), weights);
-                    let pair = _mm256_madd_epi16(_mm256_maddubs_epi16(sizes, signed), ones);
-                    *product = _mm256_add_epi32(*product, pair);
-                }
+                    let signed = _mm256_sign_epi8(codes, weights[HALF]);
+                    let pairs = _mm256_madd_epi16(_mm256_maddubs_epi16(sizes[HALF], signed), ones);
+                    products[HALF] = _mm256_add_epi32(products[HALF], pairs);
+                });
             }
-            let scales = load_floats(&tile.scales, half * 8);
-            for (row, (sum, product)) in rows.iter().zip(sums[half].iter_mut().zip(products)) {
-                let scale = _mm256_mul_ps(scales, _mm256_set1_ps(row.scales[group]));
-                *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(product), scale, *sum);
+        });
+        unrolled!(HALF in [0 1] {
+            let scales = load_floats(tile.scales[HALF]);
+            for (coded, (sums, products)) in coded.iter().zip(sums.iter_mut().zip(&products)) {
+                let scale = _mm256_mul_ps(scales, _mm256_set1_ps(coded.scale));
+                sums[HALF] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(products[HALF]), scale, sums[HALF]);
             }
-        }
+        });
     }
-    store(sums)
+    sums.map(|sums| store(sums))
 }
 
 /// Four codes, repeated for every output.
+#[inline]
 #[target_feature(enable = "avx2")]
-fn broadcast(codes: &[i8; GROUP], at: usize) -> __m256i {
-    let bytes = [codes[at], codes[at + 1], codes[at + 2], codes[at + 3]].map(i8::cast_unsigned);
-    _mm256_set1_epi32(i32::from_le_bytes(bytes))
+fn broadcast(codes: [i8; 4]) -> __m256i {
+    _mm256_set1_epi32(i32::from_le_bytes(codes.map(i8::cast_unsigned)))
 }
 
-/// 32 bytes from position `at`.
+/// By value, for the intrinsics that load through pointers are several times slower in builds with debug assertions.
+#[inline]
 #[target_feature(enable = "avx2")]
-fn load<T, const N: usize>(values: &[T; N], at: usize) -> __m256i {
-    const { assert!(size_of::<T>() == 1, "codes are bytes") };
-    let values = &values[at..at + 32];
-    // SAFETY: the slice holds 32 bytes; the load needs no alignment.
-    unsafe { _mm256_loadu_si256(values.as_ptr().cast()) }
+fn load(values: [u8; 32]) -> __m256i {
+    // SAFETY: 32 bytes into 32 bytes, of which every pattern is valid.
+    unsafe { core::mem::transmute::<[u8; 32], __m256i>(values) }
 }
 
-/// Eight numbers from position `at`.
+#[inline]
 #[target_feature(enable = "avx2")]
-fn load_floats(values: &[f32; TILE], at: usize) -> __m256 {
-    let values = &values[at..at + 8];
-    // SAFETY: the slice holds eight numbers; the load needs no alignment.
-    unsafe { _mm256_loadu_ps(values.as_ptr()) }
+fn load_signed(values: [i8; 32]) -> __m256i {
+    // SAFETY: 32 bytes into 32 bytes, of which every pattern is valid.
+    unsafe { core::mem::transmute::<[i8; 32], __m256i>(values) }
 }
 
+#[inline]
 #[target_feature(enable = "avx2")]
-fn store<const M: usize>(sums: [[__m256; M]; 2]) -> [[f32; TILE]; M] {
-    let mut result = [[0f32; TILE]; M];
-    for (half, sums) in sums.into_iter().enumerate() {
-        for (result, sum) in result.iter_mut().zip(sums) {
-            let result = &mut result[half * 8..half * 8 + 8];
-            // SAFETY: the slice holds eight numbers; the store needs no alignment.
-            unsafe { _mm256_storeu_ps(result.as_mut_ptr(), sum) };
-        }
-    }
-    result
+fn load_floats(values: [f32; LANES]) -> __m256 {
+    // SAFETY: eight numbers into eight numbers.
+    unsafe { core::mem::transmute::<[f32; LANES], __m256>(values) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store(sums: Sums) -> [f32; TILE] {
+    // SAFETY: sixteen numbers into sixteen numbers.
+    unsafe { core::mem::transmute::<Sums, [f32; TILE]>(sums) }
 }

@@ -16,12 +16,15 @@ mod tiles;
 use rayon::prelude::*;
 
 pub(super) use activations::Activations;
-use activations::Row;
+use activations::Coded;
 pub(super) use tiles::Quantised;
 use tiles::{TILE, Tiles};
 
 /// Rows of activations that share the unpacking of a tile.
 const ROWS: usize = 4;
+
+/// Bytes of activations that stay in the cache of a core while the tiles of a task go by.
+const PANEL_BYTES: usize = 192 * 1024;
 
 /// Products of the same activations with several matrices: one `[rows, outputs]` for each.
 pub(super) fn multiply(matrices: &[&Quantised], activations: &Activations) -> Vec<Vec<f32>> {
@@ -41,8 +44,12 @@ pub(super) fn multiply(matrices: &[&Quantised], activations: &Activations) -> Ve
         })
         .collect();
     tasks.into_par_iter().for_each(|(matrix, first, strips)| {
-        for (index, strip) in strips.chunks_exact_mut(rows * TILE).enumerate() {
-            multiply_tile(matrix, first + index, activations, strip, avx2);
+        let panel = (PANEL_BYTES / (matrix.groups * size_of::<Coded>()) / ROWS * ROWS).max(ROWS);
+        for start in (0..rows).step_by(panel) {
+            for (index, strip) in strips.chunks_exact_mut(rows * TILE).enumerate() {
+                let strip = &mut strip[start * TILE..(start + panel).min(rows) * TILE];
+                multiply_tile(matrix, first + index, activations, start, strip, avx2);
+            }
         }
     });
     matrices.iter().zip(strips).map(|(matrix, strips)| by_rows(strips, rows, matrix.outputs)).collect()
@@ -55,11 +62,18 @@ fn has_avx2() -> bool {
     false
 }
 
-/// One tile of outputs for all rows: `strip` is `[rows, TILE]`.
-fn multiply_tile(matrix: &Quantised, tile: usize, activations: &Activations, strip: &mut [f32], avx2: bool) {
+/// One tile of outputs for the rows from `start`: `strip` is `[rows, TILE]`.
+fn multiply_tile(
+    matrix: &Quantised,
+    tile: usize,
+    activations: &Activations,
+    start: usize,
+    strip: &mut [f32],
+    avx2: bool,
+) {
     let (strips, _) = strip.as_chunks_mut::<TILE>();
     for (index, strips) in strips.chunks_mut(ROWS).enumerate() {
-        let row = |offset: usize| activations.row(index * ROWS + offset);
+        let row = |offset: usize| activations.row(start + index * ROWS + offset);
         match strips {
             [a, b, c, d] => {
                 [*a, *b, *c, *d] = product(matrix, tile, [row(0), row(1), row(2), row(3)], avx2);
@@ -75,7 +89,7 @@ fn multiply_tile(matrix: &Quantised, tile: usize, activations: &Activations, str
 fn product<const M: usize>(
     matrix: &Quantised,
     tile: usize,
-    rows: [Row<'_>; M],
+    rows: [&[Coded]; M],
     avx2: bool,
 ) -> [[f32; TILE]; M] {
     let range = tile * matrix.groups..(tile + 1) * matrix.groups;
@@ -261,10 +275,51 @@ mod tests {
             let activations = Activations::new(&input, inputs);
             for tile in 0..2 {
                 let mut strips = [vec![0.0; rows * TILE], vec![0.0; rows * TILE]];
-                multiply_tile(&matrix, tile, &activations, &mut strips[0], false);
-                multiply_tile(&matrix, tile, &activations, &mut strips[1], has_avx2());
+                multiply_tile(&matrix, tile, &activations, 0, &mut strips[0], false);
+                multiply_tile(&matrix, tile, &activations, 0, &mut strips[1], has_avx2());
                 prop_assert_eq!(&strips[0], &strips[1]);
             }
         }
+    }
+}
+#[cfg(test)]
+mod speed {
+    use super::super::rng::SplitMix64;
+    use super::*;
+    use candle_core::quantized::{GgmlDType, QTensor};
+    use candle_core::{Device, Tensor};
+    fn cpu() -> f64 {
+        use std::sync::OnceLock;
+        static S: OnceLock<std::time::Instant> = OnceLock::new();
+        S.get_or_init(std::time::Instant::now).elapsed().as_secs_f64()
+    }
+    #[test]
+    #[ignore]
+    fn speed() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        pool.install(|| {
+        for t in [GgmlDType::Q4K, GgmlDType::Q6K, GgmlDType::Q8_0] {
+            for (k, n) in [(1536usize, 512usize), (512, 576), (8960, 128)] {
+            let mut rng = SplitMix64::new(1);
+            let w = Tensor::from_vec((0..n * k).map(|_| rng.symmetric()).collect(), (n, k), &Device::Cpu).unwrap();
+            let q = Quantised::new(&QTensor::quantize(&w, t).unwrap()).unwrap().unwrap();
+            for m in [1usize, 2, 4, 64] {
+                let x: Vec<f32> = (0..m * k).map(|_| rng.symmetric()).collect();
+                let a = Activations::new(&x, k);
+                let mut best = [f64::MAX; 3];
+                for _ in 0..30 {
+                    let s = cpu();
+                    let r = multiply(&[&q], &a);
+                    let e = cpu();
+                    best[0] = best[0].min(e - s);
+                    std::hint::black_box(r);
+                    let s = cpu();
+                    std::hint::black_box(Activations::new(&x, k));
+                    best[1] = best[1].min(cpu() - s);
+                }
+                eprintln!("{t:?} {k}x{n} m={m}: {:.1} GFLOP/s per core; quantise {:.3}", 2.0 * (m * k * n) as f64 / best[0] / 1e9, best[1] / best[0]);
+            }
+        }}
+        });
     }
 }

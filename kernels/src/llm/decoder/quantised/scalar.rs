@@ -1,42 +1,38 @@
 //! The products in plain code: the specification of every faster version, which must give the same bits.
 
-use super::activations::Row;
-use super::tiles::{Eight, Four, Six, TILE};
+use super::activations::Coded;
+use super::tiles::{Codes, Eight, Four, GROUP, LANES, Six, TILE};
 
 /// One row times one strip of tiles.
-pub(super) fn four(tiles: &[Four], row: Row<'_>) -> [f32; TILE] {
+pub(super) fn four(tiles: &[Four], row: &[Coded]) -> [f32; TILE] {
     let mut sums = [0f32; TILE];
-    for (group, tile) in tiles.iter().enumerate() {
-        let codes = &row.codes[group];
+    for (tile, coded) in tiles.iter().zip(row) {
         for (output, sum) in sums.iter_mut().enumerate() {
-            let mut product = 0;
-            for input in 0..codes.len() {
-                let byte = tile.codes[(input / 8 * TILE + output) * 4 + input % 4];
-                product += i32::from(byte >> (4 * (input / 4 % 2)) & 15) * i32::from(codes[input]);
-            }
-            *sum = (product as f32).mul_add(tile.scales[output] * row.scales[group], *sum);
-            *sum = tile.offsets[output].mul_add(row.weighted_sums[group], *sum);
+            let (half, lane) = (output / LANES, output % LANES);
+            let product: i32 =
+                (0..GROUP).map(|input| i32::from(low_bits(&tile.codes, output, input)) * code(coded, input)).sum();
+            *sum = (product as f32).mul_add(tile.scales[half][lane] * coded.scale, *sum);
+            *sum = tile.offsets[half][lane].mul_add(coded.weighted_sum, *sum);
         }
     }
     sums
 }
 
 /// One row times one strip of tiles.
-pub(super) fn six(tiles: &[Six], row: Row<'_>) -> [f32; TILE] {
+pub(super) fn six(tiles: &[Six], row: &[Coded]) -> [f32; TILE] {
     let mut sums = [0f32; TILE];
-    for (group, tile) in tiles.iter().enumerate() {
-        let codes = &row.codes[group];
+    for (tile, coded) in tiles.iter().zip(row) {
         for (output, sum) in sums.iter_mut().enumerate() {
-            for half in 0..2 {
-                let mut product = 0;
-                for input in 16 * half..16 * (half + 1) {
-                    let low =
-                        tile.low[(input / 8 * TILE + output) * 4 + input % 4] >> (4 * (input / 4 % 2)) & 15;
-                    let high = tile.high[(half * TILE + output) * 4 + input % 4] >> (2 * (input / 4 % 4)) & 3;
-                    product += i32::from(high << 4 | low) * i32::from(codes[input]);
-                }
-                let product = product - 32 * row.half_sums[group][half];
-                *sum = (product as f32).mul_add(tile.scales[half][output] * row.scales[group], *sum);
+            for part in 0..2 {
+                let weight = |input: usize| {
+                    let at = (part * TILE + output) * 4 + input % 4;
+                    let high = tile.high[at / 32][at % 32] >> (2 * (input / 4 % 4)) & 3;
+                    i32::from(high << 4 | low_bits(&tile.low, output, input))
+                };
+                let inputs = part * GROUP / 2..(part + 1) * GROUP / 2;
+                let product: i32 = inputs.map(|input| weight(input) * code(coded, input)).sum();
+                let scale = tile.scales[part][output / LANES][output % LANES] * coded.scale;
+                *sum = ((product - coded.half_sums[part]) as f32).mul_add(scale, *sum);
             }
         }
     }
@@ -44,18 +40,27 @@ pub(super) fn six(tiles: &[Six], row: Row<'_>) -> [f32; TILE] {
 }
 
 /// One row times one strip of tiles.
-pub(super) fn eight(tiles: &[Eight], row: Row<'_>) -> [f32; TILE] {
+pub(super) fn eight(tiles: &[Eight], row: &[Coded]) -> [f32; TILE] {
     let mut sums = [0f32; TILE];
-    for (group, tile) in tiles.iter().enumerate() {
-        let codes = &row.codes[group];
+    for (tile, coded) in tiles.iter().zip(row) {
         for (output, sum) in sums.iter_mut().enumerate() {
-            let mut product = 0;
-            for (input, &code) in codes.iter().enumerate() {
-                product +=
-                    i32::from(tile.codes[(input / 4 * TILE + output) * 4 + input % 4]) * i32::from(code);
-            }
-            *sum = (product as f32).mul_add(tile.scales[output] * row.scales[group], *sum);
+            let weight = |input: usize| {
+                let at = (input / 4 * TILE + output) * 4 + input % 4;
+                i32::from(tile.codes[at / 32][at % 32])
+            };
+            let product: i32 = (0..GROUP).map(|input| weight(input) * code(coded, input)).sum();
+            *sum = (product as f32).mul_add(tile.scales[output / LANES][output % LANES] * coded.scale, *sum);
         }
     }
     sums
+}
+
+/// The low four bits of a weight, as packed in [`Four`] and [`Six`].
+fn low_bits(codes: &Codes<u8, 8>, output: usize, input: usize) -> u8 {
+    let at = (input / 8 * TILE + output) * 4 + input % 4;
+    codes[at / 32][at % 32] >> (4 * (input / 4 % 2)) & 15
+}
+
+fn code(coded: &Coded, input: usize) -> i32 {
+    i32::from(coded.codes[input / 4][input % 4])
 }

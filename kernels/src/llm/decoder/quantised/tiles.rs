@@ -14,32 +14,39 @@ use crate::KernelError;
 pub(super) const TILE: usize = 16;
 /// Inputs of a tile, and of a group with a scale of its own.
 pub(super) const GROUP: usize = 32;
+/// Outputs whose numbers fill a vector of 256 bits.
+pub(super) const LANES: usize = 8;
+
+/// A number for each output.
+pub(super) type PerOutput = [[f32; LANES]; TILE / LANES];
+/// Codes of a whole tile, in vectors of 32 bytes.
+pub(super) type Codes<T, const N: usize> = [[T; 32]; N];
 
 /// weight = code * scale + offset, codes 0..=15.
 #[derive(Debug, Clone)]
 pub(super) struct Four {
-    pub(super) scales: [f32; TILE],
-    pub(super) offsets: [f32; TILE],
+    pub(super) scales: PerOutput,
+    pub(super) offsets: PerOutput,
     /// `[input / 8][output][input % 4]`; the low half of a byte is input `8 i + j`, the high half `8 i + 4 + j`.
-    pub(super) codes: [u8; TILE * GROUP / 2],
+    pub(super) codes: Codes<u8, 8>,
 }
 
 /// weight = (code - 32) * scale, codes 0..=63, a scale for either half of the group.
 #[derive(Debug, Clone)]
 pub(super) struct Six {
-    pub(super) scales: [[f32; TILE]; 2],
+    pub(super) scales: [PerOutput; 2],
     /// The low four bits, as in [`Four`].
-    pub(super) low: [u8; TILE * GROUP / 2],
+    pub(super) low: Codes<u8, 8>,
     /// `[input / 16][output][input % 4]`: the high two bits of inputs `16 i + j`, `+ 4`, `+ 8` and `+ 12`, from below.
-    pub(super) high: [u8; TILE * GROUP / 4],
+    pub(super) high: Codes<u8, 4>,
 }
 
 /// weight = code * scale, codes -128..=127.
 #[derive(Debug, Clone)]
 pub(super) struct Eight {
-    pub(super) scales: [f32; TILE],
+    pub(super) scales: PerOutput,
     /// `[input / 4][output][input % 4]`.
-    pub(super) codes: [i8; TILE * GROUP],
+    pub(super) codes: Codes<i8, 16>,
 }
 
 /// Tiles of a matrix, `[outputs / TILE][inputs / GROUP]`.
@@ -104,44 +111,45 @@ impl Quantised {
 }
 
 fn four(groups: Vec<(usize, Group)>) -> Four {
-    let mut tile = Four { scales: [0.0; TILE], offsets: [0.0; TILE], codes: [0; TILE * GROUP / 2] };
+    let mut tile = Four { scales: Default::default(), offsets: Default::default(), codes: Default::default() };
     for (output, group) in groups {
-        tile.scales[output] = group.scales[0];
-        tile.offsets[output] = group.offset;
+        tile.scales[output / LANES][output % LANES] = group.scales[0];
+        tile.offsets[output / LANES][output % LANES] = group.offset;
         pack_low(&mut tile.codes, output, &group.codes);
     }
     tile
 }
 
 fn six(groups: Vec<(usize, Group)>) -> Six {
-    let mut tile = Six { scales: [[0.0; TILE]; 2], low: [0; TILE * GROUP / 2], high: [0; TILE * GROUP / 4] };
+    let mut tile = Six { scales: Default::default(), low: Default::default(), high: Default::default() };
     for (output, group) in groups {
         for half in 0..2 {
-            tile.scales[half][output] = group.scales[half];
+            tile.scales[half][output / LANES][output % LANES] = group.scales[half];
         }
         pack_low(&mut tile.low, output, &group.codes);
         for (input, code) in group.codes.iter().enumerate() {
             let at = (input / 16 * TILE + output) * 4 + input % 4;
-            tile.high[at] |= (code >> 4) << (2 * (input / 4 % 4));
+            tile.high[at / 32][at % 32] |= (code >> 4) << (2 * (input / 4 % 4));
         }
     }
     tile
 }
 
 fn eight(groups: Vec<(usize, Group)>) -> Eight {
-    let mut tile = Eight { scales: [0.0; TILE], codes: [0; TILE * GROUP] };
+    let mut tile = Eight { scales: Default::default(), codes: Default::default() };
     for (output, group) in groups {
-        tile.scales[output] = group.scales[0];
+        tile.scales[output / LANES][output % LANES] = group.scales[0];
         for (input, code) in group.codes.iter().enumerate() {
-            tile.codes[(input / 4 * TILE + output) * 4 + input % 4] = code.cast_signed();
+            let at = (input / 4 * TILE + output) * 4 + input % 4;
+            tile.codes[at / 32][at % 32] = code.cast_signed();
         }
     }
     tile
 }
 
-fn pack_low(low: &mut [u8; TILE * GROUP / 2], output: usize, codes: &[u8; GROUP]) {
+fn pack_low(low: &mut Codes<u8, 8>, output: usize, codes: &[u8; GROUP]) {
     for (input, code) in codes.iter().enumerate() {
         let at = (input / 8 * TILE + output) * 4 + input % 4;
-        low[at] |= (code & 15) << (4 * (input / 4 % 2));
+        low[at / 32][at % 32] |= (code & 15) << (4 * (input / 4 % 2));
     }
 }
