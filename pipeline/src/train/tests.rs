@@ -189,7 +189,8 @@ impl Bench {
     fn says(&self, adapter: Option<&Path>) -> String {
         let engine = self.engine();
         engine.handle().set_adapter(adapter.map(|folder| Adapter::load(folder).unwrap())).unwrap();
-        let messages = vec![ChatMessage::new("system", "You are HUMAN."), ChatMessage::new("user", "Say the. ")];
+        let messages =
+            vec![ChatMessage::new("system", "You are HUMAN."), ChatMessage::new("user", "Say the. ")];
         let request =
             Request { key: [0; 16], messages, answer_prefix: String::new(), grammar: Grammar::Free };
         let sampling = Sampling { max_tokens: 12, ..Sampling::default() };
@@ -253,7 +254,8 @@ fn supervised_training_lowers_the_held_out_loss_and_changes_what_is_said() {
     bench.sft(SFT, "out/sft", Some(12)).unwrap();
     let table: Vec<SftStep> = bench.table("out/sft");
     assert_eq!(table.iter().map(|row| row.step).collect::<Vec<_>>(), (0..=12).collect::<Vec<_>>());
-    let measured: Vec<usize> = table.iter().filter(|row| row.held_out_loss.is_some()).map(|row| row.step).collect();
+    let measured: Vec<usize> =
+        table.iter().filter(|row| row.held_out_loss.is_some()).map(|row| row.step).collect();
     assert_eq!(measured, [0, 4, 8, 12]);
     let (first, last) = (table[0].held_out_loss.unwrap(), table[12].held_out_loss.unwrap());
     assert!(last < 0.5 * first, "{first} fell to {last} only");
@@ -261,7 +263,11 @@ fn supervised_training_lowers_the_held_out_loss_and_changes_what_is_said() {
     assert_eq!(counts["train"], serde_json::json!({"fitting": 15, "too_long": 1, "not_wanted": 0}));
     assert_eq!(counts["held_out"]["fitting"], 4);
     let rates: Vec<f32> = table[1..5].iter().map(|row| row.learning_rate.unwrap()).collect();
-    assert!((rates[0] - 0.02 / 3.0).abs() < 1e-6 && (rates[2] - 0.02).abs() < 1e-6 && (rates[3] - 0.02).abs() < 1e-6);
+    assert!(
+        (rates[0] - 0.02 / 3.0).abs() < 1e-6
+            && (rates[2] - 0.02).abs() < 1e-6
+            && (rates[3] - 0.02).abs() < 1e-6
+    );
     assert_ne!(bench.says(None), bench.says(Some(&bench.path("out/sft"))));
 }
 
@@ -276,8 +282,7 @@ fn a_resumed_supervised_run_is_the_straight_run() {
     bench.sft(SFT, "resumed", Some(8)).unwrap();
     assert_eq!(bench.contents("resumed"), bench.contents("straight"));
     assert_ne!(bench.contents("resumed"), half);
-    let names: Vec<String> =
-        half.keys().map(|name| name.to_str().unwrap().replace('\\', "/")).collect();
+    let names: Vec<String> = half.keys().map(|name| name.to_str().unwrap().replace('\\', "/")).collect();
     assert_eq!(
         names,
         [
@@ -302,7 +307,10 @@ fn another_config_shards_that_are_missing_and_rows_that_do_not_fit_are_told() {
     let error = fails(&SFT.replace("batch = 3", "batch = 2"), "one", Some(2));
     assert!(error.contains("sft.batch was 3, is 2") && error.contains("hint:"), "{error}");
     let error = fails(&SFT.replace("200", "20"), "two", Some(1));
-    assert!(error.contains("nothing to train on: 0 rows, 16 too long") && error.contains("max_tokens"), "{error}");
+    assert!(
+        error.contains("nothing to train on: 0 rows, 16 too long") && error.contains("max_tokens"),
+        "{error}"
+    );
     let error = fails(&format!("{SFT}\nschedule = \"cosine\"\nsteps = 3"), "two", Some(5));
     assert!(error.contains("train.sft.steps = 3, not over 5 steps"), "{error}");
     let error = fails(&SFT.replace("batch = 3", "batch = 0"), "two", Some(1));
@@ -313,7 +321,8 @@ fn another_config_shards_that_are_missing_and_rows_that_do_not_fit_are_told() {
     bench.sft(&format!("shards = \"elsewhere\"\n{SFT}"), "two", Some(1)).unwrap();
 }
 
-const GRPO: &str = "[train.lora]\nrank = 4\n[train.grpo]\nprompts = 2\nupdates = 2\nmax_tokens = 6\nlearning_rate = 0.01";
+const GRPO: &str =
+    "[train.lora]\nrank = 4\n[train.grpo]\nprompts = 2\nupdates = 2\nmax_tokens = 6\nlearning_rate = 0.01";
 
 #[test]
 fn reinforcement_runs_resumes_and_starts_from_a_supervised_adapter() {
@@ -331,7 +340,9 @@ fn reinforcement_runs_resumes_and_starts_from_a_supervised_adapter() {
         assert!(row.tokens > 0 && row.kl >= 0.0);
     }
     bench.sft(SFT, "sft", Some(2)).unwrap();
-    let from = |reward: &str| format!("{GRPO}\nstart_from = \"sft\"\nreward = \"{reward}\"\ndimensions = [\"goal\"]");
+    let from = |reward: &str| {
+        format!("{GRPO}\nstart_from = \"sft\"\nreward = \"{reward}\"\ndimensions = [\"goal\"]")
+    };
     for reward in ["likelihood", "rubric"] {
         bench.grpo(&from(reward), reward, Some(1)).unwrap();
         assert_eq!(bench.table::<GrpoStep>(reward)[0].rewards.keys().collect::<Vec<_>>(), ["goal"]);

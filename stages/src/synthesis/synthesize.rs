@@ -26,6 +26,9 @@ pub struct Synthesize {
     /// Over events: at most so many of each author, their earliest first.
     #[serde(default)]
     pub per_author: Option<u32>,
+    /// At most so many calls in all, the same ones each time: a pseudo-random sample for a first look.
+    #[serde(default)]
+    pub limit: Option<usize>,
     /// Sampling temperature; 0 takes the likeliest token.
     #[serde(default)]
     pub temperature: f32,
@@ -109,6 +112,10 @@ impl ModelStage for Synthesize {
             let order = vec![col("at").sort(true, false), col("key").sort(true, false)];
             let rank = rank_kept(vec![col("author_id"), col("source")], order)?;
             rows = rows.window(vec![rank.alias(RANK)])?.filter(col(RANK).lt_eq(lit(u64::from(limit))))?;
+        }
+        if let Some(limit) = self.limit {
+            // Keys are hashes, so their order is as good as random.
+            rows = rows.sort(vec![col("key").sort(true, false)])?.limit(0, Some(limit))?;
         }
         let (row, row_type) = self.visible(&rows)?;
         let split = match self.over {
