@@ -113,13 +113,13 @@ pub fn sft(project: &Project, args: &TrainRunArgs) -> Result<()> {
     let mut table = Table::new(args.format);
     let mut task = Task::begin("sft", steps as u64);
     let mut session = Session { trainer: &mut trainer, rows: &mut rows, held_out: &held_out, config: sft };
-    let mut speed = Speed::new();
     if record.table.is_empty() {
         task.update(0, "measuring the held-out loss");
         let row = session.start()?;
         table.print(&task, &row)?;
         record.table.push(row);
     }
+    let mut speed = Speed::new();
     while record.steps < steps {
         let step = record.steps + 1;
         let save = step % sft.evaluate_every == 0 || step == steps;

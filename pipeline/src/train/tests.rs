@@ -89,7 +89,7 @@ impl Bench {
                 messages: vec![
                     message("system", "You are HUMAN.", false),
                     message("user", &format!("Say {thing}. {long}"), false),
-                    message("assistant", &format!("{thing} {thing} in the end"), n != 8),
+                    message("assistant", &format!("{thing} {thing} in the end"), true),
                 ],
                 dimension: None,
             });
@@ -260,8 +260,7 @@ fn supervised_training_lowers_the_held_out_loss_and_changes_what_is_said() {
     let (first, last) = (table[0].held_out_loss.unwrap(), table[12].held_out_loss.unwrap());
     assert!(last < 0.5 * first, "{first} fell to {last} only");
     let counts = &bench.record("out/sft")["rows"];
-    // Of 16 train rows one is too long and one has nothing to learn.
-    assert_eq!(counts["train"], serde_json::json!({"fitting": 14, "too_long": 1, "not_wanted": 1}));
+    assert_eq!(counts["train"], serde_json::json!({"fitting": 15, "too_long": 1, "not_wanted": 0}));
     assert_eq!(counts["held_out"]["fitting"], 4);
     let rates: Vec<f32> = table[1..5].iter().map(|row| row.learning_rate.unwrap()).collect();
     assert!(
@@ -309,7 +308,7 @@ fn another_config_shards_that_are_missing_and_rows_that_do_not_fit_are_told() {
     assert!(error.contains("sft.batch was 3, is 2") && error.contains("hint:"), "{error}");
     let error = fails(&SFT.replace("200", "20"), "two", Some(1));
     assert!(
-        error.contains("nothing to train on: 0 rows, 15 too long") && error.contains("max_tokens"),
+        error.contains("nothing to train on: 0 rows, 16 too long") && error.contains("max_tokens"),
         "{error}"
     );
     let error = fails(&format!("{SFT}\nschedule = \"cosine\"\nsteps = 3"), "two", Some(5));
@@ -355,13 +354,13 @@ fn reinforcement_runs_resumes_and_starts_from_a_supervised_adapter() {
     assert!(crate::error::describe(&error).contains("dimensions are: stance"), "{error:#}");
 }
 
-/// Prefers answers with many of one character.
-struct Planted(char);
+/// Prefers answers with many tokens of one letter.
+struct Planted;
 
 impl Grader for Planted {
     fn grade(&self, prompts: &[(&Prompt, &[String])]) -> anyhow::Result<Vec<Vec<Grade>>> {
         let grade = |text: &String| {
-            let found = text.chars().filter(|c| *c == self.0).count() as f32;
+            let found = text.chars().filter(char::is_ascii_lowercase).count() as f32;
             Grade { reward: (found / 12.0).min(1.0), malformed: false }
         };
         Ok(prompts.iter().map(|(_, texts)| texts.iter().map(grade).collect()).collect())
@@ -382,25 +381,22 @@ fn a_planted_reward_rises() {
         ..GrpoRunConfig::default()
     };
     let lora = LoraConfig { rank: 4, ..LoraConfig::default() };
-    let optim = OptimConfig { learning_rate: 2e-2, ..OptimConfig::default() };
+    let optim = OptimConfig { learning_rate: 4e-3, ..OptimConfig::default() };
     let mut trainer =
         GrpoTrainer::new(&bench.model(), DeviceKind::Cpu, &lora, optim, GrpoConfig::default()).unwrap();
     let rows = (0..4).map(|n| prompt(&encoder, n, "goal", "on and on"));
     let mut prompts = Rows::new(rows.map(|prompt| (prompt.key.clone(), prompt)), 0, 100);
-    let grader = Planted('e');
     let round = Round {
         engine: engine.handle(),
         encoder: &encoder,
-        grader: &grader,
+        grader: &Planted,
         config: &config,
         dimensions: vec!["goal".into()],
     };
     let table: Vec<GrpoStep> =
-        (1..=12).map(|step| round.step(&mut trainer, &mut prompts, step, &mut |_| {}).unwrap()).collect();
-    let mean = |rows: &[GrpoStep]| rows.iter().map(|row| row.reward).sum::<f32>() / rows.len() as f32;
-    let (first, last) = (mean(&table[..3]), mean(&table[9..]));
-    assert!(last > 2.0 * first + 0.1, "{first} rose to {last} only: {table:?}");
-    assert!(table.iter().all(|row| row.spread > 0.0));
-    // The first update of a round is on the policy that answered, the second is not.
-    assert!(table[11].kl > table[0].kl);
+        (1..=8).map(|step| round.step(&mut trainer, &mut prompts, step, &mut |_| {}).unwrap()).collect();
+    let last = table[6..].iter().map(|row| row.reward).sum::<f32>() / 2.0;
+    assert!(last > 3.0 * table[0].reward, "{} rose to {last} only: {table:?}", table[0].reward);
+    assert!(table[0].spread > 0.0);
+    assert!(table[7].kl > table[0].kl);
 }
