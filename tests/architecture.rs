@@ -1,0 +1,214 @@
+//! The shape of the source: crate arrows, who may write, lengths of files, outcomes that are really given.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use genome_schemas::Outcome;
+use genome_stages::StageConfig;
+use regex::Regex;
+use serde_json::Value;
+
+use crate::support::{files, root};
+
+const CRATES: [&str; 4] = ["genome-schemas", "genome-kernels", "genome-stages", "genome"];
+
+/// Packages each crate needs to build, directly or not; dependencies of tests and build scripts are not followed.
+fn needed() -> BTreeMap<String, BTreeSet<String>> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let name_of: BTreeMap<&str, &str> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| (package["id"].as_str().unwrap(), package["name"].as_str().unwrap()))
+        .collect();
+    let mut needs: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for node in metadata["resolve"]["nodes"].as_array().unwrap() {
+        let normal = |dependency: &&Value| {
+            dependency["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null())
+        };
+        let dependencies = node["deps"].as_array().unwrap().iter().filter(normal);
+        let ids = dependencies.map(|dependency| dependency["pkg"].as_str().unwrap()).collect();
+        needs.insert(node["id"].as_str().unwrap(), ids);
+    }
+    let mut all = BTreeMap::new();
+    for (id, name) in name_of.iter().filter(|(_, name)| CRATES.contains(name)) {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![*id];
+        while let Some(id) = open.pop() {
+            open.extend(needs[id].iter().filter(|needed| seen.insert(**needed)));
+        }
+        all.insert((*name).to_owned(), seen.into_iter().map(|id| name_of[id].to_owned()).collect());
+    }
+    all
+}
+
+#[test]
+fn arrows_go_one_way() {
+    let needed = needed();
+    assert_eq!(needed.len(), CRATES.len(), "{:?}", needed.keys());
+    for (position, name) in CRATES.iter().enumerate() {
+        let ours: Vec<&str> = CRATES.iter().copied().filter(|other| needed[*name].contains(*other)).collect();
+        assert_eq!(ours, CRATES[..position], "{name}");
+    }
+    let forbidden: [(&str, &[&str]); 3] = [
+        ("genome-schemas", &["datafusion", "candle-core", "tokio", "clap"]),
+        ("genome-kernels", &["datafusion", "tokio", "clap", "indicatif", "ureq", "chrono"]),
+        ("genome-stages", &["clap", "indicatif", "ureq"]),
+    ];
+    for (name, packages) in forbidden {
+        for package in packages {
+            assert!(!needed[name].contains(*package), "{name} must not need {package}");
+        }
+    }
+    for (name, package) in
+        [("genome-kernels", "candle-core"), ("genome-stages", "datafusion"), ("genome", "clap")]
+    {
+        assert!(
+            needed[name].contains(package),
+            "the reading of the metadata is wrong: {name} needs {package}"
+        );
+    }
+}
+
+/// A source file without its tests, which stand at the end.
+fn without_tests(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap().to_owned()
+}
+
+fn is_test_source(name: &str) -> bool {
+    ["/tests/", "tests.rs", "test_support.rs"].iter().any(|mark| name.contains(mark))
+}
+
+#[test]
+fn only_the_pipeline_writes() {
+    let writing = Regex::new(
+        r"\bfs::(write|rename|copy|hard_link|create_dir|create_dir_all|remove_file|remove_dir|remove_dir_all)\b|File::create|File::options|OpenOptions|\btempfile\b",
+    )
+    .unwrap();
+    // Model files: an adapter is saved by the kernel that knows its format, a toy model is made for tests.
+    let allowed = ["kernels/src/llm/decoder/tensor_file.rs", "kernels/src/llm/decoder/toy.rs"];
+    let mut found = Vec::new();
+    for krate in ["schemas", "kernels", "stages"] {
+        for path in files(&root().join(krate).join("src"), ".rs") {
+            let name = path.strip_prefix(root()).unwrap().display().to_string();
+            if !is_test_source(&name) && writing.is_match(&without_tests(&path)) {
+                found.push(name);
+            }
+        }
+    }
+    assert_eq!(found, allowed, "files outside `pipeline` that write");
+    let adapter = without_tests(&root().join("kernels/src/llm/decoder/adapter.rs"));
+    assert!(adapter.contains("tensor_file"), "the exception for `Adapter::save` is not used any more");
+}
+
+#[test]
+fn kernels_and_stages_have_no_clock() {
+    let clock = Regex::new(r"SystemTime|\bInstant\b|Utc::now|Local::now|thread_rng|rand::rng").unwrap();
+    for krate in ["schemas", "kernels", "stages"] {
+        for path in files(&root().join(krate).join("src"), ".rs") {
+            let found = clock.find(&without_tests(&path)).map(|hit| hit.as_str().to_owned());
+            assert_eq!(found, None, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_source_file_is_over_600_lines() {
+    let mut seen = 0;
+    for folder in ["schemas", "kernels", "stages", "pipeline", "examples", "tests"] {
+        for path in files(&root().join(folder), ".rs") {
+            let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+            assert!(lines <= 600, "{} has {lines} lines", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 100, "only {seen} files were looked at");
+}
+
+/// One stage of each kind.
+pub(crate) fn one_of_each() -> Vec<StageConfig> {
+    #[derive(serde::Deserialize)]
+    struct Stages {
+        stage: Vec<StageConfig>,
+    }
+    let text = r#"
+        stage = [
+            { content_filter = { rules = [] } },
+            { pii_scrub = {} },
+            { dedup = {} },
+            { author_activity = { min_events = 1 } },
+            { split = {} },
+            { group_authors = {} },
+            { synthesize = { recipe = "persona", over = "authors", model = "m" } },
+            { synthesize = { recipe = "inner_thought", over = "events", model = "m" } },
+            { judge = { rubric = "grounding", recipes = ["persona"], model = "m" } },
+            { quality_gate = { recipe = "persona", rubric = "grounding", thresholds = {} } },
+            { compose = { tasks = ["reply"] } },
+        ]
+    "#;
+    let stages = toml::from_str::<Stages>(text).unwrap().stage;
+    // Exhaustive on purpose: a new kind of stage does not compile until it is listed above.
+    for stage in &stages {
+        match stage {
+            StageConfig::ContentFilter(_)
+            | StageConfig::PiiScrub(_)
+            | StageConfig::Dedup(_)
+            | StageConfig::AuthorActivity(_)
+            | StageConfig::Split(_)
+            | StageConfig::GroupAuthors(_)
+            | StageConfig::Synthesize(_)
+            | StageConfig::Judge(_)
+            | StageConfig::QualityGate(_)
+            | StageConfig::Compose(_) => {}
+        }
+    }
+    stages
+}
+
+#[test]
+fn every_outcome_is_given_by_somebody() {
+    // Of readers, which have no card.
+    let mut given = BTreeSet::from([Outcome::Kept, Outcome::Malformed]);
+    for config in one_of_each() {
+        given.extend(config.stage().card().outcomes);
+    }
+    let nobody: Vec<&str> = Outcome::ALL.iter().filter(|o| !given.contains(o)).map(|o| o.as_str()).collect();
+    // A limit per task is the next thing `compose` learns.
+    assert_eq!(nobody, ["over_cap"], "outcomes that no stage gives");
+}
+
+#[test]
+fn cards_are_filled_in() {
+    let mut names = BTreeMap::new();
+    for config in one_of_each() {
+        let card = config.stage().card();
+        let kind = serde_json::to_value(&config).unwrap().as_object().unwrap().keys().next().unwrap().clone();
+        assert_eq!(card.name, kind, "a stage is called the same in configs and on its card");
+        *names.entry(kind).or_insert(0) += 1;
+        assert!(card.version >= 1, "{}", card.name);
+        assert!(!card.outcomes.contains(&Outcome::Kept), "{}: kept is no reason to drop", card.name);
+        let unique: BTreeSet<_> = card.outcomes.iter().collect();
+        assert_eq!(unique.len(), card.outcomes.len(), "{}: an outcome is there twice", card.name);
+    }
+    assert_eq!(names.len(), 10, "{names:?}");
+}
+
+#[test]
+fn the_documents_name_every_crate() {
+    for document in ["README.md", "ARCHITECTURE.md"] {
+        let text = std::fs::read_to_string(root().join(document))
+            .unwrap_or_else(|e| panic!("{document}: {e}; every repository begins with one"));
+        for folder in ["schemas", "kernels", "stages", "pipeline"] {
+            assert!(text.contains(folder), "{document} does not name `{folder}`");
+        }
+    }
+}

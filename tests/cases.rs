@@ -1,0 +1,276 @@
+//! Stages on rows: each file under `cases/<stage>/` is a config, input rows, and the rows that must come out.
+//!
+//! ```text
+//! What it shows, in a sentence.
+//!
+//! --- stage
+//! content_filter.rules = [{ min_chars = 10 }]
+//! --- events
+//! {"key": "a", "text": "too short"}
+//! --- expected: key, outcome, measured
+//! {"key":"a","outcome":"too_short","measured":9.0}
+//! ```
+//!
+//! The first section of rows is the stage's input; further ones are tables it joins. Rows have only the columns that
+//! matter. Keys are short names; in order of their names they are in order. A `--- stage` may have several lines,
+//! each a stage of its own, which run one after another. `UPDATE=1` rewrites what is expected, but for a case with a
+//! section `--- known bug`: that one must fail, and the section goes with the bug.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use datafusion::prelude::SessionContext;
+use genome::session::{Limits, for_records};
+use genome_schemas::{Outcome, Table, all_tables};
+use genome_stages::{StageConfig, StageContext};
+use serde_json::{Value, json};
+
+use crate::architecture::one_of_each;
+use crate::support::rows::{Row, from_batches, to_batch, with_keys};
+use crate::support::snapshot::assert_file;
+use crate::support::{block_on, files, root};
+
+struct Case {
+    head: String,
+    stages: Vec<StageConfig>,
+    /// Rows by table, in the order of the file.
+    tables: Vec<(String, Vec<Row>)>,
+    columns: Vec<String>,
+    expected: String,
+    /// Whether the program is known to get it wrong.
+    known_bug: bool,
+}
+
+#[derive(serde::Deserialize)]
+struct OneStage {
+    stage: StageConfig,
+}
+
+impl Case {
+    fn read(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap();
+        let wrong = |what: &str| panic!("{}: {what}", path.display());
+        let Some((head, _)) = text.split_once("--- expected: ") else { wrong("no section `expected`") };
+        let columns = text[head.len()..].lines().next().unwrap().trim_start_matches("--- expected: ");
+        let mut case = Self {
+            head: head.to_owned(),
+            stages: Vec::new(),
+            tables: Vec::new(),
+            columns: columns.split(',').map(|name| name.trim().to_owned()).collect(),
+            expected: text.clone(),
+            known_bug: false,
+        };
+        for section in head.split("--- ").skip(1) {
+            let (title, lines) = section.split_once('\n').unwrap();
+            let lines = lines.lines().filter(|line| !line.trim().is_empty());
+            if title == "known bug" {
+                case.known_bug = true;
+            } else if title == "stage" {
+                case.stages.extend(lines.map(|line| {
+                    let read = toml::from_str::<OneStage>(&format!("[stage]\n{line}"));
+                    read.unwrap_or_else(|e| panic!("{}: {e}", path.display())).stage
+                }));
+            } else {
+                let rows = lines.map(|line| {
+                    serde_json::from_str(line).unwrap_or_else(|e| panic!("{}: {e}: {line}", path.display()))
+                });
+                case.tables.push((title.trim().to_owned(), rows.collect()));
+            }
+        }
+        if case.stages.is_empty() || case.tables.is_empty() {
+            wrong("it needs a section `stage` and one of rows");
+        }
+        case
+    }
+
+    async fn run(&self, partitions: usize) -> Vec<Row> {
+        let session = for_records(Limits { threads: partitions, memory_bytes: 64 << 20 }).unwrap();
+        let mut cx = StageContext::default();
+        cx.model_digests.insert("m".to_owned(), "digest of m".to_owned());
+        for (name, rows) in &self.tables[1..] {
+            cx.tables.insert(name.clone(), session.read_batch(batch(name, rows)).unwrap());
+        }
+        let (name, rows) = &self.tables[0];
+        let mut frame = session.read_batch(batch(name, rows)).unwrap();
+        for config in &self.stages {
+            frame = config.stage().plan(&cx, frame).unwrap();
+            (config.stage().card().output)().check(frame.schema().as_arrow()).unwrap();
+        }
+        let mut rows = from_batches(&frame.collect().await.unwrap());
+        rows.sort_by_key(|row| serde_json::to_string(&row["key"]).unwrap());
+        rows
+    }
+}
+
+fn table(name: &str) -> Table {
+    all_tables().into_iter().find(|table| table.name == name).unwrap_or_else(|| panic!("no table `{name}`"))
+}
+
+/// Rows of a table with everything filled in that a case does not say.
+fn batch(name: &str, rows: &[Row]) -> arrow::array::RecordBatch {
+    let mut defaults = json!({
+        "source": "s", "platform": "reddit", "kind": "comment", "author_id": "ann", "author_class": "person",
+        "at": "2023-01-01T00:00:00Z", "text": "Some words of a person.", "top_level": true, "source_file": "f",
+        "lossy": false, "outcome": "kept", "n_events": 1, "recipe": "persona", "model": "m", "model_digest": "d",
+        "prompt": "p", "evidence": "e", "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1,
+        "seed": 0, "rubric": "grounding", "judge": "m",
+    });
+    if name != "events" {
+        defaults["split"] = "train".into();
+    }
+    let table = table(name);
+    let mut full = Vec::new();
+    for (offset, row) in rows.iter().enumerate() {
+        let mut all = Row::new();
+        for column in table.columns() {
+            let default = match column {
+                "source_offset" => json!(offset),
+                column => defaults.get(column).cloned().unwrap_or(Value::Null),
+            };
+            all.insert(column.to_owned(), row.get(column).cloned().unwrap_or(default));
+        }
+        for column in row.keys() {
+            assert!(all.contains_key(column), "table `{name}` has no column `{column}`");
+        }
+        let mut all = Value::Object(all);
+        with_keys(&mut all, false);
+        let Value::Object(all) = all else { unreachable!() };
+        full.push(all);
+    }
+    to_batch(&table.schema, &full)
+}
+
+/// The wanted columns of a row, those that are null left out.
+fn shown(row: &Row, columns: &[String]) -> String {
+    let mut row = Value::Object(row.clone());
+    with_keys(&mut row, true);
+    let members = columns.iter().filter_map(|name| {
+        let value = row.get(name).filter(|value| !value.is_null())?;
+        Some(format!("{}:{}", Value::from(name.as_str()), value))
+    });
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+}
+
+fn case_files() -> Vec<std::path::PathBuf> {
+    let found = files(&root().join("tests/cases"), ".case");
+    assert!(found.len() >= 20, "only {} cases", found.len());
+    found
+}
+
+#[test]
+fn stages_on_rows() {
+    for path in case_files() {
+        let case = Case::read(&path);
+        let rows = block_on(case.run(1));
+        assert_eq!(rows, block_on(case.run(3)), "{}: it depends on the number of partitions", path.display());
+        let first = case.stages[0].stage().card();
+        assert_eq!((first.input)().name, case.tables[0].0, "{}: the input table comes first", path.display());
+        if case.stages.iter().all(|config| config.stage().card().refines()) {
+            assert_eq!(rows.len(), case.tables[0].1.len(), "{}: a row was lost or doubled", path.display());
+        }
+        let lines: Vec<String> = rows.iter().map(|row| shown(row, &case.columns)).collect();
+        let expected =
+            format!("{}--- expected: {}\n{}", case.head, case.columns.join(", "), lines.join("\n"));
+        if case.known_bug {
+            let now_right = expected.trim_end() == case.expected.trim_end();
+            assert!(!now_right, "{}: the bug is gone; take out `--- known bug`", path.display());
+            continue;
+        }
+        assert_file(&path, &expected);
+    }
+}
+
+/// What the cards promise is what the cases show: no outcome that never comes, none that is not on the card.
+#[test]
+fn outcomes_on_cards_are_those_in_cases() {
+    let mut seen: BTreeMap<String, BTreeSet<Outcome>> = BTreeMap::new();
+    for path in case_files() {
+        let case = Case::read(&path);
+        for row in block_on(case.run(1)) {
+            let text = |column: &str| row.get(column).and_then(Value::as_str).map(str::to_owned);
+            if let (Some(stage), Some(outcome)) = (text("stage"), text("outcome")) {
+                seen.entry(stage).or_default().insert(outcome.parse().unwrap());
+            }
+        }
+    }
+    for config in one_of_each() {
+        let card = config.stage().card();
+        // Its outcomes come from answers of a model: see `answers`.
+        if card.name == "synthesize" {
+            continue;
+        }
+        let promised: BTreeSet<Outcome> = card.outcomes.iter().copied().collect();
+        let shown = seen.get(card.name).cloned().unwrap_or_default();
+        assert_eq!(shown, promised, "outcomes of `{}`: left the cases', right the card's", card.name);
+    }
+}
+
+/// Runs `check_answer` over (answer, finish reason) and gives outcome and rule of each.
+async fn verdicts(answers: &[(&str, &str)]) -> Vec<(Outcome, Option<String>)> {
+    use datafusion::prelude::col;
+    let form = serde_json::from_value(json!({
+        "fields": [{"name": "quote", "kind": {"quote": {"min_words": 2, "max_words": 6}}},
+                   {"name": "thought", "kind": {"text": {"max_words": 40}}}],
+        "nullable": true,
+    }))
+    .unwrap();
+    let schema = std::sync::Arc::new(arrow::datatypes::Schema::new(
+        ["text", "finish", "evidence"]
+            .map(|name| arrow::datatypes::Field::new(name, arrow::datatypes::DataType::Utf8View, false))
+            .to_vec(),
+    ));
+    let rows: Vec<Row> = answers
+        .iter()
+        .map(|(text, finish)| {
+            let row =
+                json!({"text": text, "finish": finish, "evidence": "I sold the blue boat and I miss it."});
+            row.as_object().unwrap().clone()
+        })
+        .collect();
+    let session = SessionContext::new();
+    let checked =
+        genome_stages::functions::check_answer("test", form, col("text"), col("finish"), col("evidence"));
+    let frame =
+        session.read_batch(to_batch(&schema, &rows)).unwrap().select(vec![checked.alias("c")]).unwrap();
+    from_batches(&frame.collect().await.unwrap())
+        .iter()
+        .map(|row| {
+            let text = |name: &str| row["c"].get(name).and_then(Value::as_str).map(str::to_owned);
+            (text("outcome").unwrap().parse().unwrap(), text("rule"))
+        })
+        .collect()
+}
+
+#[test]
+fn answers() {
+    let cases = [
+        (r#"{"quote": "the blue boat", "thought": "I should not have sold it."}"#, "stop", Outcome::Kept, ""),
+        ("null", "stop", Outcome::NoAnswer, "null"),
+        (r#"{"quote": "the blue"#, "length", Outcome::Truncated, "max_tokens"),
+        ("", "context", Outcome::ContextTooLong, "context_length"),
+        ("", "error", Outcome::EngineError, "engine"),
+        (r#"{"quote": "the blue boat"}"#, "stop", Outcome::Unparseable, "form"),
+        ("I think so", "stop", Outcome::Unparseable, "form"),
+        (r#"{"quote": "the red boat", "thought": "It was red."}"#, "stop", Outcome::Ungrounded, "quotation"),
+        (
+            r#"{"quote": "the blue boat", "thought": "I miss it, I miss it, I miss it, I miss it, I miss it, I miss it, I miss it."}"#,
+            "stop",
+            Outcome::Degenerate,
+            "repetition_loop",
+        ),
+        (
+            r#"{"quote": "the blue boat", "thought": "Write to jo.doe@example.com about it."}"#,
+            "stop",
+            Outcome::PersonalData,
+            "personal_data",
+        ),
+    ];
+    let found = block_on(verdicts(&cases.map(|(text, finish, ..)| (text, finish))));
+    for ((text, _, outcome, rule), found) in cases.iter().zip(&found) {
+        assert_eq!((found.0, found.1.as_deref().unwrap_or_default()), (*outcome, *rule), "{text}");
+    }
+    let synthesize = one_of_each().into_iter().find(|c| c.stage().card().name == "synthesize").unwrap();
+    let promised: BTreeSet<Outcome> = synthesize.stage().card().outcomes.iter().copied().collect();
+    let given: BTreeSet<Outcome> = found.iter().map(|(outcome, _)| *outcome).collect();
+    assert_eq!(given.into_iter().filter(|o| *o != Outcome::Kept).collect::<BTreeSet<_>>(), promised);
+}
