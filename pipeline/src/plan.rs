@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use genome_schemas::{
-    Component, Fingerprint, FingerprintHasher, Freshness, Manifest, Platform, StaleReason, Table,
-    events,
+    Component, Fingerprint, FingerprintHasher, Freshness, Manifest, Platform, StaleReason, Table, events,
 };
 use genome_stages::sources::list_files;
 use genome_stages::{Scope, Stage, StageContext};
@@ -242,6 +241,10 @@ fn dump_components(project: &Project) -> Result<Vec<Component>> {
     let secret = FingerprintHasher::new("genome author key").part("key", project.author_key()?).finish();
     let mut components = vec![
         Component { label: "version:dump readers".to_owned(), value: READERS_VERSION.to_string() },
+        Component {
+            label: "config:reader".to_owned(),
+            value: serde_json::to_string(&project.config.reader)?,
+        },
         Component { label: "config:authors".to_owned(), value: secret.short().to_owned() },
     ];
     for source in &project.config.sources {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use datafusion::common::JoinType;
 use datafusion::prelude::{DataFrame, SessionContext, col, lit};
 use genome_schemas::{FileCount, Freshness, Manifest, StageTiming, Table};
-use genome_stages::sources::{FileReadCount, Pseudonymizer, ReaderOptions, SourceContext, list_files};
+use genome_stages::sources::{FileReadCount, Pseudonymizer, SourceContext, list_files};
 use genome_stages::{ModelStage, StageContext};
 
 use crate::config::Project;
@@ -160,7 +160,7 @@ impl<'a> Runner<'a> {
         let source_cx = SourceContext::new(
             session.clone(),
             Pseudonymizer::from_secret(self.project.author_key()?),
-            ReaderOptions::default(),
+            self.project.config.reader.clone(),
         );
         let mut cx = cx.clone();
         cx.tables = self.joined_tables(&session, planned, this).await?;

@@ -55,7 +55,8 @@ fn refuse_problems(project: &Project) -> Result<()> {
 fn limits(project: &Project, threads: Option<usize>, memory_mib: Option<usize>) -> Result<Limits> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.or(project.config.session.threads).unwrap_or(cores).max(1);
-    let memory = memory_mib.or(project.config.session.memory_limit_mib).unwrap_or_else(default_memory_mib).max(64);
+    let memory =
+        memory_mib.or(project.config.session.memory_limit_mib).unwrap_or_else(default_memory_mib).max(64);
     // The decoder's kernels run in rayon's pool, which is sized once.
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

@@ -76,7 +76,7 @@ pub enum Schedule {
     /// It stays, so that a run can be made longer without changing what it has done.
     #[default]
     Constant,
-    /// It falls to zero along a cosine over the config's `steps` (both papers: section 1.6 and 2.6 of our notes).
+    /// It falls to zero along a cosine over the config's `steps` (both papers: section 1.6 and 2.6 of `docs/papers.md`).
     Cosine,
 }
 

@@ -14,18 +14,15 @@
 //!   order that depends on the row alone (tested on toy models of every type of tile; it held for SmolLM2-135M and
 //!   Qwen2.5-Coder-1.5B as well);
 //! - on any number of threads;
-//! - on every machine with our own kernels, with or without AVX2, as far as the platform's sine and cosine agree.
-//!   With AVX-512 VNNI some matrices go to Candle's kernels instead, which round activations in other groups: there
-//!   the first two still hold, and results differ from those of other machines in the last digits.
+//! - on every machine, with or without AVX2, as far as the platform's sine and cosine agree. Candle's own quantised
+//!   kernels are not used: which of them runs depends on the number of rows and on the chip.
 //!
 //! On graphics cards nothing of this is promised.
 //!
 //! # Memory and speed
 //! Weights are kept once, as tiles, beside the embedding as in the file: 6 bits a weight for types of four bits,
 //! 8 for `Q6_K`, 9 for 8-bit types. The cache takes `8 * layers * kv_heads * head_dim` bytes a token, in blocks of
-//! 64 tokens. On a core with AVX2 (EPYC of the third generation, shared) the products ran at 170 (four bits), 90
-//! (`Q6_K`) and 105 (eight bits) GFLOP/s, where Candle's own kernels gave 25 to 80 on two cores for `Q4_K`, 10 for
-//! `Q8_0` and 2 for `Q4_1`.
+//! 64 tokens. `docs/performance.md` has the speed.
 
 mod adapter;
 mod attention;
