@@ -8,6 +8,10 @@ use crate::KernelError;
 /// Candidates whose weight against the likeliest is below e to this power change no sum of doubles.
 const LEAST_LOG_WEIGHT: f64 = -40.0;
 
+/// Terms of a sum below e to this power against the largest do not reach the precision of `f32`, even a vocabulary
+/// of them; leaving them out saves most of the exponentials.
+const LEAST_LOG_TERM: f32 = -32.0;
+
 /// A chosen token.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Choice {
@@ -179,7 +183,12 @@ impl Allowed<'_> {
 
     fn log_sum_exp(&self, highest: f32) -> f32 {
         let mut sum = 0.0_f64;
-        self.visit(|candidate| sum += f64::from((candidate.logit - highest).exp()));
+        self.visit(|candidate| {
+            let below = candidate.logit - highest;
+            if below > LEAST_LOG_TERM {
+                sum += f64::from(below.exp());
+            }
+        });
         #[expect(clippy::cast_possible_truncation, reason = "a logarithm of at most the vocabulary's size")]
         let log = sum.ln() as f32;
         highest + log
