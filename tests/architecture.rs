@@ -90,35 +90,48 @@ fn is_test_source(name: &str) -> bool {
 
 #[test]
 fn only_the_pipeline_writes() {
-    let writing = Regex::new(
-        r"\bfs::(write|rename|copy|hard_link|create_dir|create_dir_all|remove_file|remove_dir|remove_dir_all)\b|File::create|File::options|OpenOptions|\btempfile\b",
-    )
-    .unwrap();
+    let writing = r"\bfs::(write|rename|copy|hard_link|create_dir|create_dir_all|remove_file|remove_dir|remove_dir_all)\b|File::create|File::options|OpenOptions|\btempfile\b";
     // Model files: an adapter is saved by the kernel that knows its format, a toy model is made for tests.
     let allowed = ["kernels/src/llm/decoder/tensor_file.rs", "kernels/src/llm/decoder/toy.rs"];
-    let mut found = Vec::new();
-    for krate in ["schemas", "kernels", "stages"] {
-        for path in files(&root().join(krate).join("src"), ".rs") {
-            let name = path.strip_prefix(root()).unwrap().display().to_string();
-            if !is_test_source(&name) && writing.is_match(&without_tests(&path)) {
-                found.push(name);
-            }
-        }
-    }
+    let found = holding(&["schemas", "kernels", "stages"], writing);
     assert_eq!(found, allowed, "files outside `pipeline` that write");
     let adapter = without_tests(&root().join("kernels/src/llm/decoder/adapter.rs"));
     assert!(adapter.contains("tensor_file"), "the exception for `Adapter::save` is not used any more");
 }
 
-#[test]
-fn kernels_and_stages_have_no_clock() {
-    let clock = Regex::new(r"SystemTime|\bInstant\b|Utc::now|Local::now|thread_rng|rand::rng").unwrap();
-    for krate in ["schemas", "kernels", "stages"] {
-        for path in files(&root().join(krate).join("src"), ".rs") {
-            let found = clock.find(&without_tests(&path)).map(|hit| hit.as_str().to_owned());
-            assert_eq!(found, None, "{}", path.display());
+/// Names of the files of some crates, without tests, that hold a pattern.
+fn holding(crates: &[&str], pattern: &str) -> Vec<String> {
+    let pattern = Regex::new(pattern).unwrap();
+    let mut found = Vec::new();
+    for path in crates.iter().flat_map(|krate| files(&root().join(krate).join("src"), ".rs")) {
+        let name = path.strip_prefix(root()).unwrap().display().to_string();
+        if !is_test_source(&name) && pattern.is_match(&without_tests(&path)) {
+            found.push(name);
         }
     }
+    found
+}
+
+#[test]
+fn stages_open_files_through_sources_only() {
+    let found = holding(&["stages"], r"\bfs::|\bFile::");
+    assert!(found.iter().all(|name| name.starts_with("stages/src/sources/")), "{found:?}");
+    assert!(!found.is_empty());
+}
+
+#[test]
+fn one_operator_and_one_place_for_devices() {
+    let all = ["schemas", "kernels", "stages", "pipeline"];
+    assert_eq!(holding(&all, "impl ExecutionPlan for"), ["stages/src/sources/read_dumps.rs"]);
+    let devices = holding(&all, r#"feature = "(cuda|metal)""#);
+    assert_eq!(devices, ["kernels/src/llm/device.rs"], "the only file that knows how the program was built");
+}
+
+#[test]
+fn kernels_and_stages_have_no_clock() {
+    let clock = r"SystemTime|\bInstant\b|Utc::now|Local::now|thread_rng|rand::rng";
+    assert_eq!(holding(&["schemas", "kernels", "stages"], clock), [""; 0]);
+    assert!(!holding(&["pipeline"], clock).is_empty(), "the pattern finds nothing at all");
 }
 
 #[test]

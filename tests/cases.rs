@@ -13,7 +13,7 @@
 //!
 //! The first section of rows is the stage's input; further ones are tables it joins. Rows have only the columns that
 //! matter. Keys are short names; in order of their names they are in order. A `--- stage` may have several lines,
-//! each a stage of its own, which run one after another. `UPDATE=1` rewrites what is expected, but for a case with a
+//! each a stage of its own, which run one after another; of one that calls a model, the prompts come out. `UPDATE=1` rewrites what is expected, but for a case with a
 //! section `--- known bug`: that one must fail, and the section goes with the bug.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,14 +87,26 @@ impl Case {
         let session = for_records(Limits { threads: partitions, memory_bytes: 64 << 20 }).unwrap();
         let mut cx = StageContext::default();
         cx.model_digests.insert("m".to_owned(), "digest of m".to_owned());
+        for recipe in ["persona", "inner_thought", "latent_states"] {
+            let path = root().join("tests/recipes").join(recipe).with_extension("md");
+            cx.recipes.add_recipe(&std::fs::read_to_string(path).unwrap()).unwrap();
+        }
+        let rubric = std::fs::read_to_string(root().join("tests/recipes/rubrics/grounding.md")).unwrap();
+        cx.recipes.add_rubric(&rubric).unwrap();
         for (name, rows) in &self.tables[1..] {
             cx.tables.insert(name.clone(), session.read_batch(batch(name, rows)).unwrap());
         }
         let (name, rows) = &self.tables[0];
         let mut frame = session.read_batch(batch(name, rows)).unwrap();
         for config in &self.stages {
-            frame = config.stage().plan(&cx, frame).unwrap();
-            (config.stage().card().output)().check(frame.schema().as_arrow()).unwrap();
+            let stage = config.stage();
+            // Of a stage that calls a model, a case shows what is asked.
+            if let Some(model_stage) = stage.model_stage() {
+                frame = model_stage.prompts(&cx, frame).unwrap();
+            } else {
+                frame = stage.plan(&cx, frame).unwrap();
+                (stage.card().output)().check(frame.schema().as_arrow()).unwrap();
+            }
         }
         let mut rows = from_batches(&frame.collect().await.unwrap());
         rows.sort_by_key(|row| serde_json::to_string(&row["key"]).unwrap());
@@ -180,6 +192,9 @@ fn stages_on_rows() {
     }
 }
 
+/// Known bugs: outcomes that a card promises and its stage never gives.
+const IN_VAIN: [(&str, Outcome); 1] = [("content_filter", Outcome::Malformed)];
+
 /// What the cards promise is what the cases show: no outcome that never comes, none that is not on the card.
 #[test]
 fn outcomes_on_cards_are_those_in_cases() {
@@ -199,7 +214,10 @@ fn outcomes_on_cards_are_those_in_cases() {
         if card.name == "synthesize" {
             continue;
         }
-        let promised: BTreeSet<Outcome> = card.outcomes.iter().copied().collect();
+        let vain = |outcome: &Outcome| IN_VAIN.contains(&(card.name, *outcome));
+        let promised: BTreeSet<Outcome> = card.outcomes.iter().copied().filter(|o| !vain(o)).collect();
+        let stale = IN_VAIN.iter().any(|(name, o)| *name == card.name && !card.outcomes.contains(o));
+        assert!(!stale, "`{}` does not promise it any more; take it off the list", card.name);
         let shown = seen.get(card.name).cloned().unwrap_or_default();
         assert_eq!(shown, promised, "outcomes of `{}`: left the cases', right the card's", card.name);
     }

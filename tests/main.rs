@@ -10,6 +10,14 @@ mod architecture;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod invariants;
+#[cfg(test)]
 mod plans;
 #[cfg(test)]
+mod real;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod truth;

@@ -6,8 +6,8 @@ use genome::store::empty;
 use genome_stages::{StageConfig, StageContext};
 use regex::Regex;
 
+use crate::support::root;
 use crate::support::snapshot::assert_snapshot;
-use crate::support::{block_on, root};
 
 /// Other settings of the quickstart's stages.
 const VARIANTS: &str = r#"
@@ -39,7 +39,7 @@ fn quickstart() -> Project {
 }
 
 /// The optimised plan of a stage over empty tables.
-async fn plan_text(config: &StageConfig, cx: &StageContext) -> String {
+fn plan_text(config: &StageConfig, cx: &StageContext) -> String {
     let session = for_records(Limits { threads: 1, memory_bytes: 64 << 20 }).unwrap();
     let stage = config.stage();
     let card = stage.card();
@@ -71,8 +71,8 @@ fn plans_of_the_quickstart() {
     let cx = project.stage_context().unwrap();
     assert!(project.config.stages.len() >= 10);
     for config in &project.config.stages {
-        let text = block_on(plan_text(config, &cx));
-        assert_eq!(text, block_on(plan_text(config, &cx)), "the same config must give the same plan");
+        let text = plan_text(config, &cx);
+        assert_eq!(text, plan_text(config, &cx), "the same config must give the same plan");
         assert_snapshot(&format!("plans/{}.txt", title(config)), &text);
     }
 }
@@ -80,13 +80,14 @@ fn plans_of_the_quickstart() {
 #[test]
 fn plans_of_other_settings() {
     let cx = quickstart().stage_context().unwrap();
+    let underscores = Regex::new("_+").unwrap();
     for config in &toml::from_str::<Stages>(VARIANTS).unwrap().stage {
-        let text = block_on(plan_text(config, &cx));
-        assert_eq!(text, block_on(plan_text(config, &cx)), "the same config must give the same plan");
+        let text = plan_text(config, &cx);
+        assert_eq!(text, plan_text(config, &cx), "the same config must give the same plan");
         let settings = serde_json::to_string(config).unwrap();
         let name: String =
             settings.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        let name = Regex::new("_+").unwrap().replace_all(name.trim_matches('_'), "_").into_owned();
+        let name = underscores.replace_all(name.trim_matches('_'), "_").into_owned();
         let name: String = name.chars().take(60).collect();
         assert_snapshot(&format!("plans/variants/{name}.txt"), &format!("{settings}\n\n{text}"));
     }

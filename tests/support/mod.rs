@@ -1,8 +1,10 @@
 //! What the tests share: the program, projects in folders of their own, a toy model, rows as JSON, snapshots.
 
+pub(crate) mod configs;
 pub(crate) mod program;
 pub(crate) mod project;
 pub(crate) mod rows;
+pub(crate) mod session;
 pub(crate) mod snapshot;
 pub(crate) mod toy;
 
@@ -29,6 +31,15 @@ pub(crate) fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// Bytes as hex digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }
 
 /// Runs a future to its end.

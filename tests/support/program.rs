@@ -33,11 +33,6 @@ pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs the program in `folder` to its end.
-pub(crate) fn genome(folder: &Path, arguments: &[&str]) -> Ran {
-    finish(command(folder, arguments))
-}
-
 /// Runs a prepared command to its end.
 pub(crate) fn finish(mut command: Command) -> Ran {
     let output = command.output().unwrap();

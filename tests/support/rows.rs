@@ -43,7 +43,7 @@ pub(crate) fn read_parquet(path: &Path) -> Vec<Row> {
 /// The key of a short name: its bytes, then zeros; names in order give keys in order.
 pub(crate) fn key_of(name: &str) -> String {
     assert!(name.len() <= 16, "`{name}` has over 16 bytes");
-    format!("{:0<32}", name.bytes().map(|byte| format!("{byte:02x}")).collect::<String>())
+    format!("{:0<32}", super::hex(name.as_bytes()))
 }
 
 /// The short name of a key, or the first digits of one that was computed.

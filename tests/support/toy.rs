@@ -23,7 +23,7 @@ pub(crate) fn toy_model() -> &'static ToyModel {
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("toy.gguf");
         write_gguf(&path, &Toy::new(Family::Llama, 7)).unwrap();
         let digest = Sha256::digest(std::fs::read(&path).unwrap());
-        let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = super::hex(&digest);
         ToyModel { path, sha256 }
     })
 }

@@ -1,0 +1,6 @@
+//! The real program: exit code, data and messages, as transcripts under `snapshots/cli/`.
+
+mod bad_input;
+mod commands;
+mod disk;
+mod mistakes;
