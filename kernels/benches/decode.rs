@@ -24,9 +24,13 @@ fn main() -> Result<(), KernelError> {
     let clock = Clock::start();
     let mut decoder = CandleDecoder::load(&path, DeviceKind::Auto)?;
     let (wall, processor) = clock.elapsed();
-    println!("{}: loaded in {wall:.2} s ({processor:.2} s of processor time), {} MB", path.display(), peak_megabytes());
+    println!(
+        "{}: loaded in {wall:.2} s ({processor:.2} s of processor time), {} MB",
+        path.display(),
+        peak_megabytes()
+    );
 
-    let prompt: Vec<u32> = (0..PREFILL as u32).map(|i| 300 + i * 7 % 1000).collect();
+    let prompt: Vec<u32> = (0..).take(PREFILL).map(|i: u32| 300 + i * 7 % 1000).collect();
     for round in 0..3 {
         let id = decoder.open(None)?;
         let clock = Clock::start();
@@ -47,7 +51,9 @@ fn main() -> Result<(), KernelError> {
             decoder.step(&rows)?;
         }
         clock.report(&format!("decode, batch {batch}"), STEPS * batch);
-        ids.into_iter().for_each(|id| decoder.close(id));
+        for id in ids {
+            decoder.close(id);
+        }
     }
     println!("peak {} MB", peak_megabytes());
     Ok(())
@@ -71,7 +77,11 @@ impl Clock {
     fn report(&self, what: &str, tokens: usize) {
         let (wall, processor) = self.elapsed();
         let tokens = tokens as f64;
-        println!("{what}: {:.1} tokens/s, {:.1} tokens per second of processor time", tokens / wall, tokens / processor);
+        println!(
+            "{what}: {:.1} tokens/s, {:.1} tokens per second of processor time",
+            tokens / wall,
+            tokens / processor
+        );
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use genome_stages::sources::SourceConfig;
+use genome_stages::sources::{ReaderOptions, SourceConfig};
 use genome_stages::synthesis::RecipeLibrary;
 use genome_stages::{StageConfig, StageContext};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,9 @@ pub struct Config {
     /// How plans run.
     #[serde(default)]
     pub session: SessionConfig,
+    /// Limits of the dump readers.
+    #[serde(default)]
+    pub reader: ReaderOptions,
     /// Platform dumps.
     #[serde(default, rename = "source")]
     pub sources: Vec<SourceConfig>,
@@ -80,15 +83,15 @@ impl std::fmt::Debug for AuthorsConfig {
 pub struct SessionConfig {
     /// Worker threads; all cores if not given.
     pub threads: Option<usize>,
-    /// Bytes that sorts, joins and windows may hold before they spill.
-    pub memory_limit_mib: usize,
+    /// Memory that sorts, joins and windows may hold before they spill, in MiB; 60 % of the machine's if not given.
+    pub memory_limit_mib: Option<usize>,
     /// Answers of a model that are committed together.
     pub part_rows: usize,
 }
 
 impl Default for SessionConfig {
     fn default() -> Self {
-        Self { threads: None, memory_limit_mib: 2048, part_rows: 256 }
+        Self { threads: None, memory_limit_mib: None, part_rows: 256 }
     }
 }
 
@@ -121,6 +124,8 @@ pub struct Project {
     pub config: Config,
     /// Path of the config file.
     pub path: PathBuf,
+    /// Model that was named on the command line in place of the config's.
+    pub model_override: Option<String>,
 }
 
 impl Project {
@@ -155,7 +160,7 @@ impl Project {
                 *pattern = lexically_normal(&folder.join(&*pattern)).to_string_lossy().into_owned();
             }
         }
-        Ok(Self { config, path: path.to_path_buf() })
+        Ok(Self { config, path: path.to_path_buf(), model_override: None })
     }
 
     /// Lets every stage that calls a model call `model` instead.
@@ -168,6 +173,13 @@ impl Project {
             }
         }
         self.config.train.use_model(model);
+        self.model_override = Some(model.to_owned());
+    }
+
+    /// A command line of another verb about the same config.
+    pub fn command(&self, verb: &str) -> String {
+        let model = self.model_override.as_ref().map(|m| format!(" --model {m}")).unwrap_or_default();
+        format!("genome {verb} {}{model}", self.path.display())
     }
 
     /// A named model: the config's, else a built-in one.
@@ -263,6 +275,7 @@ impl Project {
         if self.config.session.part_rows == 0 {
             problems.push("session.part_rows must be at least 1".to_owned());
         }
+        problems.extend(self.config.train.problems());
         for (number, stage) in (1..).zip(&self.config.stages) {
             let stage = stage.stage();
             let name = stage.card().name;

@@ -10,6 +10,7 @@ use genome_kernels::llm::{Engine, EngineHandle, ModelSpec, Progress};
 use genome_stages::functions::EngineSource;
 
 use crate::config::{Project, builtin_models};
+use crate::error::Hinted;
 use crate::models::{DeviceChoice, FetchPhase, ModelConfig, cache_dir, fetch};
 use crate::progress::Task;
 
@@ -72,6 +73,10 @@ impl Engines {
                 task.set_total(total);
             }
             task.update(progress.done, &format!("{doing}, {} of {} MiB", mib(progress.done), mib(total)));
+        })
+        .map_err(|error| match error.hint() {
+            Some(hint) => Hinted::new(error.to_string(), hint).into(),
+            None => anyhow::Error::from(error),
         })?;
         if let Some(task) = task {
             task.end("in the cache, checksum right");

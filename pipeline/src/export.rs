@@ -9,7 +9,7 @@ use futures::StreamExt as _;
 use genome_schemas::{Fingerprint, FingerprintHasher, Freshness};
 use genome_stages::StageConfig;
 
-use crate::config::Project;
+use crate::config::{Project, ShardsConfig};
 use crate::plan::Planned;
 use crate::progress::Task;
 use crate::run::artifact_rows;
@@ -28,7 +28,7 @@ pub async fn write_shards(session: &SessionContext, project: &Project, planned: 
     if examples.is_empty() {
         return Err(anyhow!("[shards] needs a stage that writes `examples`, such as compose"));
     }
-    let fingerprint = fingerprint(&examples, shards.rows_per_shard);
+    let fingerprint = fingerprint(&examples, shards);
     if is_current(&shards.path, &fingerprint) {
         return Ok(());
     }
@@ -59,9 +59,9 @@ pub async fn write_shards(session: &SessionContext, project: &Project, planned: 
     Ok(())
 }
 
-fn fingerprint(examples: &[&Planned], rows_per_shard: usize) -> Fingerprint {
+fn fingerprint(examples: &[&Planned], shards: &ShardsConfig) -> Fingerprint {
     let mut hasher = FingerprintHasher::new("genome shards");
-    hasher.part("rows", rows_per_shard.to_string());
+    hasher.part("rows", shards.rows_per_shard.to_string()).part("name", &shards.name);
     for this in examples {
         hasher.part("examples", this.fingerprint.as_str());
     }

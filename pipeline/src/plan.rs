@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use genome_schemas::{
-    Component, Fingerprint, FingerprintHasher, Freshness, Manifest, StaleReason, Table, events,
+    Component, Fingerprint, FingerprintHasher, Freshness, Manifest, Platform, StaleReason, Table, events,
 };
-use genome_stages::sources::{SourceConfig, list_files};
+use genome_stages::sources::list_files;
 use genome_stages::{Scope, Stage, StageContext};
 
 use crate::config::Project;
@@ -241,6 +241,10 @@ fn dump_components(project: &Project) -> Result<Vec<Component>> {
     let secret = FingerprintHasher::new("genome author key").part("key", project.author_key()?).finish();
     let mut components = vec![
         Component { label: "version:dump readers".to_owned(), value: READERS_VERSION.to_string() },
+        Component {
+            label: "config:reader".to_owned(),
+            value: serde_json::to_string(&project.config.reader)?,
+        },
         Component { label: "config:authors".to_owned(), value: secret.short().to_owned() },
     ];
     for source in &project.config.sources {
@@ -250,17 +254,22 @@ fn dump_components(project: &Project) -> Result<Vec<Component>> {
             label: format!("config:source {}", source.name),
             value: serde_json::to_string(&without_paths)?,
         });
-        for path in list_files(source)? {
-            components.push(Component { label: file_label(source, &path), value: digest(&path)? });
+        for (ordinal, path) in (1..).zip(list_files(source)?) {
+            let name = file_name(source.platform, ordinal, &path);
+            components
+                .push(Component { label: format!("file:{}/{name}", source.name), value: digest(&path)? });
         }
     }
     Ok(components)
 }
 
-/// Files are known by name, not by place: a moved folder of dumps is the same input.
-fn file_label(source: &SourceConfig, path: &Path) -> String {
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    format!("file:{}/{name}", source.name)
+/// What a dump file is called in manifests and reports. Files are known by name, not by place: a moved folder of dumps
+/// is the same input. A Twitter archive is often named after its owner, and so is known by its place in the list.
+pub fn file_name(platform: Platform, ordinal: usize, path: &Path) -> String {
+    if platform == Platform::Twitter {
+        return format!("archive {ordinal}");
+    }
+    path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 fn digest(path: &Path) -> Result<String> {

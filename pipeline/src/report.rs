@@ -48,7 +48,7 @@ pub struct SourceReport {
 /// Rows that left for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Drop {
-    /// The stage that dropped them; `reader` for records that could not be read.
+    /// The stage that dropped them; `source` for records that could not be read.
     pub stage: String,
     /// The outcome.
     pub outcome: String,
@@ -82,7 +82,7 @@ pub async fn report(session: &SessionContext, project: &Project, planned: &[Plan
         if this.freshness != Freshness::Fresh {
             return Err(crate::error::Hinted::new(
                 format!("{} is not up to date: the config was not run, or not to the end", this.segment.name),
-                format!("genome run {}", project.path.display()),
+                project.command("run"),
             )
             .into());
         }
@@ -209,7 +209,7 @@ async fn ledger(rows: DataFrame) -> Result<Vec<Entry>> {
             let stage = word(1, row);
             entries.push(Entry {
                 source: word(0, row),
-                stage: if stage.is_empty() { "reader".to_owned() } else { stage },
+                stage,
                 outcome: word(2, row),
                 rule: word(3, row),
                 rows: u64::try_from(batch.column(4).as_primitive::<Int64Type>().value(row)).unwrap_or(0),

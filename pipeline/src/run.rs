@@ -1,7 +1,6 @@
 //! Runs the stale segments of a config, one after another, and stores what comes out.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,12 +8,12 @@ use anyhow::{Context, Result, anyhow};
 use datafusion::common::JoinType;
 use datafusion::prelude::{DataFrame, SessionContext, col, lit};
 use genome_schemas::{FileCount, Freshness, Manifest, StageTiming, Table};
-use genome_stages::sources::{FileReadCount, Pseudonymizer, ReaderOptions, SourceContext};
+use genome_stages::sources::{FileReadCount, Pseudonymizer, SourceContext, list_files};
 use genome_stages::{ModelStage, StageContext};
 
 use crate::config::Project;
 use crate::engines::Engines;
-use crate::plan::{Planned, plan};
+use crate::plan::{Planned, file_name, plan};
 use crate::progress::Task;
 use crate::session::{self, Limits};
 use crate::store::{self, Store};
@@ -161,7 +160,7 @@ impl<'a> Runner<'a> {
         let source_cx = SourceContext::new(
             session.clone(),
             Pseudonymizer::from_secret(self.project.author_key()?),
-            ReaderOptions::default(),
+            self.project.config.reader.clone(),
         );
         let mut cx = cx.clone();
         cx.tables = self.joined_tables(&session, planned, this).await?;
@@ -193,7 +192,7 @@ impl<'a> Runner<'a> {
                 }
             }
         };
-        let files: Vec<FileCount> = source_cx.counts.files().iter().map(file_count).collect();
+        let files = self.file_counts(&source_cx.counts.files())?;
         let mut rows_read = BTreeMap::new();
         if this.segment.ingests {
             rows_read.insert(
@@ -295,6 +294,35 @@ impl<'a> Runner<'a> {
         all.ok_or_else(|| anyhow!("there is no [[source]] to read"))
     }
 
+    /// What the readers counted, with names that are fit for a manifest.
+    fn file_counts(&self, read: &[FileReadCount]) -> Result<Vec<FileCount>> {
+        let mut names = BTreeMap::new();
+        for source in &self.project.config.sources {
+            for (ordinal, path) in (1..).zip(list_files(source)?) {
+                let name = file_name(source.platform, ordinal, &path);
+                names.insert((source.name.clone(), path.display().to_string()), name);
+            }
+        }
+        let count = |read: &FileReadCount| {
+            let name = names.get(&(read.source.clone(), read.path.clone())).cloned();
+            FileCount {
+                source: read.source.clone(),
+                path: name.unwrap_or_else(|| "unnamed".to_owned()),
+                records: read.records,
+                bytes: read.bytes,
+                yields_events: read.yields_events,
+                malformed: read.malformed,
+                lossy: read.lossy,
+                type_conflicts: read
+                    .type_conflicts
+                    .iter()
+                    .map(|(field, conflict)| ((*field).to_owned(), (conflict.count, conflict.first_offset)))
+                    .collect(),
+            }
+        };
+        Ok(read.iter().map(count).collect())
+    }
+
     async fn joined_tables(
         &self,
         session: &SessionContext,
@@ -358,24 +386,6 @@ async fn pool_rows(
     let selection = planned.folder.join(format!("prompts-{}", planned.fingerprint.short()));
     let asked = store::read_plain(session, &selection).await?.select(vec![col("key").alias("__asked")])?;
     Ok(pool.join(asked, JoinType::LeftSemi, &[call_column], &["__asked"], None)?)
-}
-
-fn file_count(read: &FileReadCount) -> FileCount {
-    let name = Path::new(&read.path).file_name().map(|n| n.to_string_lossy().into_owned());
-    FileCount {
-        source: read.source.clone(),
-        path: name.unwrap_or_else(|| read.path.clone()),
-        records: read.records,
-        bytes: read.bytes,
-        yields_events: read.yields_events,
-        malformed: read.malformed,
-        lossy: read.lossy,
-        type_conflicts: read
-            .type_conflicts
-            .iter()
-            .map(|(field, conflict)| ((*field).to_owned(), (conflict.count, conflict.first_offset)))
-            .collect(),
-    }
 }
 
 struct SegmentRows {

@@ -13,7 +13,8 @@ use crate::table::Table;
 /// - `recipe`, `model`: names in the config, `model_digest` the SHA-256 of its weights;
 /// - `prompt`: the text the model was given; `evidence`: the person's own words it may quote;
 /// - `text`: the raw answer; `fields`: the parsed answer as canonical JSON, null if it could not be parsed;
-/// - `finish_reason`: `stop`, `length` or `error`; token counts; the sampling `seed`.
+/// - `finish_reason`: `stop`, `length`, `context` (prompt too long), `error`, or `unasked` (nothing to quote from);
+///   token counts; the sampling `seed`.
 pub fn completions() -> Table {
     let mut fields = vec![
         Field::new("key", key_type(), false),

@@ -1,13 +1,12 @@
 //! Authors: who has enough to say, and each person's history.
 
 use datafusion::functions_aggregate::expr_fn::{array_agg, count, max, min};
-use datafusion::logical_expr::ExprFunctionExt;
 use datafusion::prelude::{DataFrame, Expr, col, lit, named_struct};
 use genome_schemas::{Outcome, author_event_fields, authors, events};
 use serde::{Deserialize, Serialize};
 
 use crate::StageError;
-use crate::functions::row_key;
+use crate::functions::{in_time_order, row_key};
 use crate::mark::{Mark, column, count_kept, fresh_ledger, is_kept, mark_rows};
 use crate::stage::{Card, Scope, Stage, StageContext};
 
@@ -70,9 +69,7 @@ impl Stage for GroupAuthors {
         for field in &author_event_fields() {
             members.extend([lit(field.name().as_str()), column(field.name())]);
         }
-        let history = array_agg(named_struct(members))
-            .order_by(vec![col("at").sort(true, false), col("key").sort(true, false)])
-            .build()?;
+        let history = array_agg(named_struct(members));
         let people = rows.filter(is_kept().and(col("split").eq(lit("train"))))?.aggregate(
             vec![col("author_id"), col("platform"), col("source")],
             vec![
@@ -82,6 +79,8 @@ impl Stage for GroupAuthors {
                 history.alias("events"),
             ],
         )?;
+        // Sorted afterwards: an ordered aggregate handles every row by itself, and takes minutes where this takes seconds.
+        let history_type = people.schema().field_with_unqualified_name("events")?.data_type().clone();
         let key = row_key("genome authors", vec![col("author_id"), col("source")]);
         let mut columns = vec![
             key.alias("key"),
@@ -91,7 +90,7 @@ impl Stage for GroupAuthors {
             col("n_events"),
             col("first_at"),
             col("last_at"),
-            col("events"),
+            in_time_order(col("events"), &history_type).alias("events"),
         ];
         columns.extend(fresh_ledger());
         Ok(people.select(columns)?)

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 
 use super::answer::AnswerForm;
 use super::chat::{ChatMessage, ChatTemplate};
-use super::engine::{Engine, EngineOptions};
+use super::engine::{CancelToken, Engine, EngineHandle, EngineOptions};
 use super::grammar::{Grammar, GrammarCompiler};
 use super::request::{Completion, FinishReason, Request, Sampling, ScoreRequest};
 use super::sampler::{Sampler, log_prob_of};
@@ -114,6 +114,13 @@ fn truth(requests: &[Request], sampling: &Sampling) -> Vec<Completion> {
 
 fn sampling() -> Sampling {
     Sampling { max_tokens: 60, temperature: 0.9, top_p: 0.95, seed: 3, ..Sampling::default() }
+}
+
+#[test]
+fn a_handle_goes_to_any_thread() {
+    fn everywhere<T: Clone + Send + Sync + 'static>() {}
+    everywhere::<EngineHandle>();
+    everywhere::<CancelToken>();
 }
 
 #[test]

@@ -160,8 +160,96 @@ fn tensor_bytes(shape: &[usize], block: usize, block_bytes: usize) -> Option<u64
 }
 
 fn sorted<V>(map: &HashMap<String, V>) -> Vec<(&String, &V)> {
-    #[expect(clippy::iter_over_hash_type, reason = "sorted at once")]
     let mut entries: Vec<_> = map.iter().collect();
     entries.sort_by_key(|(name, _)| *name);
     entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::decoder::toy::{Toy, write_gguf};
+    use crate::llm::decoder::{Family, ModelConfig};
+
+    fn write(folder: &Path, bytes: &[u8]) -> PathBuf {
+        let path = folder.join("model.gguf");
+        #[expect(clippy::disallowed_methods, reason = "a file of the test's own")]
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn toy(folder: &Path) -> Vec<u8> {
+        let path = folder.join("toy.gguf");
+        write_gguf(&path, &Toy::new(Family::Llama, 1)).unwrap();
+        std::fs::read(path).unwrap()
+    }
+
+    /// The file with the first occurrence of `from` replaced by `to`, of the same length.
+    fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+        assert_eq!(from.len(), to.len());
+        let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
+        let mut bytes = bytes.to_vec();
+        bytes[at..at + to.len()].copy_from_slice(to);
+        bytes
+    }
+
+    fn open(folder: &Path, bytes: &[u8]) -> Result<ModelConfig, KernelError> {
+        ModelConfig::from_gguf(&GgufFile::open(&write(folder, bytes))?)
+    }
+
+    #[test]
+    fn missing_cut_and_foreign_files_are_clear_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        let good = toy(folder.path());
+        assert!(open(folder.path(), &good).is_ok());
+        let missing = GgufFile::open(&folder.path().join("none.gguf")).unwrap_err().to_string();
+        assert!(missing.contains("none.gguf") && missing.contains("cannot be opened"), "{missing}");
+        let cases: [(Vec<u8>, &str); 7] = [
+            (b"PK\x03\x04 something else entirely".to_vec(), "not a whole GGUF file"),
+            (Vec::new(), "not a whole GGUF file"),
+            (good[..good.len() / 2].to_vec(), "cut off: tensor"),
+            (good[..good.len() - 1000].to_vec(), "cut off: tensor"),
+            (good[..500].to_vec(), "not a whole GGUF file"),
+            (
+                replaced(&good, b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0mamba"),
+                "supported are `llama` and `qwen2`",
+            ),
+            (
+                replaced(&good, b"llama.block_count", b"llama.block_c0unt"),
+                "metadata has no `llama.block_count`",
+            ),
+        ];
+        for (bytes, expected) in cases {
+            let message = open(folder.path(), &bytes).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_or_with_a_byte_turned_is_never_a_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let good = toy(folder.path());
+        let header = good.len().min(12_000);
+        for at in (0..header).step_by(97) {
+            let _ = open(folder.path(), &good[..at]);
+            let mut turned = good.clone();
+            turned[at] ^= 0xff;
+            let _ = open(folder.path(), &turned);
+        }
+    }
+
+    #[test]
+    fn tensors_must_have_the_expected_shape() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = GgufFile::open(&write(folder.path(), &toy(folder.path()))).unwrap();
+        assert_eq!(file.shape("output_norm.weight"), Some([64].as_slice()));
+        assert!(file.tensor("output_norm.weight", &[64], &Device::Cpu).is_ok());
+        for (name, shape, expected) in [
+            ("output_norm.weight", [65], "has shape [64], expected [65]"),
+            ("none", [1], "has no tensor `none`"),
+        ] {
+            let message = file.tensor(name, &shape, &Device::Cpu).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
 }

@@ -5,6 +5,13 @@ use toktrie::SimpleVob;
 use super::request::Sampling;
 use crate::KernelError;
 
+/// Candidates whose weight against the likeliest is below e to this power change no sum of doubles.
+const LEAST_LOG_WEIGHT: f64 = -40.0;
+
+/// Terms of a sum below e to this power against the largest do not reach the precision of `f32`, even a vocabulary
+/// of them; leaving them out saves most of the exponentials.
+const LEAST_LOG_TERM: f32 = -32.0;
+
 /// A chosen token.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Choice {
@@ -35,14 +42,24 @@ impl Sampler {
         allowed: Option<&SimpleVob>,
         answer: &[u32],
     ) -> Result<Choice, KernelError> {
-        let mut candidates = candidates(logits, allowed)?;
-        let normalizer = log_sum_exp(&candidates);
-        let token = if self.sampling.temperature > 0.0 {
-            self.penalize(&mut candidates, answer);
-            self.draw(candidates, answer.len())
+        let allowed = Allowed { logits, mask: allowed };
+        let likeliest = allowed.likeliest()?;
+        let normalizer = allowed.log_sum_exp(likeliest.logit);
+        let penalized = self.sampling.repetition_penalty > 0.0
+            && (self.sampling.repetition_penalty - 1.0).abs() >= f32::EPSILON
+            && !answer.is_empty();
+        let token = if self.sampling.temperature > 0.0 || penalized {
+            let mut candidates = allowed.candidates();
+            if penalized {
+                self.penalize(&mut candidates, answer);
+            }
+            if self.sampling.temperature > 0.0 {
+                self.draw(candidates, likeliest.token, answer.len())
+            } else {
+                candidates.iter().min_by(|a, b| Candidate::order(a, b)).map_or(likeliest.token, |c| c.token)
+            }
         } else {
-            self.penalize(&mut candidates, answer);
-            likeliest(&candidates)
+            likeliest.token
         };
         let log_prob = logits.get(token as usize).map_or(f32::NEG_INFINITY, |logit| logit - normalizer);
         Ok(Choice { token, log_prob })
@@ -50,9 +67,6 @@ impl Sampler {
 
     fn penalize(&self, candidates: &mut [Candidate], answer: &[u32]) {
         let penalty = self.sampling.repetition_penalty;
-        if penalty <= 0.0 || (penalty - 1.0).abs() < f32::EPSILON {
-            return;
-        }
         let mut seen = answer.to_vec();
         seen.sort_unstable();
         for candidate in candidates {
@@ -66,41 +80,33 @@ impl Sampler {
         }
     }
 
-    /// Draws by temperature among what top-k, top-p and min-p leave, by inversion of the cumulative distribution.
-    fn draw(&self, mut candidates: Vec<Candidate>, step: usize) -> u32 {
-        let best = likeliest(&candidates);
+    /// Draws by temperature among what top-k, min-p and top-p leave, by inversion of the cumulative distribution.
+    fn draw(&self, mut candidates: Vec<Candidate>, likeliest: u32, step: usize) -> u32 {
         let Sampling { temperature, top_k, top_p, min_p, .. } = self.sampling;
         if top_k > 0 && top_k < candidates.len() {
             candidates.select_nth_unstable_by(top_k - 1, Candidate::order);
             candidates.truncate(top_k);
         }
         let highest = candidates.iter().map(|c| c.logit).fold(f32::NEG_INFINITY, f32::max);
-        let weight = |c: &Candidate| f64::from((c.logit - highest) / temperature).exp();
-        if min_p > 0.0 {
-            candidates.retain(|c| weight(c) >= f64::from(min_p));
-        }
-        candidates.sort_unstable_by(Candidate::order);
-        let mut weights: Vec<f64> = candidates.iter().map(weight).collect();
+        let lowest = if min_p > 0.0 { f64::from(min_p).min(1.0).ln() } else { LEAST_LOG_WEIGHT };
+        let log_weight = |c: &Candidate| f64::from((c.logit - highest) / temperature);
+        candidates.retain(|c| log_weight(c) >= lowest);
+        let weight = |c: &Candidate| log_weight(c).exp();
         if top_p < 1.0 {
-            let wanted = weights.iter().sum::<f64>() * f64::from(top_p.max(0.0));
-            let mut reached = 0.0;
-            let kept = weights.iter().take_while(|w| {
-                let more = reached < wanted;
-                reached += **w;
-                more
-            });
-            let kept = kept.count().max(1);
-            weights.truncate(kept);
+            keep_likeliest(&mut candidates, f64::from(top_p.max(0.0)), weight);
+        } else {
+            // Any fixed order will do; by token it needs no comparison of logits.
+            candidates.sort_unstable_by_key(|c| c.token);
         }
-        let mut target = self.uniform(step) * weights.iter().sum::<f64>();
-        for (candidate, weight) in candidates.iter().zip(&weights) {
-            target -= weight;
+        let mut target = self.uniform(step) * candidates.iter().map(weight).sum::<f64>();
+        for candidate in &candidates {
+            target -= weight(candidate);
             if target < 0.0 {
                 return candidate.token;
             }
         }
         // Rounding left a sliver at the end of the distribution.
-        candidates.get(weights.len().saturating_sub(1)).map_or(best, |c| c.token)
+        candidates.last().map_or(likeliest, |c| c.token)
     }
 
     /// A number in `0.0..1.0` that only the key, the seed and the step decide.
@@ -118,10 +124,11 @@ impl Sampler {
 
 /// Natural logarithm of the probability of `token` among all.
 pub(super) fn log_prob_of(logits: &[f32], token: u32) -> Result<f32, KernelError> {
-    let candidates = candidates(logits, None)?;
+    let all = Allowed { logits, mask: None };
+    let likeliest = all.likeliest()?;
     let logit = logits.get(token as usize).copied();
     let logit = logit.ok_or_else(|| KernelError::Argument(format!("token {token} is not in the model")))?;
-    Ok(logit - log_sum_exp(&candidates))
+    Ok(logit - all.log_sum_exp(likeliest.logit))
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -138,43 +145,93 @@ impl Candidate {
     }
 }
 
-fn candidates(logits: &[f32], allowed: Option<&SimpleVob>) -> Result<Vec<Candidate>, KernelError> {
-    let mut candidates = Vec::new();
-    let mut push = |index: usize| {
-        if let (Some(&logit), Ok(token)) = (logits.get(index), u32::try_from(index))
-            && logit != f32::NEG_INFINITY
-        {
-            candidates.push(Candidate { token, logit });
+/// Logits of which only those under the mask count.
+struct Allowed<'l> {
+    logits: &'l [f32],
+    mask: Option<&'l SimpleVob>,
+}
+
+impl Allowed<'_> {
+    /// Visits the allowed tokens in their order.
+    fn visit(&self, mut visit: impl FnMut(Candidate)) {
+        match self.mask {
+            Some(mask) => mask.iter_set_entries(|index| {
+                if let (Some(&logit), Ok(token)) = (self.logits.get(index), u32::try_from(index)) {
+                    visit(Candidate { token, logit });
+                }
+            }),
+            None => self.logits.iter().zip(0..).for_each(|(&logit, token)| visit(Candidate { token, logit })),
         }
-    };
-    match allowed {
-        Some(allowed) => allowed.iter_set_entries(push),
-        None => (0..logits.len()).for_each(&mut push),
     }
-    if candidates.iter().any(|c| c.logit.is_nan()) {
-        return Err(KernelError::Internal("the model gave logits that are no numbers".into()));
+
+    /// The likeliest, of equals the first.
+    fn likeliest(&self) -> Result<Candidate, KernelError> {
+        let mut best: Option<Candidate> = None;
+        let mut broken = false;
+        self.visit(|candidate| {
+            broken |= candidate.logit.is_nan();
+            if best.is_none_or(|best| candidate.logit > best.logit) {
+                best = Some(candidate);
+            }
+        });
+        match best {
+            _ if broken => Err(KernelError::Internal("the model gave logits that are no numbers".into())),
+            Some(best) if best.logit > f32::NEG_INFINITY => Ok(best),
+            _ => Err(KernelError::Grammar("no token is allowed here".into())),
+        }
     }
-    if candidates.is_empty() {
-        return Err(KernelError::Grammar("no token is allowed here".into()));
+
+    fn log_sum_exp(&self, highest: f32) -> f32 {
+        let mut sum = 0.0_f64;
+        self.visit(|candidate| {
+            let below = candidate.logit - highest;
+            if below > LEAST_LOG_TERM {
+                sum += f64::from(below.exp());
+            }
+        });
+        #[expect(clippy::cast_possible_truncation, reason = "a logarithm of at most the vocabulary's size")]
+        let log = sum.ln() as f32;
+        highest + log
     }
-    Ok(candidates)
+
+    fn candidates(&self) -> Vec<Candidate> {
+        let mut candidates = Vec::new();
+        self.visit(|candidate| candidates.push(candidate));
+        candidates
+    }
 }
 
-fn likeliest(candidates: &[Candidate]) -> u32 {
-    candidates.iter().min_by(|a, b| Candidate::order(a, b)).map_or(0, |c| c.token)
-}
-
-fn log_sum_exp(candidates: &[Candidate]) -> f32 {
-    let highest = candidates.iter().map(|c| c.logit).fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = candidates.iter().map(|c| f64::from(c.logit - highest).exp()).sum();
-    #[expect(clippy::cast_possible_truncation, reason = "a logarithm of at most the vocabulary's size")]
-    let log = sum.ln() as f32;
-    highest + log
+/// Leaves the likeliest candidates that together reach a fraction `share` of the weight, at least one, likeliest
+/// first. Sorts only as many as it needs to.
+fn keep_likeliest(candidates: &mut Vec<Candidate>, share: f64, weight: impl Fn(&Candidate) -> f64) {
+    let wanted = candidates.iter().map(&weight).sum::<f64>() * share;
+    let mut head = 64;
+    loop {
+        let all = head >= candidates.len();
+        if !all {
+            candidates.select_nth_unstable_by(head - 1, Candidate::order);
+        }
+        let sorted = if all { candidates.as_mut_slice() } else { &mut candidates[..head] };
+        sorted.sort_unstable_by(Candidate::order);
+        let mut reached = 0.0;
+        let kept = sorted.iter().take_while(|candidate| {
+            let more = reached < wanted;
+            reached += weight(candidate);
+            more
+        });
+        let kept = kept.count().max(1);
+        if all || kept < head {
+            candidates.truncate(kept);
+            return;
+        }
+        head *= 8;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::test_support::mix;
 
     const LOGITS: [f32; 5] = [1.0, 3.0, 2.0, 3.0, -1.0];
 
@@ -232,6 +289,31 @@ mod tests {
         only(Sampling { top_p: 0.9, ..base.clone() }, &[1, 2, 3]);
         only(Sampling { min_p: 0.5, ..base.clone() }, &[1, 3]);
         only(Sampling { min_p: 0.3, ..base }, &[1, 2, 3]);
+    }
+
+    #[test]
+    fn keeping_the_likeliest_agrees_with_sorting_all() {
+        let candidates: Vec<Candidate> = (0..5000_u32)
+            .map(|token| Candidate { token, logit: (mix(u64::from(token)) % 1000) as f32 / 100.0 })
+            .collect();
+        let weight = |c: &Candidate| f64::from(c.logit).exp();
+        for share in [0.0, 0.001, 0.2, 0.9, 0.9999, 1.0] {
+            let mut sorted = candidates.clone();
+            sorted.sort_by(Candidate::order);
+            let wanted = candidates.iter().map(weight).sum::<f64>() * share;
+            let mut reached = 0.0;
+            let mut expected = Vec::new();
+            for candidate in &sorted {
+                if reached >= wanted && !expected.is_empty() {
+                    break;
+                }
+                reached += weight(candidate);
+                expected.push(candidate.token);
+            }
+            let mut kept = candidates.clone();
+            keep_likeliest(&mut kept, share, weight);
+            assert_eq!(kept.iter().map(|c| c.token).collect::<Vec<_>>(), expected, "{share}");
+        }
     }
 
     #[test]

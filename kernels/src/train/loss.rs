@@ -35,7 +35,7 @@ pub(super) fn token_log_probs(normed: &Tensor, head: &Tensor, targets: &[u32], m
         return Ok(values);
     }
     let head = head.clone();
-    ops::attach("token-log-probs", normed, values, move |_, gradient| {
+    ops::attach("token-log-probs", normed, &values, move |_, gradient| {
         let mut results = Vec::with_capacity(chunks.len());
         let mut start = 0;
         for (probabilities, wanted) in &chunks {

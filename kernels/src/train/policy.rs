@@ -142,7 +142,7 @@ impl Policy {
 
     /// Log-probabilities of the learnt tokens of a sequence that has been checked.
     pub(super) fn log_probs(&self, sequence: &Sequence, with: With<'_>) -> Result<Vec<f32>, KernelError> {
-        let (positions, targets) = self.targets(sequence);
+        let (positions, targets) = targets(sequence);
         if targets.is_empty() {
             return Ok(Vec::new());
         }
@@ -169,7 +169,7 @@ impl Policy {
         loss: impl FnOnce(&Tensor) -> candle_core::Result<Tensor>,
         gradients: &mut Gradients,
     ) -> Result<(f32, Vec<f32>), KernelError> {
-        let (positions, targets) = self.targets(sequence);
+        let (positions, targets) = targets(sequence);
         if targets.is_empty() {
             return Ok((0.0, Vec::new()));
         }
@@ -250,12 +250,6 @@ impl Policy {
         self.graph.plan(vec![Run { sequence: 0, count: sequence.tokens.len(), position: 0 }])
     }
 
-    /// Positions from which the learnt tokens are predicted, and those tokens.
-    fn targets(&self, sequence: &Sequence) -> (Vec<u32>, Vec<u32>) {
-        let positions = sequence.learnt().map(|position| u32::try_from(position - 1).unwrap_or(u32::MAX));
-        (positions.collect(), sequence.learnt().map(|position| sequence.tokens[position]).collect())
-    }
-
     fn head(
         &self,
         stream: &Tensor,
@@ -283,6 +277,12 @@ impl Policy {
         segments.extend((first..config.layers).step_by(size).map(|start| start..start + size));
         segments
     }
+}
+
+/// Positions from which the learnt tokens are predicted, and those tokens.
+fn targets(sequence: &Sequence) -> (Vec<u32>, Vec<u32>) {
+    let positions = sequence.learnt().map(|position| u32::try_from(position - 1).unwrap_or(u32::MAX));
+    (positions.collect(), sequence.learnt().map(|position| sequence.tokens[position]).collect())
 }
 
 /// BLAKE3 digest of a file in hexadecimal.

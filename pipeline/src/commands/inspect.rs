@@ -57,7 +57,7 @@ async fn sample(
     if let Some(stale) = of_table.iter().find(|p| p.freshness != Freshness::Fresh) {
         return Err(crate::error::Hinted::new(
             format!("{} is not up to date", stale.segment.name),
-            format!("genome run {}", project.path.display()),
+            project.command("run"),
         )
         .into());
     }

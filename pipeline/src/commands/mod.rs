@@ -55,13 +55,24 @@ fn refuse_problems(project: &Project) -> Result<()> {
 fn limits(project: &Project, threads: Option<usize>, memory_mib: Option<usize>) -> Result<Limits> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.or(project.config.session.threads).unwrap_or(cores).max(1);
-    let memory = memory_mib.unwrap_or(project.config.session.memory_limit_mib).max(64);
+    let memory =
+        memory_mib.or(project.config.session.memory_limit_mib).unwrap_or_else(default_memory_mib).max(64);
     // The decoder's kernels run in rayon's pool, which is sized once.
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build_global()
         .context("cannot start the worker threads")?;
     Ok(Limits { threads, memory_bytes: memory << 20 })
+}
+
+/// 60 % of the machine's memory in MiB; 4 GiB where it cannot be told. Text columns share buffers, and the engine
+/// counts a shared buffer once per batch that uses it, so a limit is reached long before that much is in use.
+fn default_memory_mib() -> usize {
+    let total_kib = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+        line.split_whitespace().nth(1)?.parse::<usize>().ok()
+    });
+    total_kib.map_or(4096, |kib| kib / 1024 * 6 / 10)
 }
 
 /// Runs a future to its end on a runtime of its own.

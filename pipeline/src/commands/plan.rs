@@ -17,7 +17,7 @@ struct Line {
     segment: String,
     table: String,
     stages: Vec<String>,
-    fingerprint: String,
+    folder: String,
     fresh: bool,
     state: String,
 }
@@ -35,7 +35,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<ExitCode> {
                 .map(|i| project.config.stages[*i].stage().card().name.to_owned())
                 .collect(),
             table: planned.segment.output.name.to_owned(),
-            fingerprint: planned.fingerprint.short().to_owned(),
+            folder: planned.folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
             fresh: planned.freshness == Freshness::Fresh,
             state: describe(&planned),
             segment: planned.segment.name,
@@ -45,10 +45,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<ExitCode> {
         Format::Json => print(&serde_json::to_string_pretty(&lines)?)?,
         Format::Text => {
             for line in &lines {
-                print(&format!(
-                    "{:<28} {:<12} {}  {}",
-                    line.segment, line.table, line.fingerprint, line.state
-                ))?;
+                print(&format!("{:<12} {:<36} {}", line.table, line.folder, line.state))?;
             }
         }
     }

@@ -35,7 +35,7 @@ fn describe(project: &Project, summary: &RunSummary) -> String {
     if summary.cancelled {
         return format!("stopped: {what}; run again to go on");
     }
-    format!("done: {what}; see `genome report {}`", project.path.display())
+    format!("done: {what}; see `{}`", project.command("report"))
 }
 
 /// The first interrupt lets the run commit what it has; the second ends it at once.

@@ -25,7 +25,8 @@ const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::new(5).unwrap();
 /// # Errors
 /// The runtime cannot be set up.
 pub fn for_records(limits: Limits) -> Result<SessionContext> {
-    session(limits, limits.threads, 8192)
+    // With a single partition the planner prefers joins that hold a whole side in memory.
+    session(limits, limits.threads.max(2), 8192)
 }
 
 /// A session for plans that call a model: one partition, and whole parts as one batch, so that the engine sees all

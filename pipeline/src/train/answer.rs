@@ -36,7 +36,8 @@ pub(super) fn parse(text: &str, tag: &str) -> Option<Answer> {
 fn has_markup(text: &str) -> bool {
     let is_tag = |(at, _): (usize, &str)| {
         let rest = text[at + 1..].strip_prefix('/').unwrap_or(&text[at + 1..]);
-        let name = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).unwrap_or(rest.len());
+        let name =
+            rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).unwrap_or(rest.len());
         name > 0 && rest[name..].starts_with('>')
     };
     text.contains("```") || text.match_indices('<').any(is_tag)

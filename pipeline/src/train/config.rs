@@ -76,7 +76,7 @@ pub enum Schedule {
     /// It stays, so that a run can be made longer without changing what it has done.
     #[default]
     Constant,
-    /// It falls to zero along a cosine over the config's `steps` (both papers: section 1.6 and 2.6 of our notes).
+    /// It falls to zero along a cosine over the config's `steps` (both papers: section 1.6 and 2.6 of `docs/papers.md`).
     Cosine,
 }
 
@@ -234,7 +234,10 @@ impl TrainConfig {
             (1..=grpo.prompts.max(1)).contains(&grpo.updates),
             "grpo.updates must be between 1 and grpo.prompts: each is on a part of the prompts",
         );
-        need(positive(grpo.temperature.into()), "grpo.temperature must be above 0: equal answers teach nothing");
+        need(
+            positive(grpo.temperature.into()),
+            "grpo.temperature must be above 0: equal answers teach nothing",
+        );
         need(grpo.max_tokens > 0, "grpo.max_tokens must be at least 1");
         need(positive(grpo.learning_rate), "grpo.learning_rate must be above 0");
         need(positive(grpo.clip) && grpo.clip < 1.0, "grpo.clip must be between 0 and 1");
@@ -263,7 +266,9 @@ mod tests {
         .unwrap();
         assert_eq!(config.lora.targets, [Part::Query, Part::Value]);
         assert_eq!((config.sft.schedule, config.grpo.reward), (Schedule::Cosine, RewardKind::Likelihood));
-        for text in ["modle = \"x\"", "[sft]\nlearning_rat = 1", "[lora]\ntargets = [\"q\"]", "[grpo]\nklx = 1"] {
+        for text in
+            ["modle = \"x\"", "[sft]\nlearning_rat = 1", "[lora]\ntargets = [\"q\"]", "[grpo]\nklx = 1"]
+        {
             assert!(toml::from_str::<TrainConfig>(text).is_err(), "{text}");
         }
     }

@@ -53,14 +53,18 @@ impl Encoder {
             }
             let prompt = self.chat.render(&messages[..at], true)?;
             let lead = beyond(&prompt, &rendered, at)?;
-            let ids =
-                if at_start(&rendered) { self.tokenizer.encode_prompt(lead)? } else { self.tokenizer.encode(lead)? };
+            let ids = if at_start(&rendered) {
+                self.tokenizer.encode_prompt(lead)?
+            } else {
+                self.tokenizer.encode(lead)?
+            };
             push(&after_turn, false);
             push(&ids, false);
             rendered = self.chat.render(&messages[..=at], false)?;
             let ids = self.tokenizer.encode(beyond(&rendered, &prompt, at)?)?;
             let end = ids.iter().position(|id| self.tokenizer.eos_ids().contains(id));
-            let end = end.ok_or_else(|| anyhow!("the chat template does not end the turn of message {at}"))?;
+            let end =
+                end.ok_or_else(|| anyhow!("the chat template does not end the turn of message {at}"))?;
             if self.tokenizer.decode(&ids[..end]).trim() != message.content.trim() {
                 bail!("the chat template changes the text of message {at}");
             }
@@ -115,7 +119,9 @@ fn at_start(rendered: &str) -> bool {
 /// of a conversation otherwise once more follows.
 fn beyond<'t>(longer: &'t str, shorter: &str, at: usize) -> Result<&'t str> {
     longer.strip_prefix(shorter).ok_or_else(|| {
-        anyhow!("the chat template writes what comes before message {at} differently once the message is there")
+        anyhow!(
+            "the chat template writes what comes before message {at} differently once the message is there"
+        )
     })
 }
 
@@ -201,7 +207,10 @@ mod tests {
         let error = encoder.sequence(&turns, &[true, false]).unwrap_err().to_string();
         assert!(error.contains("message 0 of role `user`"), "{error}");
         for (template, expected) in [
-            ("{{ messages | length }}{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}", "differently"),
+            (
+                "{{ messages | length }}{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}",
+                "differently",
+            ),
             ("{% for m in messages %}{{ m.content }}{% endfor %}", "does not end the turn"),
             ("{% for m in messages %}{{ m.content | upper }}<|im_end|>{% endfor %}", "changes the text"),
         ] {

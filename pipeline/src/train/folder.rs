@@ -59,7 +59,10 @@ impl AdapterFolder {
     ///
     /// # Errors
     /// The folder holds something else, or what another config made.
-    pub(super) fn earlier<S: Serialize + DeserializeOwned>(&self, identity: &Identity) -> Result<Option<Record<S>>> {
+    pub(super) fn earlier<S: Serialize + DeserializeOwned>(
+        &self,
+        identity: &Identity,
+    ) -> Result<Option<Record<S>>> {
         let another = "name another folder with --output, or remove this one";
         let record = self.path.join(RECORD_FILE);
         if !record.exists() {
@@ -70,10 +73,12 @@ impl AdapterFolder {
             if is_empty {
                 return Ok(None);
             }
-            let message = format!("{} holds something that `genome train` did not write", self.path.display());
+            let message =
+                format!("{} holds something that `genome train` did not write", self.path.display());
             return Err(Hinted::new(message, another).into());
         }
-        let text = fs::read_to_string(&record).with_context(|| format!("cannot read {}", record.display()))?;
+        let text =
+            fs::read_to_string(&record).with_context(|| format!("cannot read {}", record.display()))?;
         let older: Identity = serde_json::from_str(&text).with_context(|| record.display().to_string())?;
         let differences = identity.differences(&older);
         if !differences.is_empty() {
@@ -109,7 +114,8 @@ impl AdapterFolder {
         let state = temporary.path().join(STATE_FOLDER);
         fs::create_dir(&state).with_context(failed)?;
         save_state(&state).with_context(failed)?;
-        write_atomically(&temporary.path().join(RECORD_FILE), record.to_json()?.as_bytes()).with_context(failed)?;
+        write_atomically(&temporary.path().join(RECORD_FILE), record.to_json()?.as_bytes())
+            .with_context(failed)?;
         open_to_others(temporary.path()).with_context(failed)?;
         let had_old = self.path.exists();
         if had_old {
@@ -227,7 +233,10 @@ mod tests {
         folder.commit(&adapter(), &Record::<u8>::new(identity()), |_| Ok(())).unwrap();
         let other = Identity { config: serde_json::json!({"sft": {"batch": 8}}), ..identity() };
         let error = crate::error::describe(&folder.earlier::<u8>(&other).unwrap_err());
-        assert!(error.contains("sft.batch was 4, is 8") && error.contains("hint: name another folder"), "{error}");
+        assert!(
+            error.contains("sft.batch was 4, is 8") && error.contains("hint: name another folder"),
+            "{error}"
+        );
         fs::remove_file(folder.path().join(RECORD_FILE)).unwrap();
         let error = folder.earlier::<u8>(&identity()).unwrap_err().to_string();
         assert!(error.contains("did not write"), "{error}");

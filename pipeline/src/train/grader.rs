@@ -114,7 +114,10 @@ impl RubricScorer {
 
 impl Scorer for RubricScorer {
     fn score(&self, answers: &[(&Prompt, &Answer)]) -> Result<Vec<f64>> {
-        let asked = answers.iter().map(|(prompt, answer)| self.request(prompt, answer)).collect::<Result<Vec<_>>>()?;
+        let asked = answers
+            .iter()
+            .map(|(prompt, answer)| self.request(prompt, answer))
+            .collect::<Result<Vec<_>>>()?;
         let (requests, rubrics): (Vec<Request>, Vec<Arc<Rubric>>) = asked.into_iter().unzip();
         let metrics = rubrics.iter().map(|rubric| rubric.head.metrics.len()).max().unwrap_or(1);
         // A score is a few tokens and a name; the grammar ends the answer.
@@ -135,7 +138,8 @@ impl Scorer for RubricScorer {
             let given = rubric.scores(&completion.text);
             let range = (rubric.head.max_score - rubric.head.min_score) as f64;
             // A score that is not there is worth nothing.
-            let share = |score: &Option<f64>| score.map_or(0.0, |s| (s - rubric.head.min_score as f64) / range);
+            let share =
+                |score: &Option<f64>| score.map_or(0.0, |s| (s - rubric.head.min_score as f64) / range);
             scores.push(given.iter().map(share).sum::<f64>() / given.len().max(1) as f64);
         }
         Ok(scores)
@@ -151,8 +155,11 @@ pub(super) struct LikelihoodScorer<'a> {
 
 impl LikelihoodScorer<'_> {
     fn request(&self, prompt: &Prompt, answer: Option<&Answer>) -> ScoreRequest {
-        let mut messages: Vec<ChatMessage> =
-            prompt.turns.iter().map(|turn| ChatMessage::new(turn.role.as_str(), turn.content.as_str())).collect();
+        let mut messages: Vec<ChatMessage> = prompt
+            .turns
+            .iter()
+            .map(|turn| ChatMessage::new(turn.role.as_str(), turn.content.as_str()))
+            .collect();
         if let (Some(answer), Some(last)) = (answer, messages.last_mut()) {
             let what = if prompt.dimension == RESPONSE { "words, about" } else { prompt.dimension.as_str() };
             last.content.push_str(&format!("\n\nHUMAN's {what}: {}", answer.content));
@@ -164,8 +171,10 @@ impl LikelihoodScorer<'_> {
 impl Scorer for LikelihoodScorer<'_> {
     fn score(&self, answers: &[(&Prompt, &Answer)]) -> Result<Vec<f64>> {
         // Without an answer the words are as likely for all answers to a prompt.
-        let prompts: BTreeMap<&str, &Prompt> = answers.iter().map(|(prompt, _)| (prompt.key.as_str(), *prompt)).collect();
-        let mut requests: Vec<ScoreRequest> = prompts.values().map(|prompt| self.request(prompt, None)).collect();
+        let prompts: BTreeMap<&str, &Prompt> =
+            answers.iter().map(|(prompt, _)| (prompt.key.as_str(), *prompt)).collect();
+        let mut requests: Vec<ScoreRequest> =
+            prompts.values().map(|prompt| self.request(prompt, None)).collect();
         requests.extend(answers.iter().map(|(prompt, answer)| self.request(prompt, Some(answer))));
         let scores = self.engine.score(requests);
         let (without, with) = scores.split_at(prompts.len());
@@ -188,8 +197,12 @@ impl Scorer for LikelihoodScorer<'_> {
 /// Mean log-probability of a token; none if there is no token, or no room for them.
 fn mean(score: &Score, prompt: &Prompt) -> Result<Option<f64>> {
     match &score.finish {
-        FinishReason::Stop if !score.log_probs.is_empty() => Ok(Some(score.total() / score.log_probs.len() as f64)),
-        FinishReason::Error(reason) => bail!("the words of example {} cannot be scored: {reason}", prompt.key),
+        FinishReason::Stop if !score.log_probs.is_empty() => {
+            Ok(Some(score.total() / score.log_probs.len() as f64))
+        }
+        FinishReason::Error(reason) => {
+            bail!("the words of example {} cannot be scored: {reason}", prompt.key)
+        }
         _ => Ok(None),
     }
 }
@@ -218,14 +231,21 @@ mod tests {
         let encoder = bench.encoder();
         let state = prompt(&encoder, 1, "goal", "Should I sell my old steel bike?");
         let reply = prompt(&encoder, 2, "response", "Should I sell my old steel bike?");
-        let states: Vec<String> =
-            ["<goal>0123456789</goal>", "<goal>0123456789</goal></b>", "0123", "<goal>should i sell my old steel bike</goal>"]
-                .map(String::from)
-                .to_vec();
-        let replies: Vec<String> =
-            ["<goal>x</goal>", "<response>should i sell my old steel bike</response>", "<response>keep it</response>"]
-                .map(String::from)
-                .to_vec();
+        let states: Vec<String> = [
+            "<goal>0123456789</goal>",
+            "<goal>0123456789</goal></b>",
+            "0123",
+            "<goal>should i sell my old steel bike</goal>",
+        ]
+        .map(String::from)
+        .to_vec();
+        let replies: Vec<String> = [
+            "<goal>x</goal>",
+            "<response>should i sell my old steel bike</response>",
+            "<response>keep it</response>",
+        ]
+        .map(String::from)
+        .to_vec();
         let grades = TagGrader(ByLength).grade(&[(&state, &states), (&reply, &replies)]).unwrap();
         let plain: Vec<Vec<(f32, bool)>> =
             grades.iter().map(|group| group.iter().map(|g| (g.reward, g.malformed)).collect()).collect();
@@ -257,7 +277,8 @@ mod tests {
         let encoder = bench.encoder();
         let engine = bench.engine();
         let prompt = prompt(&encoder, 1, "goal", "the and the");
-        let answers = ["the thing", "an", "xyz xyz"].map(|text| Answer { content: text.into(), stray: false });
+        let answers =
+            ["the thing", "an", "xyz xyz"].map(|text| Answer { content: text.into(), stray: false });
         let scorer = LikelihoodScorer { engine: engine.handle(), encoder: &encoder };
         let pairs: Vec<(&Prompt, &Answer)> = answers.iter().map(|answer| (&prompt, answer)).collect();
         let scores = scorer.score(&pairs).unwrap();
@@ -265,7 +286,9 @@ mod tests {
             let mut messages: Vec<ChatMessage> =
                 prompt.turns.iter().map(|t| ChatMessage::new(t.role.as_str(), t.content.as_str())).collect();
             messages.last_mut().unwrap().content.push_str(extra);
-            let score = &engine.handle().score(vec![ScoreRequest { messages, continuation: prompt.truth.clone() }])[0];
+            let score = &engine
+                .handle()
+                .score(vec![ScoreRequest { messages, continuation: prompt.truth.clone() }])[0];
             score.total() / score.log_probs.len() as f64
         };
         for (answer, score) in answers.iter().zip(&scores) {

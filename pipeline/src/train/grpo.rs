@@ -61,9 +61,12 @@ impl StepRow for GrpoStep {
 
     fn cells(&self) -> Vec<String> {
         let mut cells = vec![self.step.to_string(), number(Some(self.reward))];
-        cells.extend(DIMENSIONS.iter().filter_map(|name| self.rewards.get(*name)).map(|reward| number(*reward)));
         cells.extend(
-            [self.malformed, self.spread, self.loss, self.kl, self.clip_fraction].map(|value| number(Some(value))),
+            DIMENSIONS.iter().filter_map(|name| self.rewards.get(*name)).map(|reward| number(*reward)),
+        );
+        cells.extend(
+            [self.malformed, self.spread, self.loss, self.kl, self.clip_fraction]
+                .map(|value| number(Some(value))),
         );
         cells.push(self.tokens.to_string());
         cells
@@ -132,7 +135,8 @@ pub fn grpo(project: &Project, args: &TrainRunArgs) -> Result<()> {
     let first = record.steps;
     while record.steps < steps {
         let step = record.steps + 1;
-        let row = round.step(&mut trainer, &mut prompts, step, &mut |doing| task.update(step as u64 - 1, doing))?;
+        let row =
+            round.step(&mut trainer, &mut prompts, step, &mut |doing| task.update(step as u64 - 1, doing))?;
         table.print(&task, &row)?;
         record.table.push(row);
         record.steps = step;
@@ -152,7 +156,8 @@ fn read_prompts(
     steps: usize,
 ) -> Result<(Rows<Prompt>, BTreeSet<String>)> {
     let grpo = &setup.config.grpo;
-    if let Some(unknown) = grpo.dimensions.iter().flatten().find(|name| !DIMENSIONS.contains(&name.as_str())) {
+    if let Some(unknown) = grpo.dimensions.iter().flatten().find(|name| !DIMENSIONS.contains(&name.as_str()))
+    {
         return Err(Hinted::new(
             format!("train.grpo.dimensions names `{unknown}`, which is no dimension"),
             format!("dimensions are: {}", DIMENSIONS.join(", ")),
@@ -241,7 +246,8 @@ impl Round<'_> {
     /// The row of a round, as far as rewards go.
     fn row(&self, step: usize, batch: &[&Prompt], grades: &[Vec<Grade>]) -> GrpoStep {
         let of = |name: Option<&str>| -> Vec<Grade> {
-            let wanted = batch.iter().zip(grades).filter(|(prompt, _)| name.is_none_or(|n| prompt.dimension == n));
+            let wanted =
+                batch.iter().zip(grades).filter(|(prompt, _)| name.is_none_or(|n| prompt.dimension == n));
             wanted.flat_map(|(_, grades)| grades.iter().copied()).collect()
         };
         let reward = |grades: &[Grade]| {

@@ -68,13 +68,17 @@ pub(super) fn roll_out(
 ) -> Result<Vec<Group>> {
     let mut requests = Vec::with_capacity(prompts.len() * config.group);
     for (place, prompt) in prompts.iter().enumerate() {
-        let messages: Vec<ChatMessage> =
-            prompt.turns.iter().map(|turn| ChatMessage::new(turn.role.as_str(), turn.content.as_str())).collect();
+        let messages: Vec<ChatMessage> = prompt
+            .turns
+            .iter()
+            .map(|turn| ChatMessage::new(turn.role.as_str(), turn.content.as_str()))
+            .collect();
         for index in 0..config.group {
-            let key = [step, place, index].iter().fold(
-                KeyHasher::new("genome training rollout").part(&prompt.key),
-                |hasher, number| hasher.part((*number as u64).to_le_bytes()),
-            );
+            let key = [step, place, index]
+                .iter()
+                .fold(KeyHasher::new("genome training rollout").part(&prompt.key), |hasher, number| {
+                    hasher.part((*number as u64).to_le_bytes())
+                });
             requests.push(Request {
                 key: key.finish().0,
                 messages: messages.clone(),

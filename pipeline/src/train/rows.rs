@@ -116,7 +116,10 @@ pub(super) fn read<R: ShardRow + Sync, T: Send>(
         let mut reader = match ShardReader::<R>::open(folder, split) {
             Err(ShardError::NoShards { .. }) => continue,
             opened => opened.map_err(|error| {
-                anyhow::Error::from(Hinted::new(error.to_string(), "`genome run` with this config writes its shards"))
+                anyhow::Error::from(Hinted::new(
+                    error.to_string(),
+                    "`genome run` with this config writes its shards",
+                ))
             })?,
         };
         loop {

@@ -50,7 +50,10 @@ impl<'a> Setup<'a> {
         }
         let shards = config.shards.as_ref().or(project.config.shards.as_ref().map(|shards| &shards.path));
         let shards = shards.ok_or_else(|| {
-            Hinted::new("the config names no shards to train on", "add `[shards]` with `path`, or train.shards")
+            Hinted::new(
+                "the config names no shards to train on",
+                "add `[shards]` with `path`, or train.shards",
+            )
         })?;
         let checksums = shard_checksums(shards, form)?;
         let output = args.output.clone().unwrap_or_else(|| config.output.join(subfolder));
@@ -70,8 +73,9 @@ impl<'a> Setup<'a> {
 fn shard_checksums(folder: &Path, form: Form) -> Result<BTreeMap<String, String>> {
     let hint = "`genome run` with this config writes its shards";
     let path = folder.join(CHECKSUMS_FILE);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| Hinted::new(format!("there are no shards: cannot read {}: {error}", path.display()), hint))?;
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        Hinted::new(format!("there are no shards: cannot read {}: {error}", path.display()), hint)
+    })?;
     let prefix = format!("{form}-");
     let named = text.lines().filter_map(|line| line.split_once("  "));
     let wanted = named.filter(|(_, name)| name.starts_with(&prefix) && name.ends_with(".parquet"));

@@ -63,7 +63,10 @@ pub fn sft(project: &Project, args: &TrainRunArgs) -> Result<()> {
     let steps = args.steps.unwrap_or(sft.steps);
     if sft.schedule == Schedule::Cosine && steps > sft.steps {
         return Err(Hinted::new(
-            format!("the learning rate falls to zero over train.sft.steps = {}, not over {steps} steps", sft.steps),
+            format!(
+                "the learning rate falls to zero over train.sft.steps = {}, not over {steps} steps",
+                sft.steps
+            ),
             "set train.sft.steps, or schedule = \"constant\"",
         )
         .into());
@@ -110,13 +113,13 @@ pub fn sft(project: &Project, args: &TrainRunArgs) -> Result<()> {
     let mut table = Table::new(args.format);
     let mut task = Task::begin("sft", steps as u64);
     let mut session = Session { trainer: &mut trainer, rows: &mut rows, held_out: &held_out, config: sft };
-    let mut speed = Speed::new();
     if record.table.is_empty() {
         task.update(0, "measuring the held-out loss");
         let row = session.start()?;
         table.print(&task, &row)?;
         record.table.push(row);
     }
+    let mut speed = Speed::new();
     while record.steps < steps {
         let step = record.steps + 1;
         let save = step % sft.evaluate_every == 0 || step == steps;
@@ -127,7 +130,9 @@ pub fn sft(project: &Project, args: &TrainRunArgs) -> Result<()> {
         record.table.push(row);
         record.steps = step;
         if save {
-            setup.folder.commit(&session.trainer.adapter()?, &record, |folder| session.trainer.save(folder))?;
+            setup
+                .folder
+                .commit(&session.trainer.adapter()?, &record, |folder| session.trainer.save(folder))?;
         }
     }
     task.end(&format!("{} steps, {}; {}", record.steps, speed.describe(), setup.folder.path().display()));
@@ -154,7 +159,8 @@ impl Session<'_> {
         let batch = self.rows.take((step - 1) * self.config.batch, self.config.batch);
         let keys = batch.iter().map(|(key, _)| *key).collect::<Vec<_>>().join(", ");
         let sequences: Vec<Sequence> = batch.iter().map(|(_, sequence)| (*sequence).clone()).collect();
-        let report = self.trainer.step(&sequences).map_err(|e| anyhow!("step {step} on examples {keys}: {e}"))?;
+        let report =
+            self.trainer.step(&sequences).map_err(|e| anyhow!("step {step} on examples {keys}: {e}"))?;
         #[expect(clippy::cast_possible_truncation, reason = "for people to read")]
         let (grad_norm, learning_rate) = (report.grad_norm as f32, report.learning_rate as f32);
         let row = SftStep {

@@ -20,7 +20,7 @@ pub enum Rule {
     BotAuthor,
     /// Written by a moderator or administrator in that office.
     Moderator,
-    /// The account's description says that it speaks for an organisation (`HumanLLM`'s Twitter filter).
+    /// The reader found that the account speaks for an organisation, by the description that the dump has of it.
     CorporateAuthor,
     /// Somebody else's words, passed on.
     Repost,

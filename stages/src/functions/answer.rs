@@ -51,6 +51,7 @@ fn check(form: &AnswerForm, text: &str, finish: &str, evidence: &str) -> Checked
     match finish {
         "stop" => {}
         "length" => return drop(Outcome::Truncated, "max_tokens"),
+        "unasked" => return drop(Outcome::NoAnswer, "too_short_to_quote"),
         "context" => return drop(Outcome::ContextTooLong, "context_length"),
         _ => return drop(Outcome::EngineError, "engine"),
     }

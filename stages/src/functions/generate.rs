@@ -73,7 +73,7 @@ struct Answer {
     completion_tokens: u32,
 }
 
-/// Struct of `text`, `finish` (`stop`, `length`, `context`, `cancelled`, `error`), `error`, `prompt_tokens` and
+/// Struct of `text`, `finish` (`stop`, `length`, `context`, `cancelled`, `error`, `unasked`), `error`, `prompt_tokens` and
 /// `completion_tokens` from what [`generate`] gives.
 pub fn answer_parts(answer: Expr) -> Expr {
     array_function("answer_parts", vec![DataType::Utf8View], DataType::Struct(answer_fields()), |args| {
@@ -155,7 +155,8 @@ impl ScalarUDFImpl for Generate {
 impl AsyncScalarUDFImpl for Generate {
     async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let requests = self.requests(&arrays)?;
+        let rows = keys(&arrays, 0)?.len();
+        let (asked, requests): (Vec<usize>, Vec<Request>) = self.requests(&arrays)?.into_iter().unzip();
         let expected = requests.len();
         let engines = Arc::clone(&self.engines);
         let model = self.spec.model.clone();
@@ -182,38 +183,32 @@ impl AsyncScalarUDFImpl for Generate {
                 completions.len()
             )));
         }
-        Ok(ColumnarValue::Array(answers(completions)?))
+        Ok(ColumnarValue::Array(answers(rows, &asked, completions)?))
     }
 }
 
 impl Generate {
-    fn requests(&self, arrays: &[ArrayRef]) -> Result<Vec<Request>> {
+    /// The rows that can be asked, each with its request. A form cannot be asked where the evidence is too short for
+    /// a quotation that it wants.
+    fn requests(&self, arrays: &[ArrayRef]) -> Result<Vec<(usize, Request)>> {
         let (keys, prompts, evidence) = (keys(arrays, 0)?, strings(arrays, 1)?, strings(arrays, 2)?);
-        (0..prompts.len())
-            .map(|row| {
-                let mut messages = Vec::with_capacity(2);
-                if !self.spec.system.is_empty() {
-                    messages.push(ChatMessage::new("system", self.spec.system.as_str()));
-                }
-                messages.push(ChatMessage::new("user", prompts.value(row)));
-                let grammar = self
-                    .spec
-                    .form
-                    .grammar(evidence.value(row))
-                    .map_err(|e| DataFusionError::External(Box::new(e)))?;
-                Ok(Request {
-                    key: as_key(keys.value(row)).0,
-                    messages,
-                    answer_prefix: String::new(),
-                    grammar,
-                })
-            })
-            .collect()
+        self.spec.form.validate().map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let request = |row: usize| {
+            let grammar = self.spec.form.grammar(evidence.value(row)).ok()?;
+            let mut messages = Vec::with_capacity(2);
+            if !self.spec.system.is_empty() {
+                messages.push(ChatMessage::new("system", self.spec.system.as_str()));
+            }
+            messages.push(ChatMessage::new("user", prompts.value(row)));
+            let key = as_key(keys.value(row)).0;
+            Some((row, Request { key, messages, answer_prefix: String::new(), grammar }))
+        };
+        Ok((0..prompts.len()).filter_map(request).collect())
     }
 }
 
-/// Answers as lines of JSON.
-fn answers(completions: Vec<Completion>) -> Result<ArrayRef> {
+/// Answers as lines of JSON, one for each of `rows`; those that were not asked have finish `unasked`.
+fn answers(rows: usize, asked: &[usize], completions: Vec<Completion>) -> Result<ArrayRef> {
     let tokens = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let lines = completions
         .into_iter()
@@ -235,7 +230,21 @@ fn answers(completions: Vec<Completion>) -> Result<ArrayRef> {
             .map_err(|e| DataFusionError::External(Box::new(e)))
         })
         .collect::<Result<Vec<String>>>()?;
-    Ok(Arc::new(StringArray::from(lines)))
+    let unasked = Answer {
+        text: String::new(),
+        finish: "unasked".to_owned(),
+        error: None,
+        prompt_tokens: 0,
+        completion_tokens: 0,
+    };
+    let unasked = serde_json::to_string(&unasked).map_err(|e| DataFusionError::External(Box::new(e)))?;
+    let mut all = vec![unasked; rows];
+    for (row, line) in asked.iter().zip(lines) {
+        if let Some(place) = all.get_mut(*row) {
+            *place = line;
+        }
+    }
+    Ok(Arc::new(StringArray::from(all)))
 }
 
 fn to_struct(answers: &[Answer]) -> Result<ArrayRef> {

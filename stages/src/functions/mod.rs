@@ -2,11 +2,13 @@
 
 mod answer;
 mod generate;
+mod history;
 mod key;
 mod text;
 
 pub use answer::check_answer;
 pub use generate::{CallSpec, EngineSource, NoEngines, answer_parts, generate};
+pub use history::in_time_order;
 pub use key::{key_fraction, key_hex, row_key};
 pub use text::{Measure, detect_language, is_advertising, measure, redact, text_digest};
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use datafusion::common::JoinType;
-use datafusion::prelude::{DataFrame, Expr, col, lit};
+use datafusion::functions_aggregate::expr_fn::min;
+use datafusion::prelude::{DataFrame, Expr, coalesce, col, lit, nullif};
 use genome_schemas::{Outcome, completions, judgements};
 use serde::{Deserialize, Serialize};
 
@@ -71,13 +72,17 @@ impl Stage for QualityGate {
                 .filter(
                     col("rubric").eq(lit(self.rubric.as_str())).and(col("metric").eq(lit(metric.as_str()))),
                 )?
-                .select(vec![col("completion_key").alias(&judged), col("score").alias(&score)])?;
+                // Several judges: the lowest score counts, and one that gave none fails.
+                .aggregate(
+                    vec![col("completion_key").alias(&judged)],
+                    vec![min(coalesce(vec![col("score"), lit(f64::NEG_INFINITY)])).alias(&score)],
+                )?;
             rows = rows.join(of_metric, JoinType::Left, &["key"], &[judged.as_str()], None)?;
             let failed = col("recipe")
                 .eq(lit(self.recipe.as_str()))
                 .and(column(&score).is_null().or(column(&score).lt(lit(*threshold))));
-            let mark =
-                Mark::new("threshold", Outcome::BelowThreshold, failed).measuring(column(&score), *threshold);
+            let mark = Mark::new("threshold", Outcome::BelowThreshold, failed)
+                .measuring(nullif(column(&score), lit(f64::NEG_INFINITY)), *threshold);
             rows = mark_rows(rows, "quality_gate", &[mark])?.select(plain.clone())?;
         }
         Ok(rows)

@@ -1,7 +1,10 @@
 //! Synthesis of one recipe over authors or events.
 
 use arrow::datatypes::DataType;
-use datafusion::prelude::{DataFrame, Expr, cast, coalesce, col, get_field, lit, named_struct};
+use datafusion::functions_nested::expr_fn::array_length;
+use datafusion::prelude::{
+    DataFrame, Expr, cast, character_length, coalesce, col, get_field, lit, named_struct,
+};
 use genome_kernels::llm::Sampling;
 use genome_schemas::{Outcome, authors, completions, events};
 use serde::{Deserialize, Serialize};
@@ -9,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::recipe::{Over, Recipe};
 use super::render::render_recipe;
 use crate::StageError;
+use crate::filter::written;
 use crate::functions::{CallSpec, answer_parts, check_answer, generate, key_hex, row_key};
 use crate::mark::{column, fresh_ledger, is_kept, null_of, rank_kept};
 use crate::stage::{Asset, Card, ModelStage, Scope, Stage, StageContext};
@@ -26,6 +30,9 @@ pub struct Synthesize {
     /// Over events: at most so many of each author, their earliest first.
     #[serde(default)]
     pub per_author: Option<u32>,
+    /// At most so many calls in all, the same ones each time: a pseudo-random sample for a first look.
+    #[serde(default)]
+    pub limit: Option<usize>,
     /// Sampling temperature; 0 takes the likeliest token.
     #[serde(default)]
     pub temperature: f32,
@@ -80,7 +87,7 @@ impl Stage for Synthesize {
                 "recipe `{}` is asked over {:?}, not over {:?}",
                 self.recipe, recipe.head.over, self.over
             )),
-            Ok(_) => {}
+            Ok(recipe) => problems.extend(recipe.head.form.validate().err().map(|e| e.to_string())),
         }
         if let Err(error) = cx.model_digest(&self.model) {
             problems.push(error.to_string());
@@ -109,6 +116,10 @@ impl ModelStage for Synthesize {
             let order = vec![col("at").sort(true, false), col("key").sort(true, false)];
             let rank = rank_kept(vec![col("author_id"), col("source")], order)?;
             rows = rows.window(vec![rank.alias(RANK)])?.filter(col(RANK).lt_eq(lit(u64::from(limit))))?;
+        }
+        if let Some(limit) = self.limit {
+            // Keys are hashes, so their order is as good as random.
+            rows = rows.sort(vec![col("key").sort(true, false)])?.limit(0, Some(limit))?;
         }
         let (row, row_type) = self.visible(&rows)?;
         let split = match self.over {
@@ -210,15 +221,20 @@ impl ModelStage for Synthesize {
 }
 
 impl Synthesize {
-    /// Which rows the recipe can be asked over.
+    /// Which rows the recipe can be asked over: enough events, or a context where one is needed and a text that fits.
     fn wanted(&self, recipe: &Recipe) -> Expr {
         let kept = is_kept();
         match self.over {
             Over::Authors => kept.and(col("n_events").gt_eq(lit(i64::from(recipe.head.min_events)))),
-            Over::Events if recipe.head.needs_context => {
-                kept.and(datafusion::functions_nested::expr_fn::array_length(col("context")).gt(lit(0_u64)))
+            Over::Events => {
+                let most = i64::try_from(recipe.head.max_own_chars).unwrap_or(i64::MAX);
+                let fits = kept.and(character_length(written()).lt_eq(lit(most)));
+                if recipe.head.needs_context {
+                    fits.and(array_length(col("context")).gt(lit(0_u64)))
+                } else {
+                    fits
+                }
             }
-            Over::Events => kept,
         }
     }
 

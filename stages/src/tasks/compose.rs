@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanBuilder, Int64Builder, ListBuilder, StringBuilder, StructBuilder};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::JoinType;
+use datafusion::functions_aggregate::expr_fn::min;
 use datafusion::prelude::{DataFrame, Expr, cast, col, get_field, lit, named_struct};
 use genome_schemas::{Message, completions, events, examples, key_type, message_fields, message_list_type};
 use serde::{Deserialize, Serialize};
@@ -171,11 +172,11 @@ impl Compose {
                 ])?
             }
         };
-        let personas = answers.clone().filter(col("recipe").eq(lit("persona")))?.select(vec![
-            col("author_id").alias("__author"),
-            col("source").alias("__source"),
-            cast(col("fields"), DataType::Utf8).alias("persona"),
-        ])?;
+        // Two models may each have given a persona: one of them, always the same, is shown.
+        let personas = answers.clone().filter(col("recipe").eq(lit("persona")))?.aggregate(
+            vec![col("author_id").alias("__author"), col("source").alias("__source")],
+            vec![min(cast(col("fields"), DataType::Utf8)).alias("persona")],
+        )?;
         Ok(rows
             .join(personas, JoinType::Left, &["author_id", "source"], &["__author", "__source"], None)?
             .select(

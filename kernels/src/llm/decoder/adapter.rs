@@ -39,6 +39,7 @@ pub struct Adapter {
     pub factors: BTreeMap<(usize, Part), Factors>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "the file's own keys")]
 #[derive(Serialize, Deserialize)]
 struct ConfigFile {
     peft_type: String,

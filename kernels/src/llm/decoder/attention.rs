@@ -19,7 +19,13 @@ pub(super) struct Query<'a> {
 ///
 /// Keys are visited block by block from the first, whatever the step they came in, and every (token, head) is
 /// computed by itself: neither threads nor the other tokens of the step change a bit.
-pub(super) fn attend(config: &ModelConfig, layer: usize, tokens: &[Query<'_>], queries: &[f32], output: &mut [f32]) {
+pub(super) fn attend(
+    config: &ModelConfig,
+    layer: usize,
+    tokens: &[Query<'_>],
+    queries: &[f32],
+    output: &mut [f32],
+) {
     let group_width = config.heads / config.kv_heads * config.head_dim;
     let groups = queries.par_chunks_exact(group_width).zip(output.par_chunks_exact_mut(group_width));
     groups.enumerate().for_each_init(Vec::new, |scores, (index, (queries, output))| {
@@ -141,18 +147,25 @@ mod tests {
             attend(&config, 0, &[query], &queries, &mut output);
             for head in 0..config.heads {
                 let kv = head / (config.heads / config.kv_heads) * head_dim;
-                let at = |rows: &[f32], token: usize, i: usize| f64::from(rows[token * config.kv_width() + kv + i]);
+                let at = |rows: &[f32], token: usize, i: usize| {
+                    f64::from(rows[token * config.kv_width() + kv + i])
+                };
                 let score = |token: usize| -> f64 {
                     let query = &queries[head * head_dim..(head + 1) * head_dim];
-                    let dot: f64 = query.iter().enumerate().map(|(i, q)| f64::from(*q) * at(&keys, token, i)).sum();
+                    let dot: f64 =
+                        query.iter().enumerate().map(|(i, q)| f64::from(*q) * at(&keys, token, i)).sum();
                     (dot / (head_dim as f64).sqrt()).exp()
                 };
                 let scores: Vec<f64> = (0..count).map(score).collect();
                 let total: f64 = scores.iter().sum();
                 for i in 0..head_dim {
-                    let want: f64 = scores.iter().enumerate().map(|(t, s)| s * at(&values, t, i)).sum::<f64>() / total;
+                    let want: f64 =
+                        scores.iter().enumerate().map(|(t, s)| s * at(&values, t, i)).sum::<f64>() / total;
                     let got = f64::from(output[head * head_dim + i]);
-                    assert!((got - want).abs() < 1e-5, "{head_dim} wide, {count} tokens: {got} against {want}");
+                    assert!(
+                        (got - want).abs() < 1e-5,
+                        "{head_dim} wide, {count} tokens: {got} against {want}"
+                    );
                 }
             }
         }

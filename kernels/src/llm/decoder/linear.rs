@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
-use candle_core::{Device, Module, Tensor};
+use candle_core::Device;
+use candle_core::quantized::{GgmlDType, QTensor};
 use rayon::prelude::*;
 
 use super::math::{add, add_scaled, dot_rows};
@@ -20,8 +20,6 @@ enum Matrix {
     Dense(Vec<f32>),
     /// In the tiles of our own kernels.
     Tiled(Quantised),
-    /// As in the file, for Candle's kernels.
-    Candle(Arc<QTensor>),
 }
 
 /// The low-rank addition `scale * B (A x)`.
@@ -63,8 +61,6 @@ impl Linear {
         let (outputs, inputs) = weight.shape().dims2()?;
         let matrix = if weight.dtype() == GgmlDType::F32 {
             Matrix::Dense(dense(&weight)?)
-        } else if candle_is_faster(weight.dtype(), outputs, inputs) {
-            Matrix::Candle(weight)
         } else {
             match Quantised::new(&weight)? {
                 Some(tiles) => Matrix::Tiled(tiles),
@@ -109,7 +105,6 @@ impl Linear {
         for (projection, output) in projections.iter().zip(&mut outputs) {
             *output = match &projection.matrix {
                 Matrix::Dense(weight) => projection.dense(weight, input.values),
-                Matrix::Candle(weight) => projection.candle(weight, input.values)?,
                 Matrix::Tiled(_) => products.next().unwrap_or_default(),
             };
             projection.add_rest(input.values, output);
@@ -146,59 +141,8 @@ impl Linear {
         }
         output
     }
-
-    fn candle(&self, weight: &Arc<QTensor>, input: &[f32]) -> Result<Vec<f32>, KernelError> {
-        // Candle multiplies a single row by another kernel than several; two rows at least fix the kernel.
-        let rows = input.len() / self.inputs;
-        let floor = rows.max(2);
-        let mut padded = input.to_vec();
-        padded.resize(floor * self.inputs, 0.0);
-        let input = Tensor::from_vec(padded, (floor, self.inputs), &Device::Cpu)?;
-        let output = QMatMul::QTensor(weight.clone()).forward(&input)?;
-        let mut output: Vec<f32> = output.flatten_all()?.to_vec1()?;
-        output.truncate(rows * self.outputs);
-        Ok(output)
-    }
 }
 
 fn dense(weight: &QTensor) -> Result<Vec<f32>, KernelError> {
     Ok(weight.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()?)
-}
-
-/// Whether Candle has a kernel for this matrix that beats ours: with AVX-512 VNNI it has, for some types and shapes.
-fn candle_is_faster(data_type: GgmlDType, outputs: usize, inputs: usize) -> bool {
-    #[cfg(target_arch = "x86_64")]
-    let vnni = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni");
-    #[cfg(not(target_arch = "x86_64"))]
-    let vnni = false;
-    vnni && matches!(data_type, GgmlDType::Q4K | GgmlDType::Q6K | GgmlDType::Q8_0)
-        && inputs.is_multiple_of(256)
-        && outputs.is_multiple_of(16)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::rng::SplitMix64;
-    use super::*;
-
-    /// What a machine with AVX-512 would use, computed here by whatever Candle has for this one.
-    #[test]
-    fn candles_kernels_agree_with_ours_and_do_not_look_at_other_rows() {
-        let mut rng = SplitMix64::new(1);
-        let mut draw = |count: usize| -> Vec<f32> { (0..count).map(|_| rng.normal()).collect() };
-        let weights = Tensor::from_vec(draw(32 * 256), (32, 256), &Device::Cpu).unwrap();
-        let input = draw(5 * 256);
-        for data_type in [GgmlDType::Q4K, GgmlDType::Q6K, GgmlDType::Q8_0] {
-            let weight = Arc::new(QTensor::quantize(&weights, data_type).unwrap());
-            let linear = Linear::new(weight.clone(), None).unwrap();
-            let ours = linear.forward(&Input::new(&input, 256)).unwrap();
-            let candles = linear.candle(&weight, &input).unwrap();
-            for (ours, candles) in ours.iter().zip(&candles) {
-                assert!((ours - candles).abs() < 0.5, "{data_type:?}: {ours} against {candles}");
-            }
-            for (row, candles) in input.chunks(256).zip(candles.chunks(32)) {
-                assert_eq!(linear.candle(&weight, row).unwrap(), candles);
-            }
-        }
-    }
 }

@@ -2,6 +2,27 @@
 //!
 //! Tokens of all sequences of a step are packed into one matrix without padding, so that the prefill of one
 //! sequence and the decoding of others share a step; only attention knows sequences.
+//!
+//! [`CandleDecoder`] computes a model in one of two ways. On the host (`host`) activations are plain rows of `f32`,
+//! weights are tiles of our own kernels (`quantised`), caches are blocks that sequences share by reference (`cache`),
+//! and attention walks the blocks (`attention`). On a graphics card (`card`) all of it is Candle operations (`graph`),
+//! and the same graph, with the twins of its operations that keep gradients (`ops`), is what training differentiates.
+//!
+//! # What holds on the host
+//! The logits of a row are the same bits
+//! - alone or in a batch, in one step or in chunks, on a prefix of its own or on a shared one: every sum has a fixed
+//!   order that depends on the row alone (tested on toy models of every type of tile; it held for SmolLM2-135M and
+//!   Qwen2.5-Coder-1.5B as well);
+//! - on any number of threads;
+//! - on every machine, with or without AVX2, as far as the platform's sine and cosine agree. Candle's own quantised
+//!   kernels are not used: which of them runs depends on the number of rows and on the chip.
+//!
+//! On graphics cards nothing of this is promised.
+//!
+//! # Memory and speed
+//! Weights are kept once, as tiles, beside the embedding as in the file: 6 bits a weight for types of four bits,
+//! 8 for `Q6_K`, 9 for 8-bit types. The cache takes `8 * layers * kv_heads * head_dim` bytes a token, in blocks of
+//! 64 tokens. `docs/performance.md` has the speed.
 
 mod adapter;
 mod attention;

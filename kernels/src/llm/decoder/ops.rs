@@ -33,29 +33,26 @@ impl CustomOp1 for Attach {
     }
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        match self.value.storage_and_layout() {
-            (storage, layout) => match &*storage {
-                Storage::Cpu(storage) => Ok((storage.try_clone(layout)?, layout.shape().clone())),
-                _ => bail!("{}: value and argument are on different devices", self.name),
-            },
+        let (storage, layout) = self.value.storage_and_layout();
+        match &*storage {
+            Storage::Cpu(storage) => Ok((storage.try_clone(layout)?, layout.shape().clone())),
+            _ => bail!("{}: value and argument are on different devices", self.name),
         }
     }
 
     fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
-        match self.value.storage_and_layout() {
-            (storage, layout) => match &*storage {
-                Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, layout.shape().clone())),
-                _ => bail!("{}: value and argument are on different devices", self.name),
-            },
+        let (storage, layout) = self.value.storage_and_layout();
+        match &*storage {
+            Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, layout.shape().clone())),
+            _ => bail!("{}: value and argument are on different devices", self.name),
         }
     }
 
     fn metal_fwd(&self, _: &MetalStorage, _: &Layout) -> Result<(MetalStorage, Shape)> {
-        match self.value.storage_and_layout() {
-            (storage, layout) => match &*storage {
-                Storage::Metal(storage) => Ok((storage.try_clone(layout)?, layout.shape().clone())),
-                _ => bail!("{}: value and argument are on different devices", self.name),
-            },
+        let (storage, layout) = self.value.storage_and_layout();
+        match &*storage {
+            Storage::Metal(storage) => Ok((storage.try_clone(layout)?, layout.shape().clone())),
+            _ => bail!("{}: value and argument are on different devices", self.name),
         }
     }
 
@@ -68,7 +65,7 @@ impl CustomOp1 for Attach {
 pub(crate) fn attach(
     name: &'static str,
     input: &Tensor,
-    value: Tensor,
+    value: &Tensor,
     gradient: impl Fn(&Tensor, &Tensor) -> Result<Tensor> + Send + Sync + 'static,
 ) -> Result<Tensor> {
     input.apply_op1(Attach { name, value: value.contiguous()?.detach(), gradient: Box::new(gradient) })
@@ -81,7 +78,7 @@ pub(crate) fn frozen_matmul(input: &Tensor, weight: &Tensor, mode: Mode) -> Resu
         return Ok(value);
     }
     let weight = weight.clone();
-    attach("frozen-matmul", input, value, move |_, gradient| gradient.contiguous()?.matmul(&weight))
+    attach("frozen-matmul", input, &value, move |_, gradient| gradient.contiguous()?.matmul(&weight))
 }
 
 /// Root-mean-square norm over the last dimension, with frozen weights.
@@ -93,7 +90,7 @@ pub(crate) fn rms_norm(input: &Tensor, weight: &Tensor, epsilon: f32, mode: Mode
     }
     let weight = weight.clone();
     // y = x s w with s = (mean x^2 + e)^-1/2, so dx = s (g w) - x s^3 mean(g w x).
-    attach("rms-norm", input, value, move |_, gradient| {
+    attach("rms-norm", input, &value, move |_, gradient| {
         let width = kept.dim(D::Minus1)? as f64;
         let mean_square = (kept.sqr()?.sum_keepdim(D::Minus1)? / width)?;
         let scale = (mean_square + f64::from(epsilon))?.sqrt()?.recip()?;
@@ -110,7 +107,7 @@ pub(crate) fn softmax(input: &Tensor, mode: Mode) -> Result<Tensor> {
     if mode == Mode::Inference {
         return Ok(value);
     }
-    attach("softmax", input, value, |result, gradient| {
+    attach("softmax", input, &value, |result, gradient| {
         let product = (result * gradient)?;
         let sum = product.sum_keepdim(D::Minus1)?;
         product.sub(&result.broadcast_mul(&sum)?)
@@ -138,7 +135,7 @@ pub(crate) fn rotate(
         return Ok(value);
     }
     let (cosines, back) = (cosines.clone(), sines.neg()?);
-    attach("rotate", input, value, move |_, gradient| turn(gradient, &back, &cosines))
+    attach("rotate", input, &value, move |_, gradient| turn(gradient, &back, &cosines))
 }
 
 /// `silu(gate) * up`.

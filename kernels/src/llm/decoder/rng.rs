@@ -1,6 +1,6 @@
 //! A small seeded generator for weights. Its stream is part of the program's results and never changes.
 
-/// Steele, Lea and Flood's SplitMix64 (OOPSLA 2014).
+/// Steele, Lea and Flood's `SplitMix64` (OOPSLA 2014).
 #[derive(Debug, Clone)]
 pub(crate) struct SplitMix64(u64);
 

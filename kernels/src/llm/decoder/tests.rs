@@ -22,7 +22,7 @@ fn load(toy: &Toy) -> CandleDecoder {
 }
 
 fn tokens(count: usize, seed: u32) -> Vec<u32> {
-    (0..count as u32).map(|i| (i * 31 + seed * 17 + i * i) % 256).collect()
+    (0..).take(count).map(|i: u32| (i * 31 + seed * 17 + i * i) % 256).collect()
 }
 
 fn row(sequence: SequenceId, tokens: &[u32], logits: Logits) -> StepRow {

@@ -208,3 +208,55 @@ fn tensors(toy: &Toy) -> Result<Vec<(String, QTensor)>, KernelError> {
     vector("output_norm.weight".into(), config.hidden, 1.0)?;
     Ok(tensors)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llm::gguf::GgufFile;
+
+    #[test]
+    fn the_same_toy_is_the_same_file_and_reads_as_it_was_meant() {
+        for family in [Family::Llama, Family::Qwen2] {
+            let folder = tempfile::tempdir().unwrap();
+            let paths = [folder.path().join("a.gguf"), folder.path().join("b.gguf")];
+            let toy = Toy::new(family, 7);
+            for path in &paths {
+                write_gguf(path, &toy).unwrap();
+            }
+            assert_eq!(std::fs::read(&paths[0]).unwrap(), std::fs::read(&paths[1]).unwrap());
+            let file = GgufFile::open(&paths[0]).unwrap();
+            assert_eq!(ModelConfig::from_gguf(&file).unwrap(), toy.config());
+            let listed = |key: &str| match &file.metadata()[key] {
+                Value::Array(values) => values.len(),
+                other => panic!("{key} is {other:?}"),
+            };
+            assert_eq!(listed("tokenizer.ggml.tokens"), toy.config().vocab_size);
+            assert_eq!(listed("tokenizer.ggml.token_type"), toy.config().vocab_size);
+            assert_eq!(tokens()[file.integer("tokenizer.ggml.eos_token_id").unwrap()], "<|im_end|>");
+        }
+    }
+
+    #[test]
+    fn bytes_have_the_characters_of_gpt2() {
+        for (byte, character) in
+            [(b'A', 'A'), (b' ', 'Ġ'), (b'\n', 'Ċ'), (0, 'Ā'), (0x7f, 'ġ'), (0xad, 'Ń'), (0xff, 'ÿ')]
+        {
+            assert_eq!(byte_token(byte), character);
+        }
+        let tokens = tokens();
+        let distinct: std::collections::BTreeSet<&String> = tokens.iter().collect();
+        assert_eq!(distinct.len(), tokens.len());
+    }
+
+    #[test]
+    fn merges_only_join_what_is_there_before() {
+        let tokens = tokens();
+        for (index, (left, right)) in MERGES.iter().enumerate() {
+            let known = &tokens[..256 + index];
+            assert!(
+                [left, right].iter().all(|half| known.iter().any(|token| token == *half)),
+                "{left} {right}"
+            );
+        }
+    }
+}

@@ -1,7 +1,13 @@
 //! The products with AVX2 and FMA: eight outputs in a register, four inputs of each at a time.
 #![expect(unsafe_code, reason = "vectors are made from and into arrays of the same size")]
 
-use core::arch::x86_64::*;
+use core::arch::x86_64::{
+    __m256, __m256i, _mm256_abs_epi8, _mm256_add_epi16, _mm256_add_epi32, _mm256_and_si256,
+    _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps,
+    _mm256_or_si256, _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_setzero_ps, _mm256_setzero_si256, _mm256_sign_epi8, _mm256_slli_epi16, _mm256_srli_epi16,
+    _mm256_sub_epi32,
+};
 
 use super::activations::Coded;
 use super::tiles::{Eight, Four, LANES, Six, TILE};

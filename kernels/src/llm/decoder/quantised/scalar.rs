@@ -9,8 +9,9 @@ pub(super) fn four(tiles: &[Four], row: &[Coded]) -> [f32; TILE] {
     for (tile, coded) in tiles.iter().zip(row) {
         for (output, sum) in sums.iter_mut().enumerate() {
             let (half, lane) = (output / LANES, output % LANES);
-            let product: i32 =
-                (0..GROUP).map(|input| i32::from(low_bits(&tile.codes, output, input)) * code(coded, input)).sum();
+            let product: i32 = (0..GROUP)
+                .map(|input| i32::from(low_bits(&tile.codes, output, input)) * code(coded, input))
+                .sum();
             *sum = (product as f32).mul_add(tile.scales[half][lane] * coded.scale, *sum);
             *sum = tile.offsets[half][lane].mul_add(coded.weighted_sum, *sum);
         }

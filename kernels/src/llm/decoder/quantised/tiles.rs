@@ -95,7 +95,8 @@ impl Quantised {
         let count = outputs.div_ceil(TILE) * groups;
         let tile = |index: usize| {
             let (first, group) = (index / groups * TILE, index % groups);
-            (first..(first + TILE).min(outputs)).map(|row| source(row, group)).enumerate().collect::<Vec<_>>()
+            let source = &source;
+            (first..(first + TILE).min(outputs)).map(move |row| source(row, group)).enumerate()
         };
         let tiles = match data_type {
             GgmlDType::Q4_0 | GgmlDType::Q4_1 | GgmlDType::Q4K => {
@@ -110,8 +111,9 @@ impl Quantised {
     }
 }
 
-fn four(groups: Vec<(usize, Group)>) -> Four {
-    let mut tile = Four { scales: Default::default(), offsets: Default::default(), codes: Default::default() };
+fn four(groups: impl Iterator<Item = (usize, Group)>) -> Four {
+    let mut tile =
+        Four { scales: Default::default(), offsets: Default::default(), codes: Default::default() };
     for (output, group) in groups {
         tile.scales[output / LANES][output % LANES] = group.scales[0];
         tile.offsets[output / LANES][output % LANES] = group.offset;
@@ -120,22 +122,24 @@ fn four(groups: Vec<(usize, Group)>) -> Four {
     tile
 }
 
-fn six(groups: Vec<(usize, Group)>) -> Six {
+fn six(groups: impl Iterator<Item = (usize, Group)>) -> Six {
     let mut tile = Six { scales: Default::default(), low: Default::default(), high: Default::default() };
     for (output, group) in groups {
         for half in 0..2 {
             tile.scales[half][output / LANES][output % LANES] = group.scales[half];
         }
         pack_low(&mut tile.low, output, &group.codes);
-        for (input, code) in group.codes.iter().enumerate() {
-            let at = (input / 16 * TILE + output) * 4 + input % 4;
-            tile.high[at / 32][at % 32] |= (code >> 4) << (2 * (input / 4 % 4));
+        for index in 0..8 {
+            let (half, one) = (index / 4, index % 4);
+            let at = (half * TILE + output) * 4 + one;
+            let bits = |step: usize| (group.codes[16 * half + 4 * step + one] >> 4) << (2 * step);
+            tile.high[at / 32][at % 32] = bits(0) | bits(1) | bits(2) | bits(3);
         }
     }
     tile
 }
 
-fn eight(groups: Vec<(usize, Group)>) -> Eight {
+fn eight(groups: impl Iterator<Item = (usize, Group)>) -> Eight {
     let mut tile = Eight { scales: Default::default(), codes: Default::default() };
     for (output, group) in groups {
         tile.scales[output / LANES][output % LANES] = group.scales[0];
@@ -148,8 +152,10 @@ fn eight(groups: Vec<(usize, Group)>) -> Eight {
 }
 
 fn pack_low(low: &mut Codes<u8, 8>, output: usize, codes: &[u8; GROUP]) {
-    for (input, code) in codes.iter().enumerate() {
-        let at = (input / 8 * TILE + output) * 4 + input % 4;
-        low[at / 32][at % 32] |= (code & 15) << (4 * (input / 4 % 2));
+    for (eight, codes) in codes.as_chunks::<8>().0.iter().enumerate() {
+        for one in 0..4 {
+            let at = (eight * TILE + output) * 4 + one;
+            low[at / 32][at % 32] = (codes[one] & 15) | codes[4 + one] << 4;
+        }
     }
 }
