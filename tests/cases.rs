@@ -265,6 +265,7 @@ fn answers() {
         (r#"{"quote": "the blue boat", "thought": "I should not have sold it."}"#, "stop", Outcome::Kept, ""),
         ("null", "stop", Outcome::NoAnswer, "null"),
         (r#"{"quote": "the blue"#, "length", Outcome::Truncated, "max_tokens"),
+        ("", "unasked", Outcome::NoAnswer, "too_short_to_quote"),
         ("", "context", Outcome::ContextTooLong, "context_length"),
         ("", "error", Outcome::EngineError, "engine"),
         (r#"{"quote": "the blue boat"}"#, "stop", Outcome::Unparseable, "form"),

@@ -26,19 +26,13 @@ const REASONS: [(&str, &str); 12] = [
 ];
 
 /// Kind and platform of records that leave for another reason, and why that is so.
-const EXCEPTIONS: [(&str, &str, &str, &str); 7] = [
+const EXCEPTIONS: [(&str, &str, &str, &str); 6] = [
     ("bot", "amazon", "too_short", "a review farm gives no name that tells; its templates are short"),
     ("bot", "blogger", "kept", "a blog has no name that tells, and each report differs by its numbers"),
     ("link_only", "reddit", "too_short", "the link of a link post is not part of its text"),
     ("pii", "amazon", "inactive_author", "somebody with fewer than six texts"),
     ("pii", "blogger", "inactive_author", "somebody with fewer than six texts"),
     ("pii", "reddit", "inactive_author", "somebody with fewer than six texts"),
-    (
-        "repost",
-        "twitter",
-        "deleted",
-        "KNOWN BUG: a repost has no text of its own, and rule `deleted` comes first",
-    ),
 ];
 
 struct Events {

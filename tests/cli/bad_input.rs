@@ -43,6 +43,24 @@ fn a_truncated_zst() {
     fails("truncated_zst", "reddit", "RC_2023-05.zst", Some(&whole[..whole.len() / 2]));
 }
 
+/// As the message of the truncated file advises: what came before the break, and a row that says so.
+#[test]
+fn a_truncated_zst_that_is_wanted_all_the_same() {
+    let mut config = one_source("reddit", "RC_2023-05.zst");
+    config += "\n[reader]\non_truncated = \"keep\"\n";
+    let project = Project::new(&config);
+    let lines = configs::tiny_dump().repeat(400);
+    let whole = zstd::encode_all(lines.as_bytes(), 3).unwrap();
+    project.write("RC_2023-05.zst", &whole[..whole.len() - 20]);
+    project.genome(&["run", "genome.toml"]).succeeded();
+    let report = project.genome(&["report", "genome.toml", "--format", "json"]).succeeded().json();
+    let source = &report["sources"][0];
+    assert_eq!(report["accounted"], true);
+    assert!(source["records"].as_u64().unwrap() > 1000, "{source}");
+    let broken = source["dropped"].as_array().unwrap().iter().find(|drop| drop["rule"] == "truncated_file");
+    assert_eq!(broken.unwrap()["rows"], 1, "{source}");
+}
+
 #[test]
 fn a_zip_that_is_none() {
     fails("no_zip", "blogger", "blogs.zip", Some(b"<html>not found</html>"));

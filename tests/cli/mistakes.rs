@@ -1,8 +1,8 @@
 //! Configs that are wrong: told before anything is read or written.
 
-use crate::support::configs;
 use crate::support::project::Project;
 use crate::support::session::Session;
+use crate::support::{configs, root};
 
 /// A transcript of `verb` on configs, each of which is the tiny one with a replacement.
 fn mistakes(name: &str, verb: &str, changes: &[(&str, &str, &str)]) {
@@ -107,12 +107,13 @@ fn configs_that_are_not_there() {
 #[test]
 fn recipes_that_are_wrong() {
     let project = Project::new(configs::TINY);
-    project.change_config(&crate::support::root().join("tests/recipes").display().to_string(), "recipes");
+    project.change_config(&root().join("tests/recipes").display().to_string(), "recipes");
     let mut session = Session::new(&project);
-    let right = std::fs::read_to_string(crate::support::root().join("tests/recipes/persona.md")).unwrap();
+    let right = std::fs::read_to_string(root().join("tests/recipes/persona.md")).unwrap();
     for (note, from, to) in [
         ("no front matter", "+++\nname", "name"),
         ("a misspelt key", "max_tokens", "max_token"),
+        ("a form that makes no sense", "min_words = 2, max_words = 3", "min_words = 3, max_words = 2"),
         ("a template that does not parse", "{% endfor %}", "{% endfro %}"),
     ] {
         assert!(right.contains(from), "{from}");
@@ -124,18 +125,13 @@ fn recipes_that_are_wrong() {
 }
 
 #[test]
-#[ignore = "known bug: `check` looks neither at the form of a recipe nor at the names in its template"]
-fn recipes_that_can_never_be_asked() {
+#[ignore = "known bug: `check` does not look whether the names in the template of a recipe can be seen"]
+fn a_name_that_the_template_does_not_see() {
     let project = Project::new(configs::TINY);
-    let recipes = crate::support::root().join("tests/recipes");
+    let recipes = root().join("tests/recipes");
     project.change_config(&recipes.display().to_string(), "recipes");
     let right = std::fs::read_to_string(recipes.join("persona.md")).unwrap();
-    for (from, to, told) in [
-        ("event.own", "event.owm", "owm"),
-        ("min_words = 2, max_words = 3", "min_words = 3, max_words = 2", "3 to 2 words is no range"),
-    ] {
-        project.write("recipes/persona.md", right.replacen(from, to, 1));
-        let ran = project.genome(&["check", "genome.toml"]).failed();
-        assert!(ran.stderr.contains(told), "{}", ran.stderr);
-    }
+    project.write("recipes/persona.md", right.replacen("event.own", "event.owm", 1));
+    let ran = project.genome(&["check", "genome.toml"]).failed();
+    assert!(ran.stderr.contains("owm"), "{}", ran.stderr);
 }

@@ -73,8 +73,7 @@ impl<'a> Session<'a> {
             (r"\b[0-9a-f]{32}\b", "<key>"),
             (r"\b\d+\.\d s\b", "<n> s"),
             (r#""seconds": \d+\.\d+(e-\d+)?"#, r#""seconds": <n>"#),
-            (r"(?m)^(\S+ +\S+ +)[0-9a-f]{8}  ", "$1<fp>  "),
-            (r"-[0-9a-f]{8}/", "-<fp>/"),
+            (r"-[0-9a-f]{8}\b", "-<fp>"),
             // Told again and again while work goes on, and while a model is looked at.
             (r"(?m)^\S+ … .*\n", ""),
             (r"(?m)^model toy.*\n", ""),
