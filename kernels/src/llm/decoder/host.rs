@@ -60,7 +60,8 @@ impl HostModel {
                     Some(name) => Some(vector(&name, outputs)?),
                     None => None,
                 };
-                projections.push(Linear::new(&matrix(&weight_name(layer, part), outputs, inputs)?, bias)?);
+                let weight = matrix(&weight_name(layer, part), outputs, inputs)?;
+                projections.push(Linear::new(&weight, bias)?);
             }
             layers.push(Layer {
                 attention_norm: vector(&norm_name(layer, "attn_norm"), config.hidden)?,
