@@ -159,10 +159,10 @@ impl HostModel {
         for row in rows {
             self.cache.advance(row.sequence, row.tokens.len());
         }
-        self.logits(rows, &stream)
+        Ok(self.logits(rows, &stream))
     }
 
-    fn logits(&self, rows: &[StepRow], stream: &[f32]) -> Result<Vec<Vec<f32>>, KernelError> {
+    fn logits(&self, rows: &[StepRow], stream: &[f32]) -> Vec<Vec<f32>> {
         let hidden = self.config.hidden;
         let mut wanted = Vec::new();
         let mut start = 0;
@@ -177,12 +177,12 @@ impl HostModel {
             start = end;
         }
         if wanted.is_empty() {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let mut normed = vec![0.0; wanted.len()];
         rms_norm(&wanted, &self.final_norm, self.config.rms_epsilon, &mut normed);
         let logits = self.head.forward(&Input::new(&normed, hidden));
-        Ok(logits.chunks_exact(self.config.vocab_size).map(<[f32]>::to_vec).collect())
+        logits.chunks_exact(self.config.vocab_size).map(<[f32]>::to_vec).collect()
     }
 }
 
