@@ -210,7 +210,7 @@ fn freshness(
     }
     // Another artifact of the same stages, made from another config: tell the difference.
     let others = store.manifests(segment.output.name, &format!("{}-", segment.name))?;
-    let reason = others.values().filter_map(|m| StaleReason::between(&m.components, components)).next();
+    let reason = others.values().find_map(|m| StaleReason::between(&m.components, components));
     Ok(Freshness::Stale(reason.unwrap_or(StaleReason::NeverBuilt)))
 }
 

@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn parts_do_not_run_into_each_other() {
-        let of = |parts: &[&str]| parts.iter().fold(KeyHasher::new("test"), |h, p| h.part(p)).finish();
+        let of = |parts: &[&str]| parts.iter().fold(KeyHasher::new("test"), KeyHasher::part).finish();
         assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
         assert_ne!(of(&["ab"]), of(&["ab", ""]));
         assert_eq!(of(&["ab", "c"]), of(&["ab", "c"]));

@@ -162,7 +162,10 @@ impl LikelihoodScorer<'_> {
             .collect();
         if let (Some(answer), Some(last)) = (answer, messages.last_mut()) {
             let what = if prompt.dimension == RESPONSE { "words, about" } else { prompt.dimension.as_str() };
-            last.content.push_str(&format!("\n\nHUMAN's {what}: {}", answer.content));
+            last.content.push_str("\n\nHUMAN's ");
+            last.content.push_str(what);
+            last.content.push_str(": ");
+            last.content.push_str(&answer.content);
         }
         ScoreRequest { messages, continuation: self.encoder.defuse(&prompt.truth) }
     }
@@ -296,6 +299,6 @@ mod tests {
             let expected = 1.0 / (1.0 + (-gain / LIKELIHOOD_SCALE).exp());
             assert!((score - expected).abs() < 1e-6, "{score} against {expected}");
         }
-        assert!(scores[0] != scores[1] && scores[1] != scores[2]);
+        assert!((scores[0] - scores[1]).abs() > 1e-6 && (scores[1] - scores[2]).abs() > 1e-6);
     }
 }

@@ -140,7 +140,7 @@ pub fn grpo(project: &Project, args: &TrainRunArgs) -> Result<()> {
         table.print(&task, &row)?;
         record.table.push(row);
         record.steps = step;
-        if step % grpo.checkpoint_every == 0 || step == steps {
+        if step.is_multiple_of(grpo.checkpoint_every) || step == steps {
             setup.folder.commit(&trainer.adapter()?, &record, |folder| trainer.save(folder))?;
         }
     }

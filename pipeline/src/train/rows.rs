@@ -38,13 +38,10 @@ pub(super) struct RowCounts {
 
 impl RowCounts {
     pub(super) fn describe(&self) -> String {
-        let mut text = format!("{} rows", self.fitting);
-        for (count, why) in [(self.too_long, "too long"), (self.not_wanted, "not wanted")] {
-            if count > 0 {
-                text.push_str(&format!(", {count} {why}"));
-            }
-        }
-        text
+        let others = [(self.too_long, "too long"), (self.not_wanted, "not wanted")];
+        let others = others.into_iter().filter(|(count, _)| *count > 0);
+        let others = others.map(|(count, why)| format!("{count} {why}"));
+        std::iter::once(format!("{} rows", self.fitting)).chain(others).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -54,7 +51,7 @@ impl RowCounts {
 /// in its first epoch.
 #[derive(Debug)]
 pub(super) struct Rows<T> {
-    rows: Vec<(String, T)>,
+    held: Vec<(String, T)>,
     counts: RowCounts,
     seed: u64,
     /// The epoch that `order` is of.
@@ -78,12 +75,12 @@ impl<T> Rows<T> {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.held.is_empty()
     }
 
     /// All rows that are held, in the order of the first epoch.
     pub(super) fn all(&self) -> impl Iterator<Item = &T> {
-        self.rows.iter().map(|(_, row)| row)
+        self.held.iter().map(|(_, row)| row)
     }
 
     /// The rows at places `from..from + count` of the endless order. There must be rows.
@@ -93,11 +90,11 @@ impl<T> Rows<T> {
             let (epoch, at) = (place / self.counts.fitting, place % self.counts.fitting);
             if epoch != self.epoch {
                 self.epoch = epoch;
-                self.order.sort_by_cached_key(|&row| rank(self.seed, epoch, &self.rows[row].0));
+                self.order.sort_by_cached_key(|&row| rank(self.seed, epoch, &self.held[row].0));
             }
             places.push(self.order[at]);
         }
-        places.into_iter().map(|row| (self.rows[row].0.as_str(), &self.rows[row].1)).collect()
+        places.into_iter().map(|row| (self.held[row].0.as_str(), &self.held[row].1)).collect()
     }
 }
 
@@ -170,7 +167,7 @@ impl<T> Choice<T> {
 
     fn finish(self) -> Rows<T> {
         let rows: Vec<(String, T)> = self.first.into_values().collect();
-        Rows { order: (0..rows.len()).collect(), rows, counts: self.counts, seed: self.seed, epoch: 0 }
+        Rows { order: (0..rows.len()).collect(), held: rows, counts: self.counts, seed: self.seed, epoch: 0 }
     }
 }
 
@@ -221,7 +218,7 @@ mod tests {
     fn a_limit_keeps_the_beginning_of_the_order_and_counts_all() {
         let straight = taken(&mut rows(50, 4, 1000), 0, 12);
         let mut limited = rows(50, 4, 12);
-        assert_eq!(limited.rows.len(), 12);
+        assert_eq!(limited.held.len(), 12);
         assert_eq!(limited.counts().fitting, 50);
         assert_eq!(taken(&mut limited, 0, 12), straight);
     }

@@ -122,7 +122,7 @@ pub fn sft(project: &Project, args: &TrainRunArgs) -> Result<()> {
     let mut speed = Speed::new();
     while record.steps < steps {
         let step = record.steps + 1;
-        let save = step % sft.evaluate_every == 0 || step == steps;
+        let save = step.is_multiple_of(sft.evaluate_every) || step == steps;
         let (row, tokens) = session.step(step, save)?;
         speed.add(tokens);
         table.print(&task, &row)?;

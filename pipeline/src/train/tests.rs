@@ -133,15 +133,15 @@ impl Bench {
 
     /// A project whose config has `train` as its `[train]` table.
     fn project(&self, train: &str) -> Project {
-        let sha256: String =
-            Sha256::digest(std::fs::read(self.model()).unwrap()).iter().map(|b| format!("{b:02x}")).collect();
+        let digest = Sha256::digest(std::fs::read(self.model()).unwrap());
+        let sha256 = digest.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         let text = format!(
             "[store]\npath = \"store\"\n[shards]\npath = \"shards\"\n[models.toy]\nsource = \"file:{}\"\n\
              sha256 = \"{sha256}\"\ndevice = \"cpu\"\n[train]\nmodel = \"toy\"\n{train}\n",
             self.model().display()
         );
         let path = self.path("config.toml");
-        std::fs::write(&path, text).unwrap();
+        crate::store::write_atomically(&path, text.as_bytes()).unwrap();
         Project::read(&path).unwrap()
     }
 

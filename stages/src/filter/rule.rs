@@ -16,7 +16,7 @@ use crate::mark::Mark;
 pub enum Rule {
     /// Deleted by the author, removed by a moderator, or empty.
     Deleted,
-    /// The account says that it is automated, or is a known one.
+    /// The account's name says that it is automated or is a known one, or the text says that a program wrote it.
     BotAuthor,
     /// Written by a moderator or administrator in that office.
     Moderator,
@@ -108,7 +108,11 @@ impl Rule {
                 Outcome::Deleted,
                 class("deleted").or(measure(Measure::Removed, written()).gt(lit(0.0))),
             ),
-            Self::BotAuthor => Mark::new(name, Outcome::BotAuthor, class("bot")),
+            Self::BotAuthor => Mark::new(
+                name,
+                Outcome::BotAuthor,
+                class("bot").or(measure(Measure::Automated, written()).gt(lit(0.0))),
+            ),
             Self::Moderator => Mark::new(name, Outcome::Moderator, class("moderator")),
             Self::CorporateAuthor => Mark::new(name, Outcome::CorporateAuthor, class("corporate")),
             Self::Repost => Mark::new(name, Outcome::Repost, col("kind").eq(lit("repost"))),

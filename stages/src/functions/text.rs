@@ -18,6 +18,8 @@ pub enum Measure {
     LinkShare,
     /// Share of the text that repeats lines or words of it.
     Repetition,
+    /// 1 for a text that says a program wrote it; else 0.
+    Automated,
     /// 1 for a text that only says it was deleted or removed, or says nothing; else 0.
     Removed,
 }
@@ -28,6 +30,7 @@ impl Measure {
             Self::Words => "n_words",
             Self::LinkShare => "link_share",
             Self::Repetition => "repetition",
+            Self::Automated => "automated",
             Self::Removed => "removed",
         }
     }
@@ -39,6 +42,7 @@ impl Measure {
             Self::Repetition => {
                 repetition::repeated_line_share(text).max(repetition::repeated_word_share(text))
             }
+            Self::Automated => f64::from(u8::from(is_automated(text))),
             Self::Removed => f64::from(u8::from(is_removed(text))),
         }
     }
@@ -96,6 +100,21 @@ fn string_function(name: &str, text: Expr, run: impl Fn(&str) -> String + Send +
         Ok(Arc::new(out.finish()) as ArrayRef)
     })
     .call(vec![text])
+}
+
+/// Words by which programs sign what they post.
+fn is_automated(text: &str) -> bool {
+    const SIGNS: [&str; 7] = [
+        "i am a bot",
+        "i'm a bot",
+        "beep boop",
+        "this action was performed automatically",
+        "this is an automated ",
+        "automated review by ",
+        "do not reply to this message",
+    ];
+    let text = text.to_lowercase();
+    SIGNS.iter().any(|sign| text.contains(sign))
 }
 
 /// Reddit's placeholders for what a user deleted or a moderator removed.

@@ -57,7 +57,7 @@ pub(super) fn persona_text(fields: &Value) -> String {
         lines.push(format!("{}:", capitalised(aspect)));
         for entry in entries {
             let word = |wanted: bool| {
-                entry.iter().filter(|(k, _)| (*k == "quote") == wanted).filter_map(|(_, v)| v.as_str()).next()
+                entry.iter().find_map(|(k, v)| if (k == "quote") == wanted { v.as_str() } else { None })
             };
             match (word(false), word(true)) {
                 (Some(label), Some(quote)) => lines.push(format!("- {label} (\"{quote}\")")),

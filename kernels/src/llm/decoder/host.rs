@@ -28,12 +28,7 @@ struct Layer {
 
 impl Layer {
     /// Several projections of the same rows, `[rows, width]`.
-    fn project<const N: usize>(
-        &self,
-        parts: [Part; N],
-        input: &[f32],
-        width: usize,
-    ) -> Result<[Vec<f32>; N], KernelError> {
+    fn project<const N: usize>(&self, parts: [Part; N], input: &[f32], width: usize) -> [Vec<f32>; N] {
         Linear::forward_all(parts.map(|part| &self.projections[part as usize]), &Input::new(input, width))
     }
 }
@@ -65,7 +60,8 @@ impl HostModel {
                     Some(name) => Some(vector(&name, outputs)?),
                     None => None,
                 };
-                projections.push(Linear::new(matrix(&weight_name(layer, part), outputs, inputs)?, bias)?);
+                let weight = matrix(&weight_name(layer, part), outputs, inputs)?;
+                projections.push(Linear::new(&weight, bias)?);
             }
             layers.push(Layer {
                 attention_norm: vector(&norm_name(layer, "attn_norm"), config.hidden)?,
@@ -86,7 +82,7 @@ impl HostModel {
             embedding,
             layers,
             final_norm: vector("output_norm.weight", config.hidden)?,
-            head: Linear::new(head, None)?,
+            head: Linear::new(&head, None)?,
             cache: KvCache::new(config),
         })
     }
@@ -137,7 +133,7 @@ impl HostModel {
         for (index, layer) in self.layers.iter().enumerate() {
             rms_norm(&stream, &layer.attention_norm, config.rms_epsilon, &mut normed);
             let [mut queries, mut keys, values] =
-                layer.project([Part::Query, Part::Key, Part::Value], &normed, config.hidden)?;
+                layer.project([Part::Query, Part::Key, Part::Value], &normed, config.hidden);
             self.rope.rotate(&mut queries, config.query_width(), angles);
             self.rope.rotate(&mut keys, config.kv_width(), angles);
             let mut start = 0;
@@ -151,22 +147,22 @@ impl HostModel {
             let queried: Vec<Query<'_>> =
                 sequences.zip(&positions).map(|(blocks, &position)| Query { blocks, position }).collect();
             attend(&config, index, &queried, &queries, &mut attended);
-            let [output] = layer.project([Part::Output], &attended, config.query_width())?;
+            let [output] = layer.project([Part::Output], &attended, config.query_width());
             add(&mut stream, &output);
 
             rms_norm(&stream, &layer.feed_forward_norm, config.rms_epsilon, &mut normed);
-            let [mut gate, up] = layer.project([Part::Gate, Part::Up], &normed, config.hidden)?;
+            let [mut gate, up] = layer.project([Part::Gate, Part::Up], &normed, config.hidden);
             swiglu(&mut gate, &up);
-            let [output] = layer.project([Part::Down], &gate, config.feed_forward)?;
+            let [output] = layer.project([Part::Down], &gate, config.feed_forward);
             add(&mut stream, &output);
         }
         for row in rows {
             self.cache.advance(row.sequence, row.tokens.len());
         }
-        self.logits(rows, &stream)
+        Ok(self.logits(rows, &stream))
     }
 
-    fn logits(&self, rows: &[StepRow], stream: &[f32]) -> Result<Vec<Vec<f32>>, KernelError> {
+    fn logits(&self, rows: &[StepRow], stream: &[f32]) -> Vec<Vec<f32>> {
         let hidden = self.config.hidden;
         let mut wanted = Vec::new();
         let mut start = 0;
@@ -181,12 +177,12 @@ impl HostModel {
             start = end;
         }
         if wanted.is_empty() {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let mut normed = vec![0.0; wanted.len()];
         rms_norm(&wanted, &self.final_norm, self.config.rms_epsilon, &mut normed);
-        let logits = self.head.forward(&Input::new(&normed, hidden))?;
-        Ok(logits.chunks_exact(self.config.vocab_size).map(<[f32]>::to_vec).collect())
+        let logits = self.head.forward(&Input::new(&normed, hidden));
+        logits.chunks_exact(self.config.vocab_size).map(<[f32]>::to_vec).collect()
     }
 }
 

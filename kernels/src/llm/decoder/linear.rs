@@ -1,7 +1,6 @@
 //! Projections `y = W x + b` on the host, with an optional low-rank addition.
 
 use std::cell::OnceCell;
-use std::sync::Arc;
 
 use candle_core::Device;
 use candle_core::quantized::{GgmlDType, QTensor};
@@ -57,14 +56,14 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    pub(super) fn new(weight: Arc<QTensor>, bias: Option<Vec<f32>>) -> Result<Self, KernelError> {
+    pub(super) fn new(weight: &QTensor, bias: Option<Vec<f32>>) -> Result<Self, KernelError> {
         let (outputs, inputs) = weight.shape().dims2()?;
         let matrix = if weight.dtype() == GgmlDType::F32 {
-            Matrix::Dense(dense(&weight)?)
+            Matrix::Dense(dense(weight)?)
         } else {
-            match Quantised::new(&weight)? {
+            match Quantised::new(weight)? {
                 Some(tiles) => Matrix::Tiled(tiles),
-                None => Matrix::Dense(dense(&weight)?),
+                None => Matrix::Dense(dense(weight)?),
             }
         };
         Ok(Self { matrix, bias, inputs, outputs, low_rank: None })
@@ -76,21 +75,18 @@ impl Linear {
 
     /// The product of one projection, `[rows, outputs]`. A row of the result depends on its own row of the input
     /// alone, bit for bit.
-    pub(super) fn forward(&self, input: &Input<'_>) -> Result<Vec<f32>, KernelError> {
-        let [output] = Self::forward_all([self], input)?;
-        Ok(output)
+    pub(super) fn forward(&self, input: &Input<'_>) -> Vec<f32> {
+        let [output] = Self::forward_all([self], input);
+        output
     }
 
     /// The products of several projections of the same input; those with tiles are computed side by side.
-    pub(super) fn forward_all<const N: usize>(
-        projections: [&Self; N],
-        input: &Input<'_>,
-    ) -> Result<[Vec<f32>; N], KernelError> {
+    pub(super) fn forward_all<const N: usize>(projections: [&Self; N], input: &Input<'_>) -> [Vec<f32>; N] {
         let matrices: Vec<&Quantised> = projections
             .iter()
             .filter_map(|projection| match &projection.matrix {
                 Matrix::Tiled(matrix) => Some(matrix),
-                _ => None,
+                Matrix::Dense(_) => None,
             })
             .collect();
         let mut products = Vec::new();
@@ -109,7 +105,7 @@ impl Linear {
             };
             projection.add_rest(input.values, output);
         }
-        Ok(outputs)
+        outputs
     }
 
     /// Bias and low-rank addition.
