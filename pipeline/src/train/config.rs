@@ -152,7 +152,8 @@ pub struct GrpoRunConfig {
     pub max_prompt_tokens: usize,
     /// Most tokens of an answer; 64 (`HumanLM`: 48 a state, 512 a reply without thinking).
     pub max_tokens: usize,
-    /// Learning rate; 2e-5, for an adapter twenty times `HumanLM`'s 1e-6 for all weights.
+    /// Learning rate; 1e-4, for an adapter of a small model a hundred times `HumanLM`'s 1e-6 for all weights of a
+    /// large one.
     pub learning_rate: f64,
     /// Largest change of a token's probability that counts, as a ratio; 0.2 (PPO's and verl's default).
     pub clip: f64,
@@ -182,7 +183,7 @@ impl Default for GrpoRunConfig {
             temperature: 0.8,
             max_prompt_tokens: 512,
             max_tokens: 64,
-            learning_rate: 2e-5,
+            learning_rate: 1e-4,
             clip: 0.2,
             kl: 0.001,
             reward: RewardKind::Rubric,

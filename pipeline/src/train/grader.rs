@@ -136,7 +136,7 @@ impl Scorer for RubricScorer {
                 );
             }
             let given = rubric.scores(&completion.text);
-            let range = (rubric.head.max_score - rubric.head.min_score) as f64;
+            let range = (rubric.head.max_score - rubric.head.min_score).max(1) as f64;
             // A score that is not there is worth nothing.
             let share =
                 |score: &Option<f64>| score.map_or(0.0, |s| (s - rubric.head.min_score as f64) / range);

@@ -164,7 +164,9 @@ fn read_prompts(
         )
         .into());
     }
-    let longest = grpo.max_prompt_tokens.min(encoder.context_length().saturating_sub(grpo.max_tokens));
+    // The text of a token that is no whole character comes back as three.
+    let room = encoder.context_length().saturating_sub(3 * grpo.max_tokens + 1);
+    let longest = grpo.max_prompt_tokens.min(room);
     let rubrics = Mutex::new(BTreeSet::new());
     let fate = |row: &RlRow| {
         let prompt = Prompt::new(row, encoder)?;

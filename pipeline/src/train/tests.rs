@@ -298,6 +298,16 @@ fn a_resumed_supervised_run_is_the_straight_run() {
 }
 
 #[test]
+fn the_adapter_does_not_depend_on_the_number_of_threads() {
+    let bench = Bench::with_shards();
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| bench.sft(SFT, &threads.to_string(), Some(2)).unwrap());
+    }
+    assert_eq!(bench.contents("1"), bench.contents("3"));
+}
+
+#[test]
 fn another_config_shards_that_are_missing_and_rows_that_do_not_fit_are_told() {
     let bench = Bench::with_shards();
     let fails = |train: &str, output: &str, steps: Option<usize>| {
