@@ -136,6 +136,11 @@ impl Work {
 
 impl EngineSource for Engines {
     fn engine(&self, model: &str) -> Result<EngineHandle, String> {
+        if let Ok(state) = self.state.lock()
+            && let Some(engine) = state.loaded.get(model)
+        {
+            return Ok(engine.handle());
+        }
         let path = self.fetch(model).map_err(|e| format!("{e:#}"))?;
         let device = self.models.get(model).map_or(DeviceKind::Auto, |m| device_kind(m.device));
         let mut state =

@@ -59,6 +59,11 @@ pub async fn write_shards(session: &SessionContext, project: &Project, planned: 
     Ok(())
 }
 
+/// Where a model came from, without a path of the machine it was used on.
+fn origin(source: &str) -> String {
+    if source.starts_with("file:") { "a local file".to_owned() } else { source.to_owned() }
+}
+
 fn fingerprint(examples: &[&Planned], shards: &ShardsConfig) -> Fingerprint {
     let mut hasher = FingerprintHasher::new("genome shards");
     hasher.part("rows", shards.rows_per_shard.to_string()).part("name", &shards.name);
@@ -107,7 +112,7 @@ async fn facts(
             ModelFacts {
                 name: name.clone(),
                 role,
-                origin: model.source.to_string(),
+                origin: origin(&model.source.to_string()),
                 sha256: model.sha256.as_str().to_owned(),
                 license: model.license.clone(),
             },

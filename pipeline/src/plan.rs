@@ -254,11 +254,14 @@ fn dump_components(project: &Project) -> Result<Vec<Component>> {
             label: format!("config:source {}", source.name),
             value: serde_json::to_string(&without_paths)?,
         });
+        let mut files = Vec::new();
         for (ordinal, path) in (1..).zip(list_files(source)?) {
             let name = file_name(source.platform, ordinal, &path);
-            components
-                .push(Component { label: format!("file:{}/{name}", source.name), value: digest(&path)? });
+            files.push(Component { label: format!("file:{}/{name}", source.name), value: digest(&path)? });
         }
+        // By name and content, not by path.
+        files.sort_by(|a, b| (&a.label, &a.value).cmp(&(&b.label, &b.value)));
+        components.extend(files);
     }
     Ok(components)
 }

@@ -251,7 +251,9 @@ impl<'a> Runner<'a> {
                 .sort(vec![col("key").sort(true, false)])?
                 .limit(usize::try_from(done)?, Some(part_rows))?;
             let answers = stage.answers(cx, part)?;
-            let folder = this.folder.join(format!("part-{number:05}"));
+            // Not a part yet: answers that were cut short by an interrupt must never be taken for ones.
+            let folder = this.folder.join("pending");
+            store::remove_artifact(&folder)?;
             let write = store::write_part(answers, output, &folder);
             tokio::pin!(write);
             loop {
@@ -268,6 +270,7 @@ impl<'a> Runner<'a> {
                 std::fs::remove_dir_all(&folder)?;
                 return Ok(None);
             }
+            std::fs::rename(&folder, this.folder.join(format!("part-{number:05}")))?;
             number += 1;
             done += u64::try_from(part_rows)?.min(pending - done);
         }

@@ -125,7 +125,6 @@ fn recipes_that_are_wrong() {
 }
 
 #[test]
-#[ignore = "known bug: `check` does not look whether the names in the template of a recipe can be seen"]
 fn a_name_that_the_template_does_not_see() {
     let project = Project::new(configs::TINY);
     let recipes = root().join("tests/recipes");

@@ -72,7 +72,6 @@ fn threads_places_and_order_of_files_do_not_matter() {
 }
 
 #[test]
-#[ignore = "known bug: dumps enter the fingerprint in the order of their paths, not of their names"]
 fn the_order_of_files_does_not_change_a_fingerprint() {
     let plan = |paths: &str| {
         let project = Project::new(configs::TINY);

@@ -74,6 +74,8 @@ impl<'a> Session<'a> {
             (r"\b\d+\.\d s\b", "<n> s"),
             (r#""seconds": \d+\.\d+(e-\d+)?"#, r#""seconds": <n>"#),
             (r"-[0-9a-f]{8}\b", "-<fp>"),
+            // Carets under a value that holds a path are as many as the path is long.
+            (r"\^{30,}", "^^^"),
             // Told again and again while work goes on, and while a model is looked at.
             (r"(?m)^\S+ … .*\n", ""),
             (r"(?m)^model toy.*\n", ""),

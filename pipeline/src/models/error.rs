@@ -121,7 +121,7 @@ impl ModelError {
                 Some("free some space, or name a folder on another disk in GENOME_CACHE; what has been downloaded is kept".to_owned())
             }
             Self::Checksum { .. } => Some(
-                "the file was deleted; if the new one is the one you want, write its SHA-256 into the config".to_owned(),
+                "the file is not the one the config describes; if it is the one you want, write its SHA-256 into the config".to_owned(),
             ),
             Self::NoCacheFolder => Some("set GENOME_CACHE to a folder".to_owned()),
             _ => None,

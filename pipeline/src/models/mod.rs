@@ -33,7 +33,7 @@ pub struct ModelConfig {
     pub source: ModelSource,
     /// SHA-256 of the whole file in 64 hex digits.
     pub sha256: Checksum,
-    /// The architecture (`llama`, `qwen2`), where the file does not tell it.
+    /// The architecture (`llama`, `qwen2`), for readers of the config: what is loaded is what the file says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<String>,
     /// Where it runs.

@@ -33,7 +33,6 @@ impl Stage for ContentFilter {
             output: events,
             reads: &[],
             outcomes: &[
-                Outcome::Malformed,
                 Outcome::Deleted,
                 Outcome::BotAuthor,
                 Outcome::Moderator,

@@ -1,6 +1,6 @@
 //! The closed list of filter rules: each is an outcome, what it measures, and a limit.
 
-use datafusion::prelude::{Expr, character_length, coalesce, col, concat_ws, lit};
+use datafusion::prelude::{Expr, character_length, col, concat_ws, lit, nullif};
 use genome_schemas::Outcome;
 use serde::{Deserialize, Serialize};
 
@@ -151,7 +151,7 @@ impl Rule {
 
 /// Title and text together: what the person wrote.
 pub(crate) fn written() -> Expr {
-    concat_ws(lit("\n"), vec![coalesce(vec![col("title"), lit("")]), coalesce(vec![col("text"), lit("")])])
+    concat_ws(lit("\n"), vec![nullif(col("title"), lit("")), nullif(col("text"), lit(""))])
 }
 
 fn at_least(name: &'static str, outcome: Outcome, value: Expr, limit: f64) -> Mark {

@@ -114,7 +114,13 @@ fn is_automated(text: &str) -> bool {
         "do not reply to this message",
     ];
     let text = text.to_lowercase();
-    SIGNS.iter().any(|sign| text.contains(sign))
+    let ends_word = |rest: &str| !rest.starts_with(char::is_alphanumeric);
+    SIGNS.iter().any(|sign| {
+        text.match_indices(sign).any(|(at, found)| {
+            // "I am a botanist" is nobody's signature.
+            found.ends_with(' ') || ends_word(&text[at + found.len()..])
+        })
+    })
 }
 
 /// Reddit's placeholders for what a user deleted or a moderator removed.

@@ -10,7 +10,7 @@ use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
 use super::recipe::{Over, Recipe, Rubric};
-use super::view::{AuthorRow, EventRow, PersonView, row_json, shorten};
+use super::view::{AuthorRow, AuthorView, ContextView, EventRow, EventView, PersonView, row_json, shorten};
 use crate::StageError;
 use crate::functions::array_function;
 
@@ -46,6 +46,32 @@ pub(super) fn render_recipe(recipe: Arc<Recipe>, row: Expr, row_type: DataType) 
         },
     );
     Ok(function.call(vec![row]))
+}
+
+/// What is wrong with a recipe's template, if it cannot be rendered over a row that has everything.
+pub(super) fn template_problem(recipe: &Recipe) -> Option<String> {
+    let event = EventView {
+        date: "2024-01-31".to_owned(),
+        kind: "comment".to_owned(),
+        context: vec![ContextView { role: "post".to_owned(), name: None, content: "text".to_owned() }],
+        own: "text".to_owned(),
+        rating: Some(5.0),
+    };
+    let view = match recipe.head.over {
+        Over::Events => PersonView::Event(event),
+        Over::Authors => {
+            PersonView::Author(AuthorView { platform: "reddit".to_owned(), events: vec![event], left_out: 0 })
+        }
+    };
+    let template = match Template::new(&recipe.head.name, &recipe.template) {
+        Ok(template) => template,
+        Err(error) => return Some(error.to_string()),
+    };
+    let rendered = template.0.get_template("prompt").and_then(|template| template.render(&view));
+    rendered.err().map(|error| {
+        let place = error.range().and_then(|range| recipe.template.get(range)).unwrap_or_default();
+        format!("template of recipe `{}`: {error} at `{place}`", recipe.head.name)
+    })
 }
 
 #[derive(Serialize)]
@@ -127,6 +153,8 @@ impl Template {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
+        // Before the template is read, so that an error knows its place.
+        environment.set_debug(true);
         environment
             .add_template_owned("prompt", text.to_owned())
             .map_err(|e| StageError::Recipe { name: name.to_owned(), reason: e.to_string() })?;

@@ -10,7 +10,7 @@ use genome_schemas::{Outcome, authors, completions, events};
 use serde::{Deserialize, Serialize};
 
 use super::recipe::{Over, Recipe};
-use super::render::render_recipe;
+use super::render::{render_recipe, template_problem};
 use crate::StageError;
 use crate::filter::written;
 use crate::functions::{CallSpec, answer_parts, check_answer, generate, key_hex, row_key};
@@ -87,7 +87,10 @@ impl Stage for Synthesize {
                 "recipe `{}` is asked over {:?}, not over {:?}",
                 self.recipe, recipe.head.over, self.over
             )),
-            Ok(recipe) => problems.extend(recipe.head.form.validate().err().map(|e| e.to_string())),
+            Ok(recipe) => {
+                problems.extend(recipe.head.form.validate().err().map(|e| e.to_string()));
+                problems.extend(template_problem(recipe));
+            }
         }
         if let Err(error) = cx.model_digest(&self.model) {
             problems.push(error.to_string());
