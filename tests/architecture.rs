@@ -196,7 +196,7 @@ fn every_outcome_is_given_by_somebody() {
     }
     let nobody: Vec<&str> = Outcome::ALL.iter().filter(|o| !given.contains(o)).map(|o| o.as_str()).collect();
     // A limit per task is the next thing `compose` learns.
-    assert_eq!(nobody, ["over_cap"], "outcomes that no stage gives");
+    assert!(nobody.is_empty(), "outcomes that no stage gives: {nobody:?}");
 }
 
 #[test]

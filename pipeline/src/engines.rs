@@ -11,7 +11,7 @@ use genome_stages::functions::EngineSource;
 
 use crate::config::{Project, builtin_models};
 use crate::error::Hinted;
-use crate::models::{DeviceChoice, FetchPhase, ModelConfig, cache_dir, fetch};
+use crate::models::{FetchPhase, ModelConfig, cache_dir, fetch};
 use crate::progress::Task;
 
 /// Loads models by name and keeps them for the run.
@@ -117,9 +117,9 @@ impl Engines {
 }
 
 impl Work {
-    /// Answers given since `before`, less those already counted.
-    pub fn answered_since(&self, before: &Self, counted: u64) -> u64 {
-        (self.progress.done - before.progress.done).saturating_sub(counted)
+    /// Answers given since `before`.
+    pub fn answered_since(&self, before: &Self) -> u64 {
+        self.progress.done - before.progress.done
     }
 
     /// Answers and tokens since `before`, in words.
@@ -142,7 +142,7 @@ impl EngineSource for Engines {
             return Ok(engine.handle());
         }
         let path = self.fetch(model).map_err(|e| format!("{e:#}"))?;
-        let device = self.models.get(model).map_or(DeviceKind::Auto, |m| device_kind(m.device));
+        let device = self.models.get(model).map_or(DeviceKind::Auto, |m| m.device);
         let mut state =
             self.state.lock().map_err(|_| "another thread failed while it loaded a model".to_owned())?;
         if let Some(engine) = state.loaded.get(model) {
@@ -156,15 +156,5 @@ impl EngineSource for Engines {
         }
         state.loaded.insert(model.to_owned(), engine);
         Ok(handle)
-    }
-}
-
-/// The kernels' word for a config's device.
-pub fn device_kind(choice: DeviceChoice) -> DeviceKind {
-    match choice {
-        DeviceChoice::Auto => DeviceKind::Auto,
-        DeviceChoice::Cpu => DeviceKind::Cpu,
-        DeviceChoice::Cuda => DeviceKind::Cuda,
-        DeviceChoice::Metal => DeviceKind::Metal,
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use datafusion::prelude::{DataFrame, SessionContext, col};
+use datafusion::prelude::{SessionContext, col};
 use futures::StreamExt as _;
 use genome_schemas::{Fingerprint, FingerprintHasher, Freshness};
-use genome_stages::StageConfig;
+use genome_stages::{StageConfig, union_all};
 
 use crate::config::{Project, ShardsConfig};
 use crate::plan::Planned;
@@ -18,7 +18,7 @@ use crate::shards::{CardFacts, ModelFacts, ModelRole, ShardConfig, ShardWriter, 
 /// File of a shard folder that holds its card.
 const CARD: &str = "README.md";
 
-/// Writes the shards of a config, unless those that are there were cut from the same examples.
+/// Writes the shards of a config that wants some, unless those that are there were cut from the same examples.
 ///
 /// # Errors
 /// No stage writes examples, or the disk refuses; then an older folder stays as it was.
@@ -33,15 +33,11 @@ pub async fn write_shards(session: &SessionContext, project: &Project, planned: 
         return Ok(());
     }
     let task = Task::begin("shards", 0);
-    let mut all: Option<DataFrame> = None;
+    let mut rows = Vec::with_capacity(examples.len());
     for this in examples {
-        let rows = artifact_rows(session, project, this, Some(&["kept"])).await?;
-        all = Some(match all {
-            None => rows,
-            Some(others) => others.union(rows)?,
-        });
+        rows.push(artifact_rows(session, project, this, Some(&["kept"])).await?);
     }
-    let rows = all.ok_or_else(|| anyhow!("internal error: no examples"))?;
+    let rows = union_all(rows)?.ok_or_else(|| anyhow!("internal error: no examples"))?;
     let order = ["key", "form", "task"].map(|name| col(name).sort(true, false)).to_vec();
     let mut stream = rows.sort(order)?.execute_stream().await?;
     if let Some(parent) = shards.path.parent() {

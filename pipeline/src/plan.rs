@@ -255,9 +255,10 @@ fn dump_components(project: &Project) -> Result<Vec<Component>> {
             value: serde_json::to_string(&without_paths)?,
         });
         let mut files = Vec::new();
-        for (ordinal, path) in (1..).zip(list_files(source)?) {
-            let name = file_name(source.platform, ordinal, &path);
-            files.push(Component { label: format!("file:{}/{name}", source.name), value: digest(&path)? });
+        for path in list_files(source)? {
+            let digest = digest(&path)?;
+            let label = format!("file:{}/{}", source.name, file_name(source.platform, &path, &digest));
+            files.push(Component { label, value: digest });
         }
         // By name and content, not by path.
         files.sort_by(|a, b| (&a.label, &a.value).cmp(&(&b.label, &b.value)));
@@ -266,11 +267,11 @@ fn dump_components(project: &Project) -> Result<Vec<Component>> {
     Ok(components)
 }
 
-/// What a dump file is called in manifests and reports. Files are known by name, not by place: a moved folder of dumps
-/// is the same input. A Twitter archive is often named after its owner, and so is known by its place in the list.
-pub fn file_name(platform: Platform, ordinal: usize, path: &Path) -> String {
+/// What a dump file is called in a fingerprint. Files are known by name, not by place: a moved folder of dumps is the
+/// same input. A Twitter archive is often named after its owner, and so is known by its content.
+fn file_name(platform: Platform, path: &Path, digest: &str) -> String {
     if platform == Platform::Twitter {
-        return format!("archive {ordinal}");
+        return format!("archive {}", &digest[..digest.len().min(8)]);
     }
     path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
 }

@@ -98,7 +98,7 @@ pub async fn report(session: &SessionContext, project: &Project, planned: &[Plan
             for (field, (count, first)) in &file.type_conflicts {
                 report
                     .lost_values
-                    .push(format!("{}: {count} × `{field}`, first at offset {first}", file.path));
+                    .push(format!("{}: {count} × `{field}`, first at offset {first}", file.name));
             }
         }
         if this.segment.output.name == "events" {
@@ -127,7 +127,7 @@ pub async fn report(session: &SessionContext, project: &Project, planned: &[Plan
             segment: this.segment.name.clone(),
             table: this.segment.output.name.to_owned(),
             rows,
-            seconds: manifest.timing.seconds,
+            seconds: manifest.seconds,
         });
     }
     let sources: Vec<SourceReport> = sources.into_values().collect();

@@ -1,22 +1,26 @@
 //! Runs the stale segments of a config, one after another, and stores what comes out.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use datafusion::common::JoinType;
 use datafusion::prelude::{DataFrame, SessionContext, col, lit};
-use genome_schemas::{FileCount, Freshness, Manifest, StageTiming, Table};
-use genome_stages::sources::{FileReadCount, Pseudonymizer, SourceContext, list_files};
-use genome_stages::{ModelStage, StageContext};
+use genome_schemas::{FileCount, Freshness, Manifest, Table};
+use genome_stages::sources::{FileReadCount, Pseudonymizer, SourceContext};
+use genome_stages::{ModelStage, StageContext, union_all};
 
 use crate::config::Project;
 use crate::engines::Engines;
-use crate::plan::{Planned, file_name, plan};
+use crate::plan::{Planned, Segment, plan};
 use crate::progress::Task;
 use crate::session::{self, Limits};
 use crate::store::{self, Store};
+
+/// How folders of prompts begin, inside the folder of a model segment.
+const PROMPTS: &str = "prompts-";
 
 /// What a run did.
 #[derive(Debug, Default)]
@@ -48,10 +52,10 @@ impl<'a> Runner<'a> {
         Ok(Self { project, store, engines, limits })
     }
 
-    /// Brings every artifact of the config up to date.
+    /// Brings every artifact of the config up to date, and its shards.
     ///
     /// # Errors
-    /// A segment fails; the artifacts of the segments before it stay.
+    /// A segment fails; the artifacts of the segments before it stay. Or the shards cannot be written.
     pub async fn run(&self) -> Result<RunSummary> {
         let mut summary = RunSummary::default();
         let mut cx = self.project.stage_context()?;
@@ -76,28 +80,18 @@ impl<'a> Runner<'a> {
             }
             summary.ran += 1;
         }
-        Ok(summary)
-    }
-
-    /// Writes the shards of the config.
-    ///
-    /// # Errors
-    /// As [`crate::export::write_shards`].
-    pub async fn write_shards(&self) -> Result<()> {
-        let planned = plan(self.project, &self.project.stage_context()?, &self.store)?;
         let session = session::for_records(self.limits)?;
-        crate::export::write_shards(&session, self.project, &planned).await
+        crate::export::write_shards(&session, self.project, &planned).await?;
+        Ok(summary)
     }
 
     /// Fetches what the stale segments will ask, so that a missing model is told before hours of work.
     fn fetch_models(&self, planned: &[Planned]) -> Result<()> {
         for segment in planned.iter().filter(|p| p.freshness != Freshness::Fresh) {
-            for index in &segment.segment.stages {
-                if let Some(stage) = self.project.config.stages[*index].stage().model_stage() {
-                    for model in stage.models() {
-                        self.engines.fetch(model)?;
-                    }
-                }
+            for model in
+                model_stage(self.project, &segment.segment).map(ModelStage::models).unwrap_or_default()
+            {
+                self.engines.fetch(model)?;
             }
         }
         Ok(())
@@ -107,9 +101,7 @@ impl<'a> Runner<'a> {
         let this = &planned[index];
         let started = Instant::now();
         let mut task = Task::begin(&this.segment.name, 0);
-        let outcome = if let [stage] = this.segment.stages[..]
-            && let Some(stage) = self.project.config.stages[stage].stage().model_stage()
-        {
+        let outcome = if let Some(stage) = model_stage(self.project, &this.segment) {
             self.run_model(planned, this, cx, stage, &mut task).await?
         } else {
             Some(self.run_plan(planned, this, cx, &mut task).await?)
@@ -127,11 +119,11 @@ impl<'a> Runner<'a> {
             rows: outcome.rows,
             rows_read: outcome.rows_read,
             files: outcome.files,
-            timing: StageTiming { stages: self.stage_names(this), seconds: started.elapsed().as_secs_f64() },
+            seconds: started.elapsed().as_secs_f64(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
         };
         store::commit_manifest(&this.folder, &manifest)?;
-        task.end(&format!("{} in {:.1} s", describe_rows(&rows), manifest.timing.seconds));
+        task.end(&format!("{} in {:.1} s", describe_rows(&rows), manifest.seconds));
         Ok(true)
     }
 
@@ -185,14 +177,12 @@ impl<'a> Runner<'a> {
                         if this.segment.ingests {
                             let read: u64 = source_cx.counts.files().iter().map(|f| f.records).sum();
                             task.update(read, &format!("{read} records read"));
-                        } else {
-                            task.update(0, "");
                         }
                     }
                 }
             }
         };
-        let files = self.file_counts(&source_cx.counts.files())?;
+        let files: Vec<FileCount> = source_cx.counts.files().iter().map(file_count).collect();
         let mut rows_read = BTreeMap::new();
         if this.segment.ingests {
             rows_read.insert(
@@ -223,7 +213,7 @@ impl<'a> Runner<'a> {
         let input = self.table_rows(&session, planned, &this.inputs, &this.segment.input).await?;
         let prompts = stage.prompts(cx, input)?;
         // Rendered once and laid down in key order, so that parts are the same whatever the thread count.
-        let selection = this.folder.join(format!("prompts-{}", this.fingerprint.short()));
+        let selection = prompts_folder(this);
         std::fs::create_dir_all(&this.folder)?;
         let asked = store::write_sorted(prompts, "key", &selection).await?;
         let output = &this.segment.output;
@@ -246,9 +236,9 @@ impl<'a> Runner<'a> {
         let mut done: u64 = 0;
         let before = self.engines.progress();
         while done < pending {
+            // One file in one partition: its rows come in the order in which they were laid down.
             let part = store::read_plain(&session, &scratch)
                 .await?
-                .sort(vec![col("key").sort(true, false)])?
                 .limit(usize::try_from(done)?, Some(part_rows))?;
             let answers = stage.answers(cx, part)?;
             // Not a part yet: answers that were cut short by an interrupt must never be taken for ones.
@@ -261,7 +251,7 @@ impl<'a> Runner<'a> {
                     counted = &mut write => { counted?; break }
                     () = tokio::time::sleep(Duration::from_millis(500)) => {
                         let now = self.engines.progress();
-                        task.update(done + now.answered_since(&before, done), &now.describe_since(&before));
+                        task.update(now.answered_since(&before), &now.describe_since(&before));
                     }
                 }
             }
@@ -275,6 +265,7 @@ impl<'a> Runner<'a> {
             done += u64::try_from(part_rows)?.min(pending - done);
         }
         std::fs::remove_dir_all(&scratch)?;
+        store::keep_only(&this.folder, PROMPTS, &selection)?;
         let rows = pool_rows(&session, this, stage.call_column(), None).await?;
         let rows = count_by_outcome(rows).await?;
         let rows_read = BTreeMap::from([
@@ -286,44 +277,11 @@ impl<'a> Runner<'a> {
     }
 
     fn dumps(&self, cx: &SourceContext) -> Result<DataFrame> {
-        let mut all: Option<DataFrame> = None;
-        for source in &self.project.config.sources {
-            let rows = source.events(cx).with_context(|| format!("source `{}`", source.name))?;
-            all = Some(match all {
-                None => rows,
-                Some(others) => others.union(rows)?,
-            });
-        }
-        all.ok_or_else(|| anyhow!("there is no [[source]] to read"))
-    }
-
-    /// What the readers counted, with names that are fit for a manifest.
-    fn file_counts(&self, read: &[FileReadCount]) -> Result<Vec<FileCount>> {
-        let mut names = BTreeMap::new();
-        for source in &self.project.config.sources {
-            for (ordinal, path) in (1..).zip(list_files(source)?) {
-                let name = file_name(source.platform, ordinal, &path);
-                names.insert((source.name.clone(), path.display().to_string()), name);
-            }
-        }
-        let count = |read: &FileReadCount| {
-            let name = names.get(&(read.source.clone(), read.path.clone())).cloned();
-            FileCount {
-                source: read.source.clone(),
-                path: name.unwrap_or_else(|| "unnamed".to_owned()),
-                records: read.records,
-                bytes: read.bytes,
-                yields_events: read.yields_events,
-                malformed: read.malformed,
-                lossy: read.lossy,
-                type_conflicts: read
-                    .type_conflicts
-                    .iter()
-                    .map(|(field, conflict)| ((*field).to_owned(), (conflict.count, conflict.first_offset)))
-                    .collect(),
-            }
-        };
-        Ok(read.iter().map(count).collect())
+        let sources = self.project.config.sources.iter();
+        let events =
+            sources.map(|source| source.events(cx).with_context(|| format!("source `{}`", source.name)));
+        let events = union_all(events.collect::<Result<Vec<_>>>()?)?;
+        events.ok_or_else(|| anyhow!("there is no [[source]] to read"))
     }
 
     async fn joined_tables(
@@ -348,15 +306,19 @@ impl<'a> Runner<'a> {
         holders: &[usize],
         table: &Table,
     ) -> Result<DataFrame> {
-        let mut all: Option<DataFrame> = None;
+        let mut rows = Vec::with_capacity(holders.len());
         for index in holders {
-            let rows = artifact_rows(session, self.project, &planned[*index], Some(&["kept"])).await?;
-            all = Some(match all {
-                None => rows,
-                Some(others) => others.union(rows)?,
-            });
+            rows.push(artifact_rows(session, self.project, &planned[*index], Some(&["kept"])).await?);
         }
-        all.map_or_else(|| store::empty(session, table), Ok)
+        union_all(rows)?.map_or_else(|| store::empty(session, table), Ok)
+    }
+}
+
+/// The stage of a segment that calls a model, which is then its only one.
+fn model_stage<'a>(project: &'a Project, segment: &Segment) -> Option<&'a dyn ModelStage> {
+    match segment.stages[..] {
+        [stage] => project.config.stages[stage].stage().model_stage(),
+        _ => None,
     }
 }
 
@@ -370,12 +332,14 @@ pub async fn artifact_rows(
     planned: &Planned,
     outcomes: Option<&[&str]>,
 ) -> Result<DataFrame> {
-    if let [stage] = planned.segment.stages[..]
-        && let Some(stage) = project.config.stages[stage].stage().model_stage()
-    {
+    if let Some(stage) = model_stage(project, &planned.segment) {
         return pool_rows(session, planned, stage.call_column(), outcomes).await;
     }
     store::read_parts(session, &planned.segment.output, &store::parts(&planned.folder)?, outcomes).await
+}
+
+fn prompts_folder(planned: &Planned) -> PathBuf {
+    planned.folder.join(format!("{PROMPTS}{}", planned.fingerprint.short()))
 }
 
 async fn pool_rows(
@@ -386,9 +350,26 @@ async fn pool_rows(
 ) -> Result<DataFrame> {
     let pool = store::read_parts(session, &planned.segment.output, &store::parts(&planned.folder)?, outcomes)
         .await?;
-    let selection = planned.folder.join(format!("prompts-{}", planned.fingerprint.short()));
+    let selection = prompts_folder(planned);
     let asked = store::read_plain(session, &selection).await?.select(vec![col("key").alias("__asked")])?;
     Ok(pool.join(asked, JoinType::LeftSemi, &[call_column], &["__asked"], None)?)
+}
+
+fn file_count(read: &FileReadCount) -> FileCount {
+    FileCount {
+        source: read.source.clone(),
+        name: read.name.clone(),
+        records: read.records,
+        bytes: read.bytes,
+        yields_events: read.yields_events,
+        malformed: read.malformed,
+        lossy: read.lossy,
+        type_conflicts: read
+            .type_conflicts
+            .iter()
+            .map(|(field, conflict)| ((*field).to_owned(), (conflict.count, conflict.first_offset)))
+            .collect(),
+    }
 }
 
 struct SegmentRows {

@@ -17,6 +17,7 @@ use datafusion::common::config::TableParquetOptions;
 use datafusion::dataframe::DataFrameWriteOptions;
 use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext, col};
 use genome_schemas::{Manifest, Table};
+use genome_stages::union_all;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use crate::error::Hinted;
@@ -250,10 +251,7 @@ pub async fn read_parts(
         }
     }
     folders.sort();
-    if folders.is_empty() {
-        return empty(session, table);
-    }
-    let mut all: Option<DataFrame> = None;
+    let mut all = Vec::new();
     // One listing per outcome: the folder's name is the outcome, whatever the files are called.
     let mut by_outcome: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for folder in folders {
@@ -270,13 +268,9 @@ pub async fn read_parts(
                 col(name)
             }
         });
-        let rows = rows.select(columns.collect::<Vec<_>>())?;
-        all = Some(match all {
-            None => rows,
-            Some(others) => others.union(rows)?,
-        });
+        all.push(rows.select(columns.collect::<Vec<_>>())?);
     }
-    all.ok_or_else(|| anyhow!("internal error: no folder was read"))
+    union_all(all)?.map_or_else(|| empty(session, table), Ok)
 }
 
 /// A frame of `table` without rows.
@@ -304,6 +298,21 @@ pub fn remove_artifact(folder: &Path) -> Result<()> {
         Ok(())
     };
     remove().with_context(|| format!("cannot remove {}", folder.display()))
+}
+
+/// Removes the folders inside `folder` whose names begin with `prefix`, but for one.
+///
+/// # Errors
+/// The disk refuses.
+pub fn keep_only(folder: &Path, prefix: &str, kept: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        let named = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(prefix));
+        if named && path != kept {
+            fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes rows in the order of a column into a folder of their own; it appears whole or not at all. Gives the number

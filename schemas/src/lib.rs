@@ -26,7 +26,7 @@ pub use fingerprint::{Fingerprint, FingerprintHasher};
 pub use judgements::judgements;
 pub use key::{KEY_BYTES, Key, KeyHasher, key_type};
 pub use ledger::{LEDGER_COLUMNS, ledger_fields};
-pub use manifest::{Component, FileCount, Freshness, InputFile, Manifest, StageTiming, StaleReason};
+pub use manifest::{Component, FileCount, Freshness, Manifest, StaleReason};
 pub use message::{Message, message_fields, message_list_type, message_type};
 pub use outcome::{Outcome, UnknownOutcome};
 pub use platform::{EventKind, Platform};

@@ -15,24 +15,13 @@ pub struct Component {
     pub value: String,
 }
 
-/// A dump file that was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InputFile {
-    /// Path as the config names it.
-    pub path: String,
-    /// Length in bytes.
-    pub bytes: u64,
-    /// BLAKE3 of the content in hex.
-    pub digest: String,
-}
-
 /// How many records a reader took from a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileCount {
     /// Name of the source.
     pub source: String,
-    /// Path as the config names it.
-    pub path: String,
+    /// What rows call the file, without handles: the beginning of their `source_file`.
+    pub name: String,
     /// Records counted by the reader, before any plan saw them.
     pub records: u64,
     /// Decompressed bytes.
@@ -47,15 +36,6 @@ pub struct FileCount {
     /// the first.
     #[serde(default)]
     pub type_conflicts: BTreeMap<String, (u64, u64)>,
-}
-
-/// Time that a segment took.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StageTiming {
-    /// Names of the stages that ran as one plan.
-    pub stages: Vec<String>,
-    /// Wall seconds.
-    pub seconds: f64,
 }
 
 /// Description of an artifact.
@@ -76,8 +56,8 @@ pub struct Manifest {
     /// Records per dump file, for a segment that reads dumps.
     #[serde(default)]
     pub files: Vec<FileCount>,
-    /// Time it took.
-    pub timing: StageTiming,
+    /// Wall seconds it took.
+    pub seconds: f64,
     /// Version of the program.
     pub program: String,
 }

@@ -77,8 +77,6 @@ outcomes! {
     PersonalData = "personal_data",
     /// A judge's score is missing or under its threshold.
     BelowThreshold = "below_threshold",
-    /// More rows of this task than asked for.
-    OverCap = "over_cap",
 }
 
 /// A string that names no outcome.

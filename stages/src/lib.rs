@@ -8,6 +8,7 @@ mod config;
 pub mod dedup;
 mod error;
 pub mod filter;
+mod frames;
 pub mod functions;
 pub mod mark;
 pub mod pii_scrub;
@@ -19,4 +20,5 @@ pub mod tasks;
 
 pub use config::StageConfig;
 pub use error::StageError;
+pub use frames::union_all;
 pub use stage::{Asset, Card, ModelStage, Scope, Stage, StageContext};

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
 use datafusion::arrow::json::LineDelimitedWriter;
-use datafusion::prelude::{DataFrame, Expr, SessionContext, col, lit};
+use datafusion::prelude::{Expr, SessionContext, col, lit};
 use genome_schemas::{Freshness, Outcome, Table, all_tables};
+use genome_stages::union_all;
 
 use super::{block_on, project, refuse_problems};
 use crate::cli::{Format, InspectArgs};
@@ -51,7 +52,7 @@ async fn sample(
     table: &Table,
     args: &InspectArgs,
 ) -> Result<Vec<serde_json::Value>> {
-    let mut all: Option<DataFrame> = None;
+    let mut all = Vec::new();
     let planned = planned(project)?;
     let of_table: Vec<_> = planned.iter().filter(|p| p.segment.output.name == table.name).collect();
     if let Some(stale) = of_table.iter().find(|p| p.freshness != Freshness::Fresh) {
@@ -68,12 +69,10 @@ async fn sample(
         if refined {
             rows = rows.filter(col("outcome").not_eq(lit("kept")))?;
         }
-        all = Some(match all {
-            None => rows,
-            Some(others) => others.union(rows)?,
-        });
+        all.push(rows);
     }
-    let mut rows = all.ok_or_else(|| anyhow!("no stage of the config writes table `{}`", table.name))?;
+    let mut rows =
+        union_all(all)?.ok_or_else(|| anyhow!("no stage of the config writes table `{}`", table.name))?;
     let wanted = [
         ("outcome", &args.outcome),
         ("rule", &args.rule),

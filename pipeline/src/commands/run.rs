@@ -20,11 +20,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode> {
     let summary = block_on(limits.threads, async {
         stop_on_interrupt(Arc::clone(&engines));
         let runner = Runner::new(&project, Arc::clone(&engines), limits)?;
-        let summary = runner.run().await?;
-        if !summary.cancelled && project.config.shards.is_some() {
-            runner.write_shards().await?;
-        }
-        Ok(summary)
+        runner.run().await
     })?;
     tell(&describe(&project, &summary));
     Ok(if summary.cancelled { ExitCode::from(1) } else { ExitCode::SUCCESS })

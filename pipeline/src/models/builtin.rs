@@ -1,6 +1,8 @@
 //! Models that can be named without describing them.
 
-use super::{DeviceChoice, ModelConfig, ModelError, ModelSource};
+use genome_kernels::llm::device::DeviceKind;
+
+use super::{ModelConfig, ModelError, ModelSource};
 
 /// A model that can be named without describing it.
 #[derive(Debug, Clone, Copy)]
@@ -73,7 +75,7 @@ impl BuiltinModel {
             source: self.source.parse::<ModelSource>().map_err(|e| wrong(e.to_string()))?,
             sha256: self.sha256.parse().map_err(|e: super::checksum::ChecksumError| wrong(e.to_string()))?,
             family: Some(self.family.to_owned()),
-            device: DeviceChoice::Auto,
+            device: DeviceKind::Auto,
             mirrors: Vec::new(),
             license: Some(self.license.to_owned()),
         })

@@ -16,6 +16,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+use genome_kernels::llm::device::DeviceKind;
 use serde::{Deserialize, Serialize};
 
 pub use builtin::{BUILTIN_MODELS, BuiltinModel, builtin};
@@ -38,26 +39,11 @@ pub struct ModelConfig {
     pub family: Option<String>,
     /// Where it runs.
     #[serde(default)]
-    pub device: DeviceChoice,
+    pub device: DeviceKind,
     /// Further sources of the same file, tried in order when the first one fails.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<ModelSource>,
     /// The licence, as it shall be named in the dataset card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
-}
-
-/// The device that a config asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeviceChoice {
-    /// The best that this program was built for and that the machine has.
-    #[default]
-    Auto,
-    /// The processor.
-    Cpu,
-    /// An NVIDIA graphics card.
-    Cuda,
-    /// An Apple graphics processor.
-    Metal,
 }

@@ -176,7 +176,7 @@ fn config(source: &str, content: &[u8]) -> ModelConfig {
         source: source.parse().unwrap(),
         sha256: hex(content).parse().unwrap(),
         family: None,
-        device: DeviceChoice::Auto,
+        device: DeviceKind::Auto,
         mirrors: Vec::new(),
         license: None,
     }
@@ -404,7 +404,7 @@ fn configs_are_strict() {
     let read = |text: &str| toml::from_str::<ModelConfig>(text);
     let sha256 = "a".repeat(64);
     let config = read(&format!("source = 'file:x'\nsha256 = '{sha256}'\ndevice = 'cpu'")).unwrap();
-    assert_eq!(config.device, DeviceChoice::Cpu);
+    assert_eq!(config.device, DeviceKind::Cpu);
     for (text, reason) in [
         (format!("source = 'x'\nsha256 = '{sha256}'"), "`x` is no model source"),
         ("source = 'file:x'\nsha256 = 'abc'".to_owned(), "`abc` is no SHA-256 checksum"),

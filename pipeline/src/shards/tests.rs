@@ -358,13 +358,17 @@ fn rows_of_no_use_are_refused() {
         .iter()
         .zip(rows.columns())
         .map(|(f, c)| {
-            if f.name() == "outcome" { Arc::new(StringArray::from(vec!["over_cap"])) } else { Arc::clone(c) }
+            if f.name() == "outcome" {
+                Arc::new(StringArray::from(vec!["below_threshold"]))
+            } else {
+                Arc::clone(c)
+            }
         })
         .collect();
     let dropped = RecordBatch::try_new(rows.schema(), dropped).unwrap();
     let (_parent, folder) = scratch();
     let mut writer = ShardWriter::create(&folder, ShardConfig::default()).unwrap();
-    assert!(writer.push(&dropped).unwrap_err().to_string().contains("its outcome is `over_cap`"));
+    assert!(writer.push(&dropped).unwrap_err().to_string().contains("its outcome is `below_threshold`"));
     let narrow = rows.project(&[0, 1]).unwrap();
     assert!(
         writer

@@ -10,7 +10,7 @@ use super::config::TrainConfig;
 use super::folder::AdapterFolder;
 use crate::cli::TrainRunArgs;
 use crate::config::Project;
-use crate::engines::{Engines, device_kind};
+use crate::engines::Engines;
 use crate::error::Hinted;
 use crate::shards::{CHECKSUMS_FILE, Form};
 
@@ -63,7 +63,7 @@ impl<'a> Setup<'a> {
             name: config.model.clone(),
             path: engines.fetch(&config.model)?,
             sha256: model.sha256.as_str().to_owned(),
-            device: device_kind(model.device),
+            device: model.device,
         };
         Ok(Self { config, model, shards: shards.clone(), checksums, folder })
     }

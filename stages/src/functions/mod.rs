@@ -14,10 +14,12 @@ pub use text::{Measure, detect_language, is_advertising, measure, redact, text_d
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, StringViewArray};
-use arrow::datatypes::DataType;
+use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, StringViewArray, new_empty_array};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use arrow::json::ReaderBuilder;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use serde::Serialize;
 
 /// Declares an immutable function over whole arrays.
 pub(crate) fn array_function(
@@ -36,6 +38,20 @@ pub(crate) fn array_function(
             run(&arrays).map(ColumnarValue::Array)
         }),
     )
+}
+
+/// Lists of structs of type `item`, one list per row.
+pub(crate) fn list_array<T: Serialize>(item: &FieldRef, rows: &[Vec<T>]) -> Result<ArrayRef> {
+    #[derive(Serialize)]
+    struct Row<'a, T> {
+        list: &'a [T],
+    }
+    let list_type = DataType::List(Arc::clone(item));
+    let schema = Arc::new(Schema::new(vec![Field::new("list", list_type.clone(), false)]));
+    let mut decoder = ReaderBuilder::new(schema).build_decoder()?;
+    let rows: Vec<Row<'_, T>> = rows.iter().map(|list| Row { list }).collect();
+    decoder.serialize(&rows)?;
+    Ok(decoder.flush()?.map_or_else(|| new_empty_array(&list_type), |batch| Arc::clone(batch.column(0))))
 }
 
 /// An argument as strings.

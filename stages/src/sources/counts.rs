@@ -17,8 +17,10 @@ pub struct TypeConflict {
 pub struct FileReadCount {
     /// Name of the source in the config.
     pub source: String,
-    /// Path of the file as it was opened.
+    /// Path of the file as it was opened; it may hold a handle, and so stays with whoever runs the plan.
     pub path: String,
+    /// What rows call the file, without handles: the beginning of their `source_file`.
+    pub name: String,
     /// Whether its records become events. False for product metadata, which is only context.
     pub yields_events: bool,
     /// Records found, malformed ones included; blank lines are no records. A stream that breaks off counts as one

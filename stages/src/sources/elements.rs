@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 
+use super::read_ahead::ReadAhead;
+
 /// One element of the array.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Element<'a> {
@@ -17,13 +19,8 @@ pub(super) enum Element<'a> {
 
 /// Splits `name = [ {…}, {…} ]` into its objects, by braces and quotes alone.
 pub(super) struct ElementReader<R> {
-    stream: R,
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
-    offset: u64,
+    source: ReadAhead<R>,
     limit: usize,
-    ended: bool,
     stage: Stage,
 }
 
@@ -33,8 +30,6 @@ enum Stage {
     InArray,
     Done,
 }
-
-const CHUNK: usize = 256 << 10;
 
 /// Where the scanner is inside an object.
 #[derive(Default)]
@@ -46,21 +41,12 @@ struct Scan {
 
 impl<R: Read> ElementReader<R> {
     pub(super) fn new(stream: R, limit: usize) -> Self {
-        Self {
-            stream,
-            buffer: vec![0; CHUNK],
-            start: 0,
-            end: 0,
-            offset: 0,
-            limit,
-            ended: false,
-            stage: Stage::BeforeArray,
-        }
+        Self { source: ReadAhead::new(stream), limit, stage: Stage::BeforeArray }
     }
 
     /// Bytes consumed so far.
     pub(super) fn offset(&self) -> u64 {
-        self.offset
+        self.source.offset()
     }
 
     /// The next element, or `None` after the array. A member without an array has no elements.
@@ -81,7 +67,7 @@ impl<R: Read> ElementReader<R> {
         match self.peek_filled()? {
             None => {
                 self.stage = Stage::Done;
-                Ok(Some(Element::Unclosed { offset: self.offset }))
+                Ok(Some(Element::Unclosed { offset: self.source.offset() }))
             }
             Some(b']') => {
                 self.stage = Stage::Done;
@@ -89,7 +75,7 @@ impl<R: Read> ElementReader<R> {
             }
             Some(b'{') => self.object().map(Some),
             Some(_) => {
-                let offset = self.offset;
+                let offset = self.source.offset();
                 self.skip_foreign()?;
                 Ok(Some(Element::Foreign { offset }))
             }
@@ -100,41 +86,40 @@ impl<R: Read> ElementReader<R> {
     fn object(&mut self) -> io::Result<Element<'_>> {
         let mut scan = Scan::default();
         loop {
-            if scan.run(&self.buffer[self.start..self.end]) {
-                let (start, offset) = (self.start, self.offset);
-                self.take(scan.at);
-                if scan.at > self.limit {
+            if scan.run(self.source.unread()) {
+                let (bytes, offset) = self.source.take(scan.at);
+                if bytes.len() > self.limit {
                     return Ok(Element::TooLong { offset });
                 }
-                return Ok(Element::Whole { bytes: &self.buffer[start..start + scan.at], offset });
+                return Ok(Element::Whole { bytes, offset });
             }
-            if self.ended {
-                let offset = self.offset;
-                self.take(self.end - self.start);
+            if self.source.ended() {
+                let offset = self.source.offset();
+                self.source.take_all();
                 self.stage = Stage::Done;
                 return Ok(Element::Unclosed { offset });
             }
-            if self.end - self.start > self.limit {
+            if self.source.unread().len() > self.limit {
                 return self.skip_object(scan);
             }
-            self.fill()?;
+            self.source.fill()?;
         }
     }
 
     /// Finds the end of an object that is over the limit, keeping nothing of it.
     fn skip_object(&mut self, mut scan: Scan) -> io::Result<Element<'static>> {
-        let offset = self.offset;
+        let offset = self.source.offset();
         loop {
             // A backslash at the very end of the buffer belongs to the byte after it.
-            self.take(scan.at);
+            self.source.take(scan.at);
             scan.at = 0;
-            self.fill()?;
-            if scan.run(&self.buffer[self.start..self.end]) {
-                self.take(scan.at);
+            self.source.fill()?;
+            if scan.run(self.source.unread()) {
+                self.source.take(scan.at);
                 return Ok(Element::TooLong { offset });
             }
-            if self.ended {
-                self.take(self.end - self.start);
+            if self.source.ended() {
+                self.source.take_all();
                 self.stage = Stage::Done;
                 return Ok(Element::Unclosed { offset });
             }
@@ -144,76 +129,47 @@ impl<R: Read> ElementReader<R> {
     /// The next byte that is neither blank nor a comma.
     fn peek_filled(&mut self) -> io::Result<Option<u8>> {
         loop {
-            let unread = &self.buffer[self.start..self.end];
+            let unread = self.source.unread();
             if let Some(i) = unread.iter().position(|b| !b.is_ascii_whitespace() && *b != b',') {
                 let byte = unread[i];
-                self.take(i);
+                self.source.take(i);
                 return Ok(Some(byte));
             }
-            let length = unread.len();
-            self.take(length);
-            if self.ended {
+            self.source.take_all();
+            if self.source.ended() {
                 return Ok(None);
             }
-            self.fill()?;
+            self.source.fill()?;
         }
     }
 
     fn skip_past(&mut self, wanted: u8) -> io::Result<bool> {
         loop {
-            let unread = &self.buffer[self.start..self.end];
+            let unread = self.source.unread();
             if let Some(i) = memchr::memchr(wanted, unread) {
-                self.take(i + 1);
+                self.source.take(i + 1);
                 return Ok(true);
             }
-            let length = unread.len();
-            self.take(length);
-            if self.ended {
+            self.source.take_all();
+            if self.source.ended() {
                 return Ok(false);
             }
-            self.fill()?;
+            self.source.fill()?;
         }
     }
 
     fn skip_foreign(&mut self) -> io::Result<()> {
         loop {
-            let unread = &self.buffer[self.start..self.end];
+            let unread = self.source.unread();
             if let Some(i) = memchr::memchr2(b'{', b']', unread) {
-                self.take(i);
+                self.source.take(i);
                 return Ok(());
             }
-            let length = unread.len();
-            self.take(length);
-            if self.ended {
+            self.source.take_all();
+            if self.source.ended() {
                 return Ok(());
             }
-            self.fill()?;
-        }
-    }
-
-    fn take(&mut self, length: usize) {
-        self.start += length;
-        self.offset += length as u64;
-    }
-
-    fn fill(&mut self) -> io::Result<()> {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        } else if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        }
-        if self.end == self.buffer.len() {
-            self.buffer.resize(self.buffer.len() * 2, 0);
-        }
-        loop {
-            match self.stream.read(&mut self.buffer[self.end..]) {
-                Ok(0) => self.ended = true,
-                Ok(n) => self.end += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            }
-            return Ok(());
+            self.source.fill()?;
         }
     }
 }

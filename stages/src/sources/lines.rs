@@ -2,6 +2,8 @@
 
 use std::io::{self, Read};
 
+use super::read_ahead::ReadAhead;
+
 /// One line of a stream, without its line end.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line<'a> {
@@ -15,28 +17,20 @@ pub(super) enum Line<'a> {
 ///
 /// Memory: the longest line so far, at most the limit and one chunk.
 pub(super) struct LineReader<R> {
-    stream: R,
-    buffer: Vec<u8>,
-    /// The unread part of the buffer.
-    start: usize,
-    end: usize,
-    /// Offset of `buffer[start]` in the stream.
-    offset: u64,
+    source: ReadAhead<R>,
     limit: usize,
-    ended: bool,
 }
 
-const CHUNK: usize = 256 << 10;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl<R: Read> LineReader<R> {
     pub(super) fn new(stream: R, limit: usize) -> Self {
-        Self { stream, buffer: vec![0; CHUNK], start: 0, end: 0, offset: 0, limit, ended: false }
+        Self { source: ReadAhead::new(stream), limit }
     }
 
     /// Bytes consumed so far: after an error, where the line begins that could not be read.
     pub(super) fn offset(&self) -> u64 {
-        self.offset
+        self.source.offset()
     }
 
     /// The next line, or `None` at the end of the stream.
@@ -46,17 +40,17 @@ impl<R: Read> LineReader<R> {
     pub(super) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         let mut searched = 0;
         loop {
-            let unread = &self.buffer[self.start..self.end];
+            let unread = self.source.unread();
             if let Some(found) = memchr::memchr(b'\n', &unread[searched..]) {
                 let length = searched + found;
                 if length > self.limit {
-                    let offset = self.take(length + 1).1;
+                    let (_, offset) = self.source.take(length + 1);
                     return Ok(Some(Line::TooLong { offset }));
                 }
                 return Ok(Some(self.line(length, length + 1)));
             }
             searched = unread.len();
-            if self.ended {
+            if self.source.ended() {
                 if searched == 0 {
                     return Ok(None);
                 }
@@ -65,13 +59,13 @@ impl<R: Read> LineReader<R> {
             if searched > self.limit {
                 return self.skip_line().map(Some);
             }
-            self.fill()?;
+            self.source.fill()?;
         }
     }
 
     fn line(&mut self, length: usize, with_end: usize) -> Line<'_> {
-        let (start, mut offset) = self.take(with_end);
-        let mut bytes = &self.buffer[start..start + length];
+        let (taken, mut offset) = self.source.take(with_end);
+        let mut bytes = &taken[..length];
         if let Some(rest) = bytes.strip_prefix(BYTE_ORDER_MARK) {
             bytes = rest;
             offset += BYTE_ORDER_MARK.len() as u64;
@@ -79,57 +73,27 @@ impl<R: Read> LineReader<R> {
         Line::Whole { bytes: bytes.strip_suffix(b"\r").unwrap_or(bytes), offset }
     }
 
-    /// Consumes `length` bytes; gives their place in the buffer and in the stream.
-    fn take(&mut self, length: usize) -> (usize, u64) {
-        let at = (self.start, self.offset);
-        self.start += length;
-        self.offset += length as u64;
-        at
-    }
-
     fn skip_line(&mut self) -> io::Result<Line<'static>> {
-        let offset = self.offset;
+        let offset = self.source.offset();
         loop {
-            let unread = &self.buffer[self.start..self.end];
+            let unread = self.source.unread();
             if let Some(found) = memchr::memchr(b'\n', unread) {
-                self.take(found + 1);
+                self.source.take(found + 1);
                 break;
             }
-            let length = unread.len();
-            self.take(length);
-            if self.ended {
+            self.source.take_all();
+            if self.source.ended() {
                 break;
             }
-            self.fill()?;
+            self.source.fill()?;
         }
         Ok(Line::TooLong { offset })
-    }
-
-    /// Reads more, moving or growing the buffer when it is full.
-    fn fill(&mut self) -> io::Result<()> {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        } else if self.end == self.buffer.len() && self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        }
-        if self.end == self.buffer.len() {
-            self.buffer.resize(self.buffer.len() * 2, 0);
-        }
-        loop {
-            match self.stream.read(&mut self.buffer[self.end..]) {
-                Ok(0) => self.ended = true,
-                Ok(n) => self.end += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            }
-            return Ok(());
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::read_ahead::CHUNK;
     use super::*;
 
     /// A stream that gives a few bytes at a time and can end in an error.

@@ -35,6 +35,7 @@ mod lines;
 mod options;
 mod output;
 mod pseudonym;
+mod read_ahead;
 mod read_dumps;
 mod record;
 mod reddit;

@@ -70,6 +70,7 @@ impl<'a> Output<'a> {
         let count = FileReadCount {
             source: facts.source.to_owned(),
             path: file.path.display().to_string(),
+            name: file.name.clone(),
             yields_events: produces == Produces::Events,
             ..FileReadCount::default()
         };
@@ -93,7 +94,12 @@ impl<'a> Output<'a> {
         &self.source_file
     }
 
-    /// Names the file that the following rows are located in.
+    /// Gives the file itself another name, for one that would tell a handle.
+    pub(super) fn rename_file(&mut self, name: &str) {
+        name.clone_into(&mut self.count.name);
+    }
+
+    /// Names the file or member that the following rows are located in.
     pub(super) fn set_source_file(&mut self, name: String) {
         self.source_file = name;
     }

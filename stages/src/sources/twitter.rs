@@ -118,6 +118,7 @@ pub(super) fn read(out: &mut Output<'_>) -> Read {
     }
     let owner = owner(&mut archive)?;
     let archive_name = without_handle(out, out.source_file(), owner.handle.as_deref());
+    out.rename_file(&archive_name);
     for member in &members {
         out.set_source_file(format!("{archive_name}!{member}"));
         tweets(out, &mut archive, member, &owner)?;

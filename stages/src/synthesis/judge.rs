@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Float64Builder, ListBuilder, StringBuilder, StructBuilder};
+use arrow::array::Array;
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::prelude::{DataFrame, Expr, coalesce, col, get_field, lit};
 use genome_kernels::llm::{AnswerForm, Sampling};
@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::recipe::Rubric;
 use super::render::render_rubric;
 use crate::StageError;
-use crate::functions::{CallSpec, answer_parts, array_function, generate, key_hex, row_key, strings};
+use crate::functions::{
+    CallSpec, answer_parts, array_function, generate, key_hex, list_array, row_key, strings,
+};
 use crate::mark::{fresh_ledger, is_kept};
 use crate::stage::{Asset, Card, ModelStage, Scope, Stage, StageContext};
 
@@ -150,6 +152,13 @@ impl ModelStage for Judge {
     }
 }
 
+/// A score as a row of Arrow, with the fields of [`score_fields`].
+#[derive(Serialize)]
+struct ScoreRow<'a> {
+    metric: &'a str,
+    score: Option<f64>,
+}
+
 fn score_fields() -> Fields {
     Fields::from(vec![
         Field::new("metric", DataType::Utf8, false),
@@ -168,23 +177,13 @@ fn scores(rubric: &Rubric, answer: Expr) -> Expr {
         DataType::List(Arc::clone(&item)),
         move |args| {
             let answers = strings(args, 0)?;
-            let mut list =
-                ListBuilder::new(StructBuilder::from_fields(score_fields(), 0)).with_field(Arc::clone(&item));
-            for row in 0..answers.len() {
-                let scores = read_scores(&form, &metrics, answers.value(row));
-                for (metric, score) in metrics.iter().zip(scores) {
-                    let entry = list.values();
-                    if let Some(names) = entry.field_builder::<StringBuilder>(0) {
-                        names.append_value(metric);
-                    }
-                    if let Some(values) = entry.field_builder::<Float64Builder>(1) {
-                        values.append_option(score);
-                    }
-                    entry.append(true);
-                }
-                list.append(true);
-            }
-            Ok(Arc::new(list.finish()) as ArrayRef)
+            let rows: Vec<Vec<ScoreRow>> = (0..answers.len())
+                .map(|row| {
+                    let scores = read_scores(&form, &metrics, answers.value(row));
+                    metrics.iter().zip(scores).map(|(metric, score)| ScoreRow { metric, score }).collect()
+                })
+                .collect();
+            list_array(&item, &rows)
         },
     )
     .call(vec![answer])

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringArray, StructArray};
-use arrow::datatypes::{DataType, Field, Fields};
+use arrow::array::{ArrayRef, ListBuilder, StringArray, StringBuilder};
+use arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::Expr;
 use minijinja::{Environment, UndefinedBehavior};
@@ -14,21 +14,22 @@ use super::view::{AuthorRow, AuthorView, ContextView, EventRow, EventView, Perso
 use crate::StageError;
 use crate::functions::array_function;
 
-fn prompt_fields() -> Fields {
-    Fields::from(vec![
-        Field::new("prompt", DataType::Utf8, false),
-        Field::new("evidence", DataType::Utf8, false),
-    ])
-}
+/// Place of the prompt in what [`render_recipe`] gives, counted from 1.
+pub(super) const PROMPT: i64 = 1;
 
-/// Struct of `prompt` and `evidence` (the person's own words that the prompt shows) from a row given as a struct of
-/// type `row_type`.
+/// Place of the person's own words that the prompt shows.
+pub(super) const EVIDENCE: i64 = 2;
+
+/// List of the prompt and the evidence of a row, given as a struct of type `row_type`.
+///
+/// A list and not a struct: the planner pushes field accesses of a struct down to the call, and so renders each row
+/// once per field.
 pub(super) fn render_recipe(recipe: Arc<Recipe>, row: Expr, row_type: DataType) -> Result<Expr, StageError> {
     let template = Template::new(&recipe.head.name, &recipe.template)?;
     let function = array_function(
         &format!("render[{}]", recipe.head.name),
         vec![row_type],
-        DataType::Struct(prompt_fields()),
+        DataType::new_list(DataType::Utf8, true),
         move |args| {
             let head = &recipe.head;
             let views: Vec<PersonView> = match head.over {
@@ -41,8 +42,11 @@ pub(super) fn render_recipe(recipe: Arc<Recipe>, row: Expr, row_type: DataType) 
                     .map(|row| PersonView::Event(row.view(head.max_context_chars)))
                     .collect(),
             };
-            let prompts = views.iter().map(|view| template.render(view)).collect::<Result<Vec<_>>>()?;
-            to_struct(prompts, views.iter().map(evidence).collect())
+            let mut pairs = ListBuilder::new(StringBuilder::new());
+            for view in &views {
+                pairs.append_value([Some(template.render(view)?), Some(evidence(view))]);
+            }
+            Ok(Arc::new(pairs.finish()) as ArrayRef)
         },
     );
     Ok(function.call(vec![row]))
@@ -136,12 +140,6 @@ fn evidence(view: &PersonView) -> String {
         }
         PersonView::Event(event) => event.own.clone(),
     }
-}
-
-fn to_struct(prompts: Vec<String>, evidence: Vec<String>) -> Result<ArrayRef> {
-    let columns: Vec<ArrayRef> =
-        vec![Arc::new(StringArray::from(prompts)), Arc::new(StringArray::from(evidence))];
-    Ok(Arc::new(StructArray::try_new(prompt_fields(), columns, None)?))
 }
 
 /// A template that refuses names that are not there, instead of printing nothing for them.

@@ -1,7 +1,7 @@
 //! Synthesis of one recipe over authors or events.
 
 use arrow::datatypes::DataType;
-use datafusion::functions_nested::expr_fn::array_length;
+use datafusion::functions_nested::expr_fn::{array_element, array_length};
 use datafusion::prelude::{
     DataFrame, Expr, cast, character_length, coalesce, col, get_field, lit, named_struct,
 };
@@ -10,7 +10,7 @@ use genome_schemas::{Outcome, authors, completions, events};
 use serde::{Deserialize, Serialize};
 
 use super::recipe::{Over, Recipe};
-use super::render::{render_recipe, template_problem};
+use super::render::{EVIDENCE, PROMPT, render_recipe, template_problem};
 use crate::StageError;
 use crate::filter::written;
 use crate::functions::{CallSpec, answer_parts, check_answer, generate, key_hex, row_key};
@@ -144,8 +144,8 @@ impl ModelStage for Synthesize {
             col("platform"),
             col("source"),
             col("split"),
-            get_field(col("__rendered"), "prompt").alias("prompt"),
-            get_field(col("__rendered"), "evidence").alias("evidence"),
+            array_element(col("__rendered"), lit(PROMPT)).alias("prompt"),
+            array_element(col("__rendered"), lit(EVIDENCE)).alias("evidence"),
         ])?;
         let key = row_key(
             "genome completions",

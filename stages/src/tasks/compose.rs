@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanBuilder, Int64Builder, ListBuilder, StringBuilder, StructBuilder};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::JoinType;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::functions_aggregate::expr_fn::min;
 use datafusion::prelude::{DataFrame, Expr, cast, col, get_field, lit, named_struct};
-use genome_schemas::{Message, completions, events, examples, key_type, message_fields, message_list_type};
+use genome_schemas::{Message, completions, events, examples, key_type, message_list_type};
 use serde::{Deserialize, Serialize};
 
 use super::prompts::{Draft, Parts, drafts, n_chars};
 use super::task::Task;
 use crate::StageError;
-use crate::functions::{array_function, key_hex, row_key};
+use crate::frames::union_all;
+use crate::functions::{array_function, key_hex, list_array, row_key};
 use crate::mark::{column, fresh_ledger, is_kept, null_of, rank_kept};
 use crate::stage::{Card, Scope, Stage, StageContext};
 use crate::synthesis::{EventRow, row_json};
@@ -61,15 +62,12 @@ impl Stage for Compose {
     fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
         let answers = rows.filter(is_kept())?;
         let events = cx.table(&events())?.filter(is_kept())?;
-        let mut all: Option<DataFrame> = None;
-        for task in &self.tasks {
-            let examples = self.examples(*task, &answers, &events)?;
-            all = Some(match all {
-                None => examples,
-                Some(others) => others.union(examples)?,
-            });
-        }
-        all.ok_or_else(|| StageError::Config("compose.tasks is empty".to_owned()))
+        let examples = self
+            .tasks
+            .iter()
+            .map(|task| self.examples(*task, &answers, &events))
+            .collect::<Result<Vec<_>, _>>()?;
+        union_all(examples)?.ok_or_else(|| StageError::Config("compose.tasks is empty".to_owned()))
     }
 }
 
@@ -207,15 +205,13 @@ impl Compose {
             DataType::List(Arc::clone(&item)),
             move |args| {
                 let rows: Vec<PartsRow> = row_json(&args[0])?;
-                let mut list = ListBuilder::new(StructBuilder::from_fields(draft_fields(), 0))
-                    .with_field(Arc::clone(&item));
-                for row in rows {
-                    for draft in drafts(task, &row.parts(max_context_chars)) {
-                        append(list.values(), &draft);
-                    }
-                    list.append(true);
-                }
-                Ok(Arc::new(list.finish()) as ArrayRef)
+                let drafts = rows
+                    .into_iter()
+                    .map(|row| Ok(drafts(task, &row.parts(max_context_chars)?)))
+                    .collect::<DataFusionResult<Vec<_>>>()?;
+                let rows: Vec<Vec<DraftRow>> =
+                    drafts.iter().map(|drafts| drafts.iter().map(DraftRow::from).collect()).collect();
+                list_array(&item, &rows)
             },
         )
         .call(vec![named_struct(vec![
@@ -247,15 +243,19 @@ struct PartsRow {
 }
 
 impl PartsRow {
-    fn parts(self, max_context_chars: usize) -> Parts {
-        let json = |text: Option<String>| text.and_then(|t| serde_json::from_str(&t).ok());
-        Parts {
+    fn parts(self, max_context_chars: usize) -> DataFusionResult<Parts> {
+        let json = |text: Option<String>| {
+            text.map(|t| serde_json::from_str(&t))
+                .transpose()
+                .map_err(|e| DataFusionError::External(Box::new(e)))
+        };
+        Ok(Parts {
             platform: self.platform,
             event: self.event.map(|event| event.view(max_context_chars)),
-            persona: json(self.persona),
-            fields: json(self.fields),
+            persona: json(self.persona)?,
+            fields: json(self.fields)?,
             evidence: self.evidence,
-        }
+        })
     }
 }
 
@@ -285,6 +285,26 @@ fn parts_type(events: &DataFrame) -> Result<DataType, StageError> {
     ])))
 }
 
+/// A draft as a row of Arrow, with the fields of [`draft_fields`].
+#[derive(Serialize)]
+struct DraftRow<'a> {
+    dimension: Option<&'a str>,
+    messages: &'a [Message],
+    reference: Option<&'a str>,
+    n_chars: i64,
+}
+
+impl<'a> From<&'a Draft> for DraftRow<'a> {
+    fn from(draft: &'a Draft) -> Self {
+        Self {
+            dimension: draft.dimension,
+            messages: &draft.messages,
+            reference: draft.reference.as_deref(),
+            n_chars: n_chars(&draft.messages),
+        }
+    }
+}
+
 fn draft_fields() -> Fields {
     Fields::from(vec![
         Field::new("dimension", DataType::Utf8, true),
@@ -292,41 +312,4 @@ fn draft_fields() -> Fields {
         Field::new("reference", DataType::Utf8, true),
         Field::new("n_chars", DataType::Int64, true),
     ])
-}
-
-fn append(entry: &mut StructBuilder, draft: &Draft) {
-    if let Some(dimension) = entry.field_builder::<StringBuilder>(0) {
-        dimension.append_option(draft.dimension);
-    }
-    if let Some(messages) = entry.field_builder::<ListBuilder<Box<dyn arrow::array::ArrayBuilder>>>(1) {
-        for message in &draft.messages {
-            append_message(messages.values(), message);
-        }
-        messages.append(true);
-    }
-    if let Some(reference) = entry.field_builder::<StringBuilder>(2) {
-        reference.append_option(draft.reference.as_deref());
-    }
-    if let Some(chars) = entry.field_builder::<Int64Builder>(3) {
-        chars.append_value(n_chars(&draft.messages));
-    }
-    entry.append(true);
-}
-
-fn append_message(entry: &mut Box<dyn arrow::array::ArrayBuilder>, message: &Message) {
-    debug_assert_eq!(message_fields().len(), 4);
-    let Some(entry) = entry.as_any_mut().downcast_mut::<StructBuilder>() else { return };
-    if let Some(role) = entry.field_builder::<StringBuilder>(0) {
-        role.append_value(&message.role);
-    }
-    if let Some(name) = entry.field_builder::<StringBuilder>(1) {
-        name.append_option(message.name.as_deref());
-    }
-    if let Some(content) = entry.field_builder::<StringBuilder>(2) {
-        content.append_value(&message.content);
-    }
-    if let Some(learn) = entry.field_builder::<BooleanBuilder>(3) {
-        learn.append_value(message.learn);
-    }
-    entry.append(true);
 }
