@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use genome_stages::sources::{ReaderOptions, SourceConfig};
+use genome_stages::sources::{ReaderOptions, SourceConfig, is_url};
 use genome_stages::synthesis::RecipeLibrary;
 use genome_stages::{StageConfig, StageContext};
 use serde::{Deserialize, Serialize};
@@ -156,7 +156,7 @@ impl Project {
         }
         config.train.resolve(&|p| lexically_normal(&folder.join(p)));
         for source in &mut config.sources {
-            for pattern in &mut source.paths {
+            for pattern in source.paths.iter_mut().filter(|pattern| !is_url(pattern)) {
                 *pattern = lexically_normal(&folder.join(&*pattern)).to_string_lossy().into_owned();
             }
         }

@@ -8,14 +8,14 @@ use anyhow::{Context, Result, anyhow};
 use genome_schemas::{
     Component, Fingerprint, FingerprintHasher, Freshness, Manifest, Platform, StaleReason, Table, events,
 };
-use genome_stages::sources::list_files;
+use genome_stages::sources::{InputFile, list_files};
 use genome_stages::{Scope, Stage, StageContext};
 
 use crate::config::Project;
 use crate::store::{Store, read_manifest};
 
 /// Version of the dump readers: raised when they read the same bytes differently.
-const READERS_VERSION: u32 = 1;
+const READERS_VERSION: u32 = 2;
 
 /// Stages that run as one plan and end in one artifact.
 #[derive(Debug, Clone)]
@@ -255,9 +255,13 @@ fn dump_components(project: &Project) -> Result<Vec<Component>> {
             value: serde_json::to_string(&without_paths)?,
         });
         let mut files = Vec::new();
-        for path in list_files(source)? {
-            let digest = digest(&path)?;
-            let label = format!("file:{}/{}", source.name, file_name(source.platform, &path, &digest));
+        for file in list_files(source)? {
+            let digest = match (file.location.local(), &file.version) {
+                (Some(path), _) => digest(path)?,
+                // Objects are known by what their store says of them, so that they are not fetched to be hashed.
+                (None, version) => format!("{} {}", version.as_deref().unwrap_or_default(), file.bytes),
+            };
+            let label = format!("file:{}/{}", source.name, file_name(source.platform, &file, &digest));
             files.push(Component { label, value: digest });
         }
         // By name and content, not by path.
@@ -269,11 +273,11 @@ fn dump_components(project: &Project) -> Result<Vec<Component>> {
 
 /// What a dump file is called in a fingerprint. Files are known by name, not by place: a moved folder of dumps is the
 /// same input. A Twitter archive is often named after its owner, and so is known by its content.
-fn file_name(platform: Platform, path: &Path, digest: &str) -> String {
+fn file_name(platform: Platform, file: &InputFile, digest: &str) -> String {
     if platform == Platform::Twitter {
         return format!("archive {}", &digest[..digest.len().min(8)]);
     }
-    path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+    file.location.name()
 }
 
 fn digest(path: &Path) -> Result<String> {

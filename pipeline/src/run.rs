@@ -153,6 +153,7 @@ impl<'a> Runner<'a> {
             session.clone(),
             Pseudonymizer::from_secret(self.project.author_key()?),
             self.project.config.reader.clone(),
+            self.limits.wide_windows(),
         );
         let mut cx = cx.clone();
         cx.tables = self.joined_tables(&session, planned, this).await?;

@@ -17,7 +17,8 @@ use crate::table::Table;
 /// - `author_id`: keyed hash of the handle in 32 hex digits, null where the dump names nobody;
 /// - `author_class`: what the handle says of itself: `person`, `deleted`, `bot`, `moderator`, `corporate`;
 /// - `native_id`: the platform's own id of the record, where it has one;
-/// - `at`: microseconds UTC; `thread_id`: the conversation it belongs to;
+/// - `at`: microseconds UTC; `retrieved_at`: when the dump took the record from the platform, where it says so;
+/// - `thread_id`: the conversation it belongs to;
 /// - `context`: what the person answered or reviewed, root first;
 /// - `title`, `text`: what they wrote; lengths anywhere are in Unicode scalar values;
 /// - `item_id`, `rating` (1 to 5): reviews; `engagement`: score, likes or helpful votes;
@@ -37,6 +38,7 @@ pub fn events() -> Table {
         Field::new("author_class", DataType::Utf8, false),
         Field::new("native_id", DataType::Utf8, true),
         Field::new("at", DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))), true),
+        Field::new("retrieved_at", DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))), true),
         Field::new("thread_id", DataType::Utf8, true),
         Field::new("context", message_list_type(), true),
         Field::new("title", DataType::Utf8, true),

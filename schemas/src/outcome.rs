@@ -25,6 +25,8 @@ outcomes! {
     Kept = "kept",
     /// The record could not be read; its file and offset are in the row.
     Malformed = "malformed",
+    /// Nobody's doing: a notice of the platform, or a page without records.
+    Notice = "notice",
     /// Deleted by its author or removed by a moderator.
     Deleted = "deleted",
     /// Written by an automation account.

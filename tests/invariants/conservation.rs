@@ -94,7 +94,7 @@ impl Event {
             "author_id": self.author, "author_class": self.class, "native_id": null,
             "at": self.day.map(|day| format!("2023-05-{day:02}T00:00:00Z")), "thread_id": null, "context": null,
             "title": self.title, "text": self.text, "item_id": null, "rating": null, "engagement": self.engagement,
-            "top_level": self.top_level, "attributes": null, "source_file": "f", "source_offset": 0, "lossy": false,
+            "top_level": self.top_level, "attributes": null, "source_file": "f", "source_offset": 0, "lossy": false, "retrieved_at": null,
             "split": null, "outcome": self.outcome, "stage": self.stage, "rule": self.rule, "measured": null,
             "limit_value": null, "duplicate_of": null,
         });

@@ -17,6 +17,13 @@ pub struct Limits {
     pub memory_bytes: usize,
 }
 
+impl Limits {
+    /// Files with a decompression window of up to 2 GiB that may be open at once, at least one.
+    pub fn wide_windows(self) -> usize {
+        (self.memory_bytes >> 31).clamp(1, self.threads.max(1))
+    }
+}
+
 /// Consumers of memory that a failure names.
 const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::new(5).unwrap();
 

@@ -1,18 +1,19 @@
 //! Deduplication: of rows that say the same, one stays.
 
 use datafusion::functions_window::expr_fn::first_value;
-use datafusion::logical_expr::ExprFunctionExt;
-use datafusion::prelude::{DataFrame, Expr, col, lit};
+use datafusion::logical_expr::{ExprFunctionExt, SortExpr};
+use datafusion::prelude::{DataFrame, Expr, coalesce, col, concat, lit};
 use genome_schemas::{Outcome, events};
 use serde::{Deserialize, Serialize};
 
 use crate::StageError;
 use crate::filter::written;
-use crate::functions::text_digest;
+use crate::functions::{Measure, key_hex, measure, text_digest};
 use crate::mark::{Mark, column, is_kept, mark_rows, rank_kept};
 use crate::stage::{Card, Scope, Stage, StageContext};
 
-/// Drops exact repeats. The earliest event stays; among equals the one with the smallest key, then file and offset,
+/// Drops exact repeats: first the other versions of a record of the platform (rule `same_record`), then other records
+/// of the same text. The earliest event stays; among equals the one with the smallest key, then file and offset,
 /// so that the survivors do not depend on the order of files or threads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,7 +54,7 @@ impl Stage for Dedup {
     fn card(&self) -> Card {
         Card {
             name: "dedup",
-            version: 1,
+            version: 2,
             scope: Scope::Corpus,
             at_rest: true,
             input: events,
@@ -64,10 +65,44 @@ impl Stage for Dedup {
     }
 
     fn plan(&self, _cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
-        const DIGEST: &str = "__digest";
-        const RANK: &str = "__rank";
-        const FIRST: &str = "__first";
         let plain: Vec<Expr> = rows.schema().fields().iter().map(|f| column(f.name())).collect();
+        let rows = same_records(rows)?.select(plain.clone())?;
+        Ok(self.same_texts(rows)?.select(plain)?)
+    }
+}
+
+const RANK: &str = "__rank";
+const FIRST: &str = "__first";
+
+/// Where rows stood, which sets apart those that are alike in everything else.
+fn by_place() -> [SortExpr; 4] {
+    ["key", "source", "source_file", "source_offset"].map(|name| col(name).sort(true, false))
+}
+
+/// Drops all versions of one record of a platform but one: a text that is still there before one that was taken away,
+/// then the version that was retrieved last.
+fn same_records(rows: DataFrame) -> Result<DataFrame, StageError> {
+    // A record without an id of the platform is only itself.
+    let id = coalesce(vec![col("native_id"), concat(vec![lit("key "), key_hex(col("key"))])]);
+    let partition = vec![col("platform"), col("kind"), id];
+    let taken_away =
+        col("author_class").eq(lit("deleted")).or(measure(Measure::Removed, written()).gt(lit(0.0)));
+    let mut order = vec![taken_away.sort(true, false), col("retrieved_at").sort(false, false)];
+    order.extend(by_place());
+    let mut with_kept = partition.clone();
+    with_kept.push(is_kept());
+    let first = first_value(col("key")).partition_by(with_kept).order_by(order.clone()).build()?;
+    let rank = rank_kept(partition, order)?;
+    let rows = rows.window(vec![rank.alias(RANK), first.alias(FIRST)])?;
+    let version =
+        Mark::new("same_record", Outcome::ExactDuplicate, col(RANK).gt(lit(1_u64))).duplicate_of(col(FIRST));
+    mark_rows(rows, "dedup", &[version])
+}
+
+impl Dedup {
+    /// Drops all rows of one text but the first.
+    fn same_texts(&self, rows: DataFrame) -> Result<DataFrame, StageError> {
+        const DIGEST: &str = "__digest";
         let rows = rows.with_column(DIGEST, text_digest(written(), self.exact == Exact::Normalized))?;
         let mut partition = vec![col(DIGEST)];
         match self.across {
@@ -75,28 +110,19 @@ impl Stage for Dedup {
             Across::Platform => partition.push(col("platform")),
             Across::All => {}
         }
-        let order = || {
-            vec![
-                col("at").sort(true, false),
-                col("key").sort(true, false),
-                col("source").sort(true, false),
-                col("source_file").sort(true, false),
-                col("source_offset").sort(true, false),
-            ]
-        };
+        let mut order = vec![col("at").sort(true, false)];
+        order.extend(by_place());
         let mut with_kept = partition.clone();
         with_kept.push(is_kept());
-        let first = first_value(col("key")).partition_by(with_kept).order_by(order()).build()?;
-        let rank = rank_kept(partition, order())?;
+        let first = first_value(col("key")).partition_by(with_kept).order_by(order.clone()).build()?;
+        let rank = rank_kept(partition, order)?;
         let rows = rows.window(vec![rank.alias(RANK), first.alias(FIRST)])?;
         let repeat = Mark::new(self.rule(), Outcome::ExactDuplicate, col(RANK).gt(lit(1_u64)))
             .measuring(lit(1.0), 1.0)
             .duplicate_of(col(FIRST));
-        Ok(mark_rows(rows, "dedup", &[repeat])?.select(plain)?)
+        mark_rows(rows, "dedup", &[repeat])
     }
-}
 
-impl Dedup {
     const fn rule(&self) -> &'static str {
         match self.across {
             Across::Author => "exact_author",

@@ -12,9 +12,10 @@ use arrow::error::ArrowError;
 use genome_schemas::{EventKind, KeyHasher, Outcome, Platform};
 
 use super::author_class::AuthorClass;
+use super::config::SourceConfig;
 use super::pseudonym::{AuthorId, Pseudonymizer};
 use super::record::{EventIdentity, Record, event_key, is_placeholder};
-use super::text::{shortened, without_nul};
+use super::values::text::{shortened, without_nul};
 
 /// What a scan produces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,7 @@ static EVENT_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         text_field("author_class", false),
         text_field("native_id", true),
         Field::new("at", DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))), true),
+        Field::new("retrieved_at", DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC"))), true),
         text_field("thread_id", true),
         text_field("title", true),
         text_field("text", true),
@@ -81,10 +83,20 @@ static MESSAGE_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 
 /// What does not change within a file.
 pub(super) struct FileFacts<'a> {
-    pub(super) source: &'a str,
+    pub(super) config: &'a SourceConfig,
     pub(super) platform: Platform,
     pub(super) names: &'a Pseudonymizer,
     pub(super) context_chars: usize,
+}
+
+/// Something in a dump that is no record of a person's doing.
+pub(super) struct Refused<'a> {
+    /// Why: malformed, or a notice.
+    pub(super) outcome: Outcome,
+    pub(super) rule: &'static str,
+    pub(super) offset: u64,
+    /// The record that a notice is about.
+    pub(super) native_id: Option<&'a str>,
 }
 
 /// Name of the stage in the ledger of rows that the reader itself marks.
@@ -100,6 +112,7 @@ pub(super) struct EventBuilder {
     author_class: StringViewBuilder,
     native_id: StringViewBuilder,
     at: TimestampMicrosecondBuilder,
+    retrieved_at: TimestampMicrosecondBuilder,
     thread_id: StringViewBuilder,
     title: StringViewBuilder,
     text: StringViewBuilder,
@@ -136,6 +149,7 @@ impl EventBuilder {
             author_class: repeating(),
             native_id: StringViewBuilder::new(),
             at: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
+            retrieved_at: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
             thread_id: StringViewBuilder::new(),
             title: StringViewBuilder::new(),
             text: StringViewBuilder::new(),
@@ -188,6 +202,8 @@ impl EventBuilder {
         self.author_id.append_option(author.as_ref().map(AuthorId::as_str));
         self.native_id.append_option(record.native_id);
         self.at.append_option(record.at);
+        self.retrieved_at
+            .append_option((record.retrieved > 0).then(|| record.retrieved.saturating_mul(1_000_000)));
         self.thread_id.append_option(record.thread_id.as_deref());
         self.title.append_option(title);
         self.text.append_value(&text);
@@ -214,24 +230,23 @@ impl EventBuilder {
         Ok((text.len() + title.map_or(0, str::len) + record.attributes.len() + quoted_bytes + 200, lossy))
     }
 
-    /// Adds a row for a record that could not be read.
-    pub(super) fn malformed(
+    /// Adds a row for something that is no record of a person's doing.
+    pub(super) fn refused(
         &mut self,
         facts: &FileFacts<'_>,
         source_file: &str,
-        rule: &'static str,
-        offset: u64,
+        refused: &Refused<'_>,
     ) -> Result<(), ArrowError> {
         let key = KeyHasher::new("genome malformed record")
             .part(facts.platform.as_str())
             .part(source_file)
-            .part(offset.to_le_bytes())
+            .part(refused.offset.to_le_bytes())
             .finish();
         self.key.append_value(key.0)?;
-        self.common(facts, source_file, EventKind::Unknown, AuthorClass::Unknown, offset);
+        self.common(facts, source_file, EventKind::Unknown, AuthorClass::Unknown, refused.offset);
+        self.native_id.append_option(refused.native_id);
         for column in [
             &mut self.author_id,
-            &mut self.native_id,
             &mut self.thread_id,
             &mut self.title,
             &mut self.text,
@@ -245,13 +260,14 @@ impl EventBuilder {
             column.append_null();
         }
         self.at.append_null();
+        self.retrieved_at.append_null();
         self.rating.append_null();
         self.engagement.append_null();
         self.top_level.append_value(true);
         self.lossy.append_value(false);
-        self.outcome.append_value(Outcome::Malformed.as_str());
+        self.outcome.append_value(refused.outcome.as_str());
         self.stage.append_value(READER_STAGE);
-        self.rule.append_value(rule);
+        self.rule.append_value(refused.rule);
         Ok(())
     }
 
@@ -263,7 +279,7 @@ impl EventBuilder {
         class: AuthorClass,
         offset: u64,
     ) {
-        self.source.append_value(facts.source);
+        self.source.append_value(&facts.config.name);
         self.platform.append_value(facts.platform.as_str());
         self.kind.append_value(kind.as_str());
         self.author_class.append_value(class.as_str());
@@ -282,6 +298,7 @@ impl EventBuilder {
             Arc::new(self.author_class.finish()),
             Arc::new(self.native_id.finish()),
             Arc::new(self.at.finish()),
+            Arc::new(self.retrieved_at.finish()),
             Arc::new(self.thread_id.finish()),
             Arc::new(self.title.finish()),
             Arc::new(self.text.finish()),

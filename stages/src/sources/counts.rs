@@ -19,6 +19,8 @@ pub struct FileReadCount {
     pub source: String,
     /// Path of the file as it was opened; it may hold a handle, and so stays with whoever runs the plan.
     pub path: String,
+    /// Where the counted part of the file begins; 0 for a file that is read as a whole.
+    pub start: u64,
     /// What rows call the file, without handles: the beginning of their `source_file`.
     pub name: String,
     /// Whether its records become events. False for product metadata, which is only context.
@@ -45,6 +47,21 @@ impl FileReadCount {
             .and_modify(|conflict| conflict.count += 1)
             .or_insert(TypeConflict { count: 1, first_offset: offset });
     }
+
+    /// Adds what was found in a later part of the same file.
+    fn add(&mut self, part: &Self) {
+        self.records += part.records;
+        self.bytes += part.bytes;
+        self.malformed += part.malformed;
+        self.lossy += part.lossy;
+        self.complete &= part.complete;
+        for (field, conflict) in &part.type_conflicts {
+            self.type_conflicts
+                .entry(field)
+                .and_modify(|known| known.count += conflict.count)
+                .or_insert(*conflict);
+        }
+    }
 }
 
 /// Counts of every file read so far, shared between a plan's readers and whoever ran the plan.
@@ -52,12 +69,19 @@ impl FileReadCount {
 /// A file's count replaces the one from an earlier execution of the same plan, so running a plan twice does not
 /// count twice. Files that are read again only to find context are not counted.
 #[derive(Debug, Default)]
-pub struct ReadCounts(Mutex<BTreeMap<(String, String), FileReadCount>>);
+pub struct ReadCounts(Mutex<BTreeMap<(String, String, u64), FileReadCount>>);
 
 impl ReadCounts {
-    /// The counts by source and path, in that order.
+    /// The counts by source and path, in that order; those of the parts of a file together.
     pub fn files(&self) -> Vec<FileReadCount> {
-        self.lock().values().cloned().collect()
+        let mut files: Vec<FileReadCount> = Vec::new();
+        for part in self.lock().values() {
+            match files.last_mut() {
+                Some(file) if (&file.source, &file.path) == (&part.source, &part.path) => file.add(part),
+                _ => files.push(part.clone()),
+            }
+        }
+        files
     }
 
     /// Records of `source` that must be found again as rows of `events`.
@@ -66,10 +90,10 @@ impl ReadCounts {
     }
 
     pub(super) fn put(&self, count: FileReadCount) {
-        self.lock().insert((count.source.clone(), count.path.clone()), count);
+        self.lock().insert((count.source.clone(), count.path.clone(), count.start), count);
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), FileReadCount>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String, u64), FileReadCount>> {
         // A count is inserted whole, so a reader that panicked elsewhere cannot have left half of one.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

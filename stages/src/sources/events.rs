@@ -7,13 +7,15 @@ use datafusion::functions_nested::expr_fn::make_array;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{ExprFunctionExt, JoinType, cast, lit, when};
 use datafusion::prelude::{DataFrame, Expr, col};
-use genome_schemas::Platform;
+use genome_schemas::{Outcome, Platform};
 
-use super::amazon::is_item_file;
-use super::config::{SourceConfig, list_files};
+use super::amazon::holds_items;
+use super::config::SourceConfig;
 use super::file_group::{ReaderKind, dump_files};
+use super::listing::list_files;
 use super::options::SourceContext;
 use super::scan::scan;
+use super::twitter::may_hold_notices;
 use crate::StageError;
 
 impl SourceConfig {
@@ -28,7 +30,7 @@ impl SourceConfig {
     pub fn events(&self, cx: &SourceContext) -> Result<DataFrame, StageError> {
         let files = list_files(self)?;
         let read = |reader: ReaderKind, files: &[_]| {
-            scan(cx, reader.produces(), dump_files(&self.name, reader, files))
+            scan(cx, self, reader.produces(), dump_files(&self.name, reader, files))
         };
         let frame = match self.platform {
             Platform::Blogger => events(read(ReaderKind::BloggerEvents, &files)?, &[])?,
@@ -46,19 +48,26 @@ impl SourceConfig {
                 }
             }
             Platform::Twitter => {
-                let tweets = read(ReaderKind::TwitterEvents, &files)?;
+                let mut tweets = read(ReaderKind::TwitterEvents, &files)?;
+                if files.iter().any(may_hold_notices) {
+                    let deletions = Lookup { prefix: "deletion", id: "native_id", role: "notice" };
+                    tweets = deletions.join(tweets, read(ReaderKind::TwitterDeletions, &files)?)?;
+                    let deleted =
+                        deletions.message().is_there.and(col("outcome").eq(lit(Outcome::Kept.as_str())));
+                    let class = when(deleted, lit(ScalarValue::Utf8View(Some("deleted".into()))))
+                        .otherwise(col("author_class"))?;
+                    tweets = tweets.with_column("author_class", class)?;
+                }
                 if self.context {
                     let answered = Lookup { prefix: "parent", id: "parent_id", role: "tweet" };
                     let found = answered.join(tweets, read(ReaderKind::TwitterTweets, &files)?)?;
-                    events(found, &[answered.message(), quoted()])?
+                    events(found, &[answered.message(), quoted("tweet")])?
                 } else {
-                    events(tweets, &[quoted()])?
+                    events(tweets, &[quoted("tweet")])?
                 }
             }
             Platform::Amazon => {
-                let (items, reviews): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| {
-                    file.file_name().is_some_and(|name| is_item_file(&name.to_string_lossy()))
-                });
+                let (items, reviews): (Vec<_>, Vec<_>) = files.into_iter().partition(holds_items);
                 if reviews.is_empty() {
                     return Err(StageError::Input {
                         path: self.paths.join(", "),
@@ -69,9 +78,9 @@ impl SourceConfig {
                 if self.context && !items.is_empty() {
                     let reviewed = Lookup { prefix: "item", id: "root_id", role: "item" };
                     let found = reviewed.join(reviews, read(ReaderKind::AmazonItems, &items)?)?;
-                    events(found, &[reviewed.message()])?
+                    events(found, &[reviewed.message(), quoted("item")])?
                 } else {
-                    events(reviews, &[])?
+                    events(reviews, &[quoted("item")])?
                 }
             }
         };
@@ -96,9 +105,9 @@ fn message(role: &str, name: &str, content: &str) -> ContextMessage {
     ContextMessage { is_there: col(content).is_not_null(), message: named_struct(arguments) }
 }
 
-/// Somebody else's words that stand in the tweet itself.
-fn quoted() -> ContextMessage {
-    message("tweet", "quoted_name", "quoted_content")
+/// Somebody else's words that stand in the record itself.
+fn quoted(role: &str) -> ContextMessage {
+    message(role, "quoted_name", "quoted_content")
 }
 
 /// Finds the message that an event refers to.

@@ -1,18 +1,53 @@
-//! Files of one JSON object a line, compressed or not.
+//! Streams of one JSON object a line.
 
-use super::container::open_stream;
-use super::lines::{Line, LineReader};
+use std::io::{self, Seek, SeekFrom};
+
+use super::bytes::lines::{Line, LineReader};
 use super::output::{Output, Read};
 
-/// Gives every line of the file that is not blank to `read`, with its offset in the decompressed file.
+/// Gives every line of `stream` that is not blank to `read`, with its offset in the decompressed stream.
 ///
 /// Lines over the limit become `malformed` rows here; a stream that breaks off ends by the policy of the options.
 pub(super) fn each_line(
     out: &mut Output<'_>,
+    stream: impl io::Read,
+    read: impl FnMut(&mut Output<'_>, &[u8], u64) -> Read,
+) -> Read {
+    let lines = LineReader::new(stream, out.options().max_line_bytes);
+    each_line_of(out, lines, u64::MAX, read)
+}
+
+/// Gives every line of a plain file that begins in `range` to `read`, with its offset in the file.
+pub(super) fn each_line_in(
+    out: &mut Output<'_>,
+    range: std::ops::Range<u64>,
+    read: impl FnMut(&mut Output<'_>, &[u8], u64) -> Read,
+) -> Read {
+    let location = out.location();
+    let mut file = location.open().map_err(|error| location.failed(error))?;
+    // The line that holds the byte before the range belongs to the part before it.
+    let before = range.start.saturating_sub(1);
+    file.seek(SeekFrom::Start(before)).map_err(|error| location.failed(error))?;
+    let mut lines = LineReader::at(file, out.options().max_line_bytes, before);
+    if range.start > 0
+        && let Err(error) = lines.next()
+    {
+        return out.broken(before, &error);
+    }
+    each_line_of(out, lines, range.end, read)
+}
+
+fn each_line_of<R: io::Read>(
+    out: &mut Output<'_>,
+    mut lines: LineReader<R>,
+    end: u64,
     mut read: impl FnMut(&mut Output<'_>, &[u8], u64) -> Read,
 ) -> Read {
-    let mut lines = LineReader::new(open_stream(out.path())?, out.options().max_line_bytes);
+    let begin = lines.offset();
     let result = loop {
+        if lines.offset() >= end {
+            break Ok(());
+        }
         match lines.next() {
             Ok(None) => break Ok(()),
             Ok(Some(Line::TooLong { offset })) => {
@@ -28,7 +63,7 @@ pub(super) fn each_line(
             Err(error) => break Err(error),
         }
     };
-    out.read_bytes(lines.offset());
+    out.read_bytes(lines.offset() - begin);
     match result {
         Ok(()) => Ok(()),
         Err(error) => out.broken(lines.offset(), &error),

@@ -18,35 +18,35 @@
 //! | Amazon | `amazon` | Amazon Reviews 2023 with product metadata |
 
 mod amazon;
-mod archive;
 mod author_class;
 mod batches;
 mod blogger;
+mod bytes;
 mod config;
-mod container;
 mod counts;
-mod elements;
+mod csv_rows;
 mod events;
-mod fields;
 mod file_group;
-mod json;
 mod json_lines;
-mod lines;
+mod json_objects;
+mod listing;
+mod members;
 mod options;
 mod output;
+mod parquet_rows;
 mod pseudonym;
-mod read_ahead;
 mod read_dumps;
 mod record;
 mod reddit;
 mod scan;
 #[cfg(test)]
 mod tests;
-mod text;
-mod time;
 mod twitter;
+mod values;
 
-pub use config::{SourceConfig, list_files};
+pub use bytes::location::{Location, is_url};
+pub use config::{CsvConfig, DateOrder, Format, SourceConfig};
 pub use counts::{FileReadCount, ReadCounts, TypeConflict};
+pub use listing::{InputFile, list_files};
 pub use options::{ReaderOptions, SourceContext, TruncatedPolicy};
 pub use pseudonym::{AuthorId, Pseudonymizer};

@@ -23,7 +23,8 @@ pub enum TruncatedPolicy {
 /// Limits of reading.
 ///
 /// Memory of one open file: its decompression window (2 GiB for the dumps that ask for it, 8 MiB as a rule), one
-/// line or archive member, and four batches.
+/// line or archive member, 2 MiB that were decompressed ahead, and four batches; of a file in an object store two ranges
+/// of 8 MiB beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReaderOptions {
@@ -33,8 +34,6 @@ pub struct ReaderOptions {
     pub max_line_bytes: usize,
     /// Largest blog file in bytes, which is read as a whole; a larger one is an error.
     pub max_member_bytes: usize,
-    /// Files whose decompression window is over 128 MiB (up to 2 GiB) that are open at the same time.
-    pub wide_windows: usize,
     /// Most rows of a batch.
     pub batch_rows: usize,
     /// Bytes of text after which a batch is closed.
@@ -49,7 +48,6 @@ impl Default for ReaderOptions {
             on_truncated: TruncatedPolicy::Fail,
             max_line_bytes: 64 << 20,
             max_member_bytes: 256 << 20,
-            wide_windows: 2,
             batch_rows: 8192,
             batch_bytes: 16 << 20,
             context_chars: 20_000,
@@ -72,9 +70,15 @@ pub struct SourceContext {
 }
 
 impl SourceContext {
-    /// A context with fresh counts.
-    pub fn new(session: SessionContext, pseudonymizer: Pseudonymizer, options: ReaderOptions) -> Self {
-        let wide_windows = Arc::new(Semaphore::new(options.wide_windows.max(1)));
+    /// A context with fresh counts. At most `wide_windows` files (and at least one) whose decompression window is over
+    /// 128 MiB are open at the same time; each can take 2 GiB.
+    pub fn new(
+        session: SessionContext,
+        pseudonymizer: Pseudonymizer,
+        options: ReaderOptions,
+        wide_windows: usize,
+    ) -> Self {
+        let wide_windows = Arc::new(Semaphore::new(wide_windows.max(1)));
         Self { session, pseudonymizer, options, counts: Arc::default(), wide_windows }
     }
 }

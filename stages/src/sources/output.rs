@@ -1,11 +1,14 @@
 //! Where a reader puts what it finds: batches for the plan, counts for the account.
 
 use std::io;
-use std::path::Path;
+use std::ops::Range;
 
 use arrow::array::RecordBatch;
+use genome_schemas::Outcome;
 
-use super::batches::{EventBuilder, FileFacts, MessageBuilder, Produces};
+use super::batches::{EventBuilder, FileFacts, MessageBuilder, Produces, Refused};
+use super::bytes::location::Location;
+use super::config::SourceConfig;
 use super::counts::FileReadCount;
 use super::file_group::DumpFile;
 use super::options::{ReaderOptions, TruncatedPolicy};
@@ -43,7 +46,7 @@ enum Builder {
 
 /// Collects the rows of one file and sends them off in batches.
 pub(super) struct Output<'a> {
-    path: &'a Path,
+    file: &'a DumpFile,
     facts: FileFacts<'a>,
     options: &'a ReaderOptions,
     builder: Builder,
@@ -68,18 +71,29 @@ impl<'a> Output<'a> {
             Produces::Messages => Builder::Messages(Box::new(MessageBuilder::new())),
         };
         let count = FileReadCount {
-            source: facts.source.to_owned(),
-            path: file.path.display().to_string(),
+            source: facts.config.name.clone(),
+            path: file.location.to_string(),
+            start: file.start(),
             name: file.name.clone(),
             yields_events: produces == Produces::Events,
             ..FileReadCount::default()
         };
         let source_file = file.name.clone();
-        Self { path: &file.path, facts, options, builder, rows: 0, bytes: 0, source_file, count, send }
+        Self { file, facts, options, builder, rows: 0, bytes: 0, source_file, count, send }
     }
 
-    pub(super) fn path(&self) -> &'a Path {
-        self.path
+    pub(super) fn location(&self) -> &'a Location {
+        &self.file.location
+    }
+
+    /// The part of the file that is to be read, if not all of it.
+    pub(super) fn range(&self) -> Option<Range<u64>> {
+        self.file.range.clone()
+    }
+
+    /// What the config says of the source.
+    pub(super) fn source(&self) -> &'a SourceConfig {
+        self.facts.config
     }
 
     pub(super) fn options(&self) -> &'a ReaderOptions {
@@ -109,6 +123,11 @@ impl<'a> Output<'a> {
         self.count.records += 1;
     }
 
+    /// How many records could not be read yet.
+    pub(super) fn malformed_so_far(&self) -> u64 {
+        self.count.malformed
+    }
+
     /// Counts decompressed bytes.
     pub(super) fn read_bytes(&mut self, bytes: u64) {
         self.count.bytes += bytes;
@@ -136,12 +155,25 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Adds a row for something at `offset` that is nobody's doing: a notice of the platform, a page without records.
+    pub(super) fn notice(&mut self, rule: &'static str, offset: u64, native_id: Option<&str>) -> Read {
+        match &mut self.builder {
+            Builder::Events(builder) => {
+                let refused = Refused { outcome: Outcome::Notice, rule, offset, native_id };
+                builder.refused(&self.facts, &self.source_file, &refused)?;
+                self.added(200)
+            }
+            Builder::Messages(_) => Ok(()),
+        }
+    }
+
     /// Adds a row for the record at `offset` that could not be read.
     pub(super) fn malformed(&mut self, rule: &'static str, offset: u64) -> Read {
         self.count.malformed += 1;
         match &mut self.builder {
             Builder::Events(builder) => {
-                builder.malformed(&self.facts, &self.source_file, rule, offset)?;
+                let refused = Refused { outcome: Outcome::Malformed, rule, offset, native_id: None };
+                builder.refused(&self.facts, &self.source_file, &refused)?;
                 self.added(200)
             }
             Builder::Messages(_) => Ok(()),
@@ -162,7 +194,16 @@ impl<'a> Output<'a> {
             member.unwrap_or_default(),
             self.count.records,
         );
-        Err(Stop::Failed(StageError::Input { path: self.path.display().to_string(), reason }))
+        Err(Stop::Failed(StageError::Input { path: self.file.location.to_string(), reason }))
+    }
+
+    /// Passes over a file or member that cannot be opened, by the policy of the options.
+    pub(super) fn unreadable(&mut self, error: StageError) -> Read {
+        if self.options.on_truncated == TruncatedPolicy::Keep {
+            self.found();
+            return self.malformed("unreadable_file", 0);
+        }
+        Err(Stop::Failed(error))
     }
 
     /// Sends the last rows and gives the counts of the whole file.

@@ -27,11 +27,12 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{Semaphore, mpsc::Sender};
 
 use super::batches::{FileFacts, Produces};
-use super::container::has_wide_window;
+use super::bytes::container::has_wide_window;
+use super::config::SourceConfig;
 use super::counts::{FileReadCount, ReadCounts};
 use super::file_group::{DumpFile, ReaderKind, from_batch};
 use super::options::{ReaderOptions, SourceContext};
-use super::output::{Output, Stop};
+use super::output::{Output, Read, Stop};
 use super::pseudonym::Pseudonymizer;
 use super::{amazon, blogger, reddit, twitter};
 
@@ -48,6 +49,7 @@ pub(super) struct ReadDumps {
 /// What all readers of a run share.
 #[derive(Debug, Clone)]
 struct Shared {
+    source: Arc<SourceConfig>,
     options: ReaderOptions,
     names: Pseudonymizer,
     counts: Arc<ReadCounts>,
@@ -55,8 +57,14 @@ struct Shared {
 }
 
 impl ReadDumps {
-    pub(super) fn new(input: Arc<dyn ExecutionPlan>, produces: Produces, cx: &SourceContext) -> Self {
+    pub(super) fn new(
+        input: Arc<dyn ExecutionPlan>,
+        source: &Arc<SourceConfig>,
+        produces: Produces,
+        cx: &SourceContext,
+    ) -> Self {
         let shared = Shared {
+            source: Arc::clone(source),
             options: cx.options.clone(),
             names: cx.pseudonymizer.clone(),
             counts: Arc::clone(&cx.counts),
@@ -202,7 +210,7 @@ impl Readers {
     }
 
     async fn read(&self, file: DumpFile, rows: &Sender<Result<RecordBatch>>) -> Result<()> {
-        let _permit = if has_wide_window(&file.path) {
+        let _permit = if has_wide_window(&file.location) {
             let permit = Arc::clone(&self.shared.wide_windows).acquire_owned().await;
             Some(permit.map_err(|e| DataFusionError::External(Box::new(e)))?)
         } else {
@@ -216,7 +224,7 @@ impl Readers {
 
     fn read_blocking(&self, file: &DumpFile, rows: &Sender<Result<RecordBatch>>) -> Result<()> {
         let facts = FileFacts {
-            source: &file.source,
+            config: &self.shared.source,
             platform: file.reader.platform(),
             names: &self.shared.names,
             context_chars: self.shared.options.context_chars,
@@ -228,15 +236,7 @@ impl Readers {
         let mut out = Output::new(file, facts, &self.shared.options, self.produces, &mut send);
         let result = {
             let _timer = self.metrics.baseline.elapsed_compute().timer();
-            match file.reader {
-                ReaderKind::RedditEvents => reddit::read(&mut out, reddit::Wanted::All),
-                ReaderKind::RedditSubmissions => reddit::read(&mut out, reddit::Wanted::Submissions),
-                ReaderKind::RedditComments => reddit::read(&mut out, reddit::Wanted::Comments),
-                ReaderKind::TwitterEvents | ReaderKind::TwitterTweets => twitter::read(&mut out),
-                ReaderKind::BloggerEvents => blogger::read(&mut out),
-                ReaderKind::AmazonReviews => amazon::read_reviews(&mut out),
-                ReaderKind::AmazonItems => amazon::read_items(&mut out),
-            }
+            read_file(&mut out, file.reader)
         };
         let (count, result) = out.finish(result);
         self.metrics.add(&count);
@@ -247,5 +247,20 @@ impl Readers {
             Ok(()) | Err(Stop::Cancelled) => Ok(()),
             Err(Stop::Failed(error)) => Err(DataFusionError::External(Box::new(error))),
         }
+    }
+}
+
+/// Reads one file as its reader does.
+pub(super) fn read_file(out: &mut Output<'_>, reader: ReaderKind) -> Read {
+    match reader {
+        ReaderKind::RedditEvents => reddit::read(out, reddit::Wanted::All),
+        ReaderKind::RedditSubmissions => reddit::read(out, reddit::Wanted::Submissions),
+        ReaderKind::RedditComments => reddit::read(out, reddit::Wanted::Comments),
+        ReaderKind::TwitterEvents | ReaderKind::TwitterTweets => twitter::read(out),
+        ReaderKind::TwitterDeletions => twitter::read_deletions(out),
+        ReaderKind::BloggerEvents => blogger::read(out),
+        ReaderKind::BloggerPosts => blogger::read_posts(out),
+        ReaderKind::AmazonReviews => amazon::read_reviews(out),
+        ReaderKind::AmazonItems => amazon::read_items(out),
     }
 }

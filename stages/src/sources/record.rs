@@ -32,7 +32,8 @@ pub(super) struct Record<'a> {
     pub(super) top_level: bool,
     /// A JSON object, or empty.
     pub(super) attributes: String,
-    /// When the dump took the record from the platform; of two versions the later one is context.
+    /// When the dump took the record from the platform, in seconds since 1970; 0 if it does not say. Of two versions the
+    /// later one counts.
     pub(super) retrieved: i64,
     pub(super) offset: u64,
     pub(super) lossy: bool,

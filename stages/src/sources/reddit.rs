@@ -2,7 +2,7 @@
 //!
 //! A record is a comment if it has `body` and `link_id`, and a submission if it has `title`, `is_self` or a
 //! `name` that begins with `t3_`; the name of the file says nothing. Field types changed over the years
-//! (`created_utc` is a string from 2007 to 2015, `score` can be null): see [`super::json`].
+//! (`created_utc` is a string from 2007 to 2015, `score` can be null): see [`super::values::json`].
 
 use std::borrow::Cow;
 
@@ -11,13 +11,13 @@ use memchr::memmem;
 use serde::Serialize;
 
 use super::author_class::{self, AuthorClass};
-use super::fields::{Flag, Nested, Number, Text};
-use super::json::{Decoded, JsonRecord, decode, json_record};
-use super::json_lines::each_line;
+use super::json_objects::each_object;
 use super::output::{Output, Read};
 use super::record::Record;
-use super::text::{decode_entities, then, unescape_api};
-use super::time::epoch_micros;
+use super::values::fields::{Flag, Nested, Number, Text};
+use super::values::json::{Decoded, JsonRecord, decode, json_record};
+use super::values::text::{decode_entities, then, unescape_api};
+use super::values::time::epoch_micros;
 
 /// Which records of a file are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub(super) fn read(out: &mut Output<'_>, wanted: Wanted) -> Read {
     // comments from submissions without decoding them.
     let comment_key = memmem::Finder::new(b"\"link_id\"");
     let mut scratch = Vec::new();
-    each_line(out, |out, line, offset| {
+    each_object(out, |out, line, offset| {
         let is_wanted = match wanted {
             Wanted::All => true,
             Wanted::Submissions => comment_key.find(line).is_none(),

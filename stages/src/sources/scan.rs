@@ -15,6 +15,7 @@ use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use datafusion::prelude::DataFrame;
 
 use super::batches::Produces;
+use super::config::SourceConfig;
 use super::file_group::{DumpFile, grouped, leaf_schema, to_batch};
 use super::options::SourceContext;
 use super::read_dumps::ReadDumps;
@@ -23,13 +24,20 @@ use super::read_dumps::ReadDumps;
 ///
 /// # Errors
 /// DataFusion's own.
-pub(super) fn scan(cx: &SourceContext, produces: Produces, files: Vec<DumpFile>) -> Result<DataFrame> {
-    cx.session.read_table(Arc::new(DumpTable { files, produces, cx: cx.clone() }))
+pub(super) fn scan(
+    cx: &SourceContext,
+    source: &SourceConfig,
+    produces: Produces,
+    files: Vec<DumpFile>,
+) -> Result<DataFrame> {
+    let source = Arc::new(source.clone());
+    cx.session.read_table(Arc::new(DumpTable { files, source, produces, cx: cx.clone() }))
 }
 
 /// Dump files as a table.
 struct DumpTable {
     files: Vec<DumpFile>,
+    source: Arc<SourceConfig>,
     produces: Produces,
     cx: SourceContext,
 }
@@ -63,7 +71,8 @@ impl TableProvider for DumpTable {
         let groups = grouped(self.files.clone(), state.config().target_partitions());
         let partitions = groups.iter().map(|group| Ok(vec![to_batch(group)?])).collect::<Result<Vec<_>>>()?;
         let leaf = MemorySourceConfig::try_new_exec(&partitions, leaf_schema(), None)?;
-        let reader: Arc<dyn ExecutionPlan> = Arc::new(ReadDumps::new(leaf, self.produces, &self.cx));
+        let reader: Arc<dyn ExecutionPlan> =
+            Arc::new(ReadDumps::new(leaf, &self.source, self.produces, &self.cx));
         let Some(columns) = projection else { return Ok(reader) };
         let schema = reader.schema();
         let wanted = columns.iter().map(|column| {

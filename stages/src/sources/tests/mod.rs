@@ -4,6 +4,7 @@
 mod amazon;
 mod blogger;
 mod containers;
+mod corruption;
 mod reddit;
 mod twitter;
 
@@ -66,7 +67,7 @@ impl Run {
         let mut config = SessionConfig::new().with_target_partitions(self.partitions);
         config.options_mut().optimizer.prefer_hash_join = false;
         let session = SessionContext::new_with_config(config);
-        SourceContext::new(session, Pseudonymizer::from_secret("test"), self.options.clone())
+        SourceContext::new(session, Pseudonymizer::from_secret("test"), self.options.clone(), 1)
     }
 
     fn source(&self, paths: &[PathBuf]) -> SourceConfig {
@@ -75,6 +76,8 @@ impl Run {
             platform: self.platform,
             paths: paths.iter().map(|path| path.display().to_string()).collect(),
             context: self.context,
+            format: None,
+            csv: None,
         }
     }
 
@@ -196,6 +199,29 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
+}
+
+fn bzip2(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn xz(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut writer = tar::Builder::new(Vec::new());
+    for (name, bytes) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        writer.append_data(&mut header, name, *bytes).unwrap();
+    }
+    writer.into_inner().unwrap()
 }
 
 fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {

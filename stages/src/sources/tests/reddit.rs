@@ -35,7 +35,7 @@ fn kinds_are_told_per_record() {
             (r#"{"title":"no id"}"#, "post | - | - | true | kept | -"),
             (r#"{"id":"x","body":"b"}"#, "unknown | - | - | true | malformed | not_a_record"),
             (r#"{"id":"x","link_id":"t3_p1"}"#, "unknown | - | - | true | malformed | not_a_record"),
-            (r"[1,2]", "unknown | - | - | true | malformed | not_a_record"),
+            ("17", "unknown | - | - | true | malformed | not_a_record"),
             (r#"{"id":"x","#, "unknown | - | - | true | malformed | truncated"),
             (r#"{"id":"x"]"#, "unknown | - | - | true | malformed | invalid_json"),
             ("\0\0\0\0", "unknown | - | - | true | malformed | nul_bytes"),

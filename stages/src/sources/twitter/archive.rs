@@ -12,16 +12,16 @@ use std::borrow::Cow;
 use genome_schemas::EventKind;
 use serde::Serialize;
 
-use super::archive::Archive;
-use super::author_class::{self, AuthorClass};
-use super::elements::{Element, ElementReader};
-use super::fields::{Nested, Number, Text};
-use super::json::{Decoded, JsonRecord, decode, json_record};
-use super::output::{Output, Read, Stop};
-use super::record::Record;
-use super::text::{decode_entities, unescape_api};
-use super::time::twitter_time;
 use crate::StageError;
+use crate::sources::author_class::{self, AuthorClass};
+use crate::sources::bytes::archive::Archive;
+use crate::sources::json_objects::each_element;
+use crate::sources::output::{Output, Read, Stop};
+use crate::sources::record::Record;
+use crate::sources::values::fields::{Nested, Number, Text};
+use crate::sources::values::json::{Decoded, JsonRecord, decode, json_record};
+use crate::sources::values::text::{decode_entities, unescape_api};
+use crate::sources::values::time::twitter_time;
 
 json_record! {
     struct Tweet<'a> {
@@ -92,7 +92,7 @@ const ACCOUNT_FILES: [&str; 2] = ["account.js", "user_details.js"];
 const MAX_ACCOUNT_BYTES: u64 = 1 << 20;
 
 /// Whether a member of an archive holds tweets.
-pub(super) fn holds_tweets(member: &str) -> bool {
+pub(in crate::sources) fn holds_tweets(member: &str) -> bool {
     let (folder, name) = member.rsplit_once('/').unwrap_or(("", member));
     let Some(stem) = name.strip_suffix(".js") else { return false };
     if folder == "data/js/tweets" || folder.ends_with("/data/js/tweets") {
@@ -110,12 +110,8 @@ pub(super) fn holds_tweets(member: &str) -> bool {
 }
 
 /// Reads one archive.
-pub(super) fn read(out: &mut Output<'_>) -> Read {
-    let mut archive = Archive::open(out.path())?;
+pub(super) fn read(out: &mut Output<'_>, mut archive: Archive) -> Read {
     let members: Vec<String> = archive.members().iter().filter(|name| holds_tweets(name)).cloned().collect();
-    if members.is_empty() {
-        return Err(no_tweets(out));
-    }
     let owner = owner(&mut archive)?;
     let archive_name = without_handle(out, out.source_file(), owner.handle.as_deref());
     out.rename_file(&archive_name);
@@ -124,14 +120,6 @@ pub(super) fn read(out: &mut Output<'_>) -> Read {
         tweets(out, &mut archive, member, &owner)?;
     }
     Ok(())
-}
-
-fn no_tweets(out: &Output<'_>) -> Stop {
-    Stop::Failed(StageError::Input {
-        path: out.path().display().to_string(),
-        reason: "is no personal archive of Twitter; expected `data/tweets.js` or `data/js/tweets/*.js` in it"
-            .into(),
-    })
 }
 
 /// People name their archives after themselves.
@@ -185,38 +173,12 @@ fn owner(archive: &mut Archive) -> Result<Owner, StageError> {
 }
 
 fn tweets(out: &mut Output<'_>, archive: &mut Archive, member: &str, owner: &Owner) -> Read {
-    let limit = out.options().max_line_bytes;
-    let mut elements = ElementReader::new(archive.read(member)?, limit);
     let mut scratch = Vec::new();
-    let result = loop {
-        match elements.next() {
-            Err(error) => break Err(error),
-            Ok(None) => break Ok(()),
-            Ok(Some(Element::Unclosed { .. })) => {
-                break Err(std::io::Error::new(
-                    std::io::ErrorKind::UnexpectedEof,
-                    "the list of tweets is not closed",
-                ));
-            }
-            Ok(Some(Element::TooLong { offset })) => {
-                out.found();
-                out.malformed("line_too_long", offset)?;
-            }
-            Ok(Some(Element::Foreign { offset })) => {
-                out.found();
-                out.malformed("invalid_json", offset)?;
-            }
-            Ok(Some(Element::Whole { bytes, offset })) => {
-                out.found();
-                tweet(out, bytes, offset, owner, &mut scratch)?;
-            }
-        }
+    let stream = match archive.read(member) {
+        Ok(stream) => stream,
+        Err(error) => return out.unreadable(error),
     };
-    out.read_bytes(elements.offset());
-    match result {
-        Ok(()) => Ok(()),
-        Err(error) => out.broken(elements.offset(), &error),
-    }
+    each_element(out, stream, |out, bytes, offset| tweet(out, bytes, offset, owner, &mut scratch))
 }
 
 fn tweet(out: &mut Output<'_>, bytes: &[u8], offset: u64, owner: &Owner, scratch: &mut Vec<u8>) -> Read {
@@ -234,7 +196,7 @@ fn tweet(out: &mut Output<'_>, bytes: &[u8], offset: u64, owner: &Owner, scratch
     let author = raw.user.get().and_then(|user| user.screen_name.filled()).or(owner.handle.as_deref());
     if author.is_none() {
         return Err(Stop::Failed(StageError::Input {
-            path: out.path().display().to_string(),
+            path: out.location().to_string(),
             reason: "nothing in the archive names its owner; `data/account.js` is missing".into(),
         }));
     }

@@ -7,16 +7,16 @@
 use serde::de::Deserialize;
 
 /// A decoded record, and whether its bytes had to be repaired first.
-pub(super) struct Decoded<T> {
-    pub(super) record: T,
-    pub(super) lossy: bool,
+pub(in crate::sources) struct Decoded<T> {
+    pub(in crate::sources) record: T,
+    pub(in crate::sources) lossy: bool,
 }
 
 /// Decodes one JSON object, repairing it into `scratch` if it has invalid UTF-8, lone surrogates or raw control
 /// characters.
 ///
 /// The error is the rule of a `malformed` row: `invalid_json`, `truncated` or `not_a_record`.
-pub(super) fn decode<'a, T: Deserialize<'a>>(
+pub(in crate::sources) fn decode<'a, T: Deserialize<'a>>(
     bytes: &'a [u8],
     scratch: &'a mut Vec<u8>,
 ) -> Result<Decoded<T>, &'static str> {
@@ -85,7 +85,7 @@ fn unicode_escape(bytes: &[u8]) -> Option<u16> {
 }
 
 /// A record declared by [`json_record!`].
-pub(super) trait JsonRecord {
+pub(in crate::sources) trait JsonRecord {
     /// Fields whose value was of a type that they cannot hold.
     fn conflicts(&self) -> impl Iterator<Item = &'static str>;
 }
@@ -104,9 +104,9 @@ macro_rules! json_record {
             marker: std::marker::PhantomData<&$life ()>,
         }
 
-        impl<$life> $crate::sources::json::JsonRecord for $name<$life> {
+        impl<$life> $crate::sources::values::json::JsonRecord for $name<$life> {
             fn conflicts(&self) -> impl Iterator<Item = &'static str> {
-                [$(($first, $crate::sources::fields::Field::is_conflict(&self.$field)),)*]
+                [$(($first, $crate::sources::values::fields::Field::is_conflict(&self.$field)),)*]
                     .into_iter()
                     .filter_map(|(field, conflict)| conflict.then_some(field))
             }
@@ -125,7 +125,7 @@ macro_rules! json_record {
 
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                         let mut record = $name::default();
-                        while let Some(key) = map.next_key::<$crate::sources::fields::Text<'de>>()? {
+                        while let Some(key) = map.next_key::<$crate::sources::values::fields::Text<'de>>()? {
                             match key.as_str().unwrap_or_default() {
                                 $($first $(| $key)* => record.$field = map.next_value()?,)*
                                 _ => {
@@ -142,12 +142,12 @@ macro_rules! json_record {
         }
     };
 }
-pub(super) use json_record;
+pub(in crate::sources) use json_record;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::fields::{Flag, Nested, Number, Text, Texts};
+    use crate::sources::values::fields::{Flag, Nested, Number, Text, Texts};
 
     json_record! {
         struct Sample<'a> {

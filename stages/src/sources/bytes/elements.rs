@@ -6,7 +6,7 @@ use super::read_ahead::ReadAhead;
 
 /// One element of the array.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Element<'a> {
+pub(in crate::sources) enum Element<'a> {
     /// An object with its braces, and the offset of the first one in the member.
     Whole { bytes: &'a [u8], offset: u64 },
     /// Something between two objects that is none.
@@ -17,17 +17,24 @@ pub(super) enum Element<'a> {
     Unclosed { offset: u64 },
 }
 
+/// Bytes that are gone through a second time at most, so that a hostile file cannot make reading it quadratic.
+const RETRY_BYTES: u64 = 64 << 20;
+
 /// Splits `name = [ {…}, {…} ]` into its objects, by braces and quotes alone.
-pub(super) struct ElementReader<R> {
+pub(in crate::sources) struct ElementReader<R> {
     source: ReadAhead<R>,
     limit: usize,
     stage: Stage,
+    /// Bytes that may still be gone through a second time.
+    budget: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     BeforeArray,
     InArray,
+    /// Behind a closing bracket, which is the array's own if nothing but a semicolon follows.
+    AfterArray,
     Done,
 }
 
@@ -40,12 +47,12 @@ struct Scan {
 }
 
 impl<R: Read> ElementReader<R> {
-    pub(super) fn new(stream: R, limit: usize) -> Self {
-        Self { source: ReadAhead::new(stream), limit, stage: Stage::BeforeArray }
+    pub(in crate::sources) fn new(stream: R, limit: usize) -> Self {
+        Self { source: ReadAhead::new(stream), limit, stage: Stage::BeforeArray, budget: RETRY_BYTES }
     }
 
     /// Bytes consumed so far.
-    pub(super) fn offset(&self) -> u64 {
+    pub(in crate::sources) fn offset(&self) -> u64 {
         self.source.offset()
     }
 
@@ -53,7 +60,7 @@ impl<R: Read> ElementReader<R> {
     ///
     /// # Errors
     /// The stream's own.
-    pub(super) fn next(&mut self) -> io::Result<Option<Element<'_>>> {
+    pub(in crate::sources) fn next(&mut self) -> io::Result<Option<Element<'_>>> {
         if self.stage == Stage::BeforeArray {
             if !self.skip_past(b'[')? {
                 self.stage = Stage::Done;
@@ -66,15 +73,26 @@ impl<R: Read> ElementReader<R> {
         }
         match self.peek_filled()? {
             None => {
+                let closed = self.stage == Stage::AfterArray;
                 self.stage = Stage::Done;
-                Ok(Some(Element::Unclosed { offset: self.source.offset() }))
+                let offset = self.source.offset();
+                Ok((!closed).then_some(Element::Unclosed { offset }))
+            }
+            Some(b';') if self.stage == Stage::AfterArray => {
+                self.source.take(1);
+                self.next()
             }
             Some(b']') => {
-                self.stage = Stage::Done;
-                Ok(None)
+                self.source.take(1);
+                self.stage = Stage::AfterArray;
+                self.next()
             }
-            Some(b'{') => self.object().map(Some),
+            Some(b'{') => {
+                self.stage = Stage::InArray;
+                self.object().map(Some)
+            }
             Some(_) => {
+                self.stage = Stage::InArray;
                 let offset = self.source.offset();
                 self.skip_foreign()?;
                 Ok(Some(Element::Foreign { offset }))
@@ -95,6 +113,10 @@ impl<R: Read> ElementReader<R> {
             }
             if self.source.ended() {
                 let offset = self.source.offset();
+                if let Some(next) = self.next_object(self.source.unread().len()) {
+                    self.source.take(next);
+                    return Ok(Element::Foreign { offset });
+                }
                 self.source.take_all();
                 self.stage = Stage::Done;
                 return Ok(Element::Unclosed { offset });
@@ -104,6 +126,27 @@ impl<R: Read> ElementReader<R> {
             }
             self.source.fill()?;
         }
+    }
+
+    /// Goes back to the next object that may have begun inside the last one, which is `length` bytes long and no JSON:
+    /// a missing quote or brace joins objects that are whole by themselves.
+    pub(in crate::sources) fn go_back(&mut self, length: usize) {
+        self.source.give_back(length);
+        let next = self.next_object(length);
+        self.source.take(next.unwrap_or(length));
+    }
+
+    /// Where in the first `length` unread bytes, behind the very first, an object follows a comma or begins a line.
+    fn next_object(&mut self, length: usize) -> Option<usize> {
+        let unread = &self.source.unread()[..length];
+        let begins = |at: &usize| {
+            let before = unread[..*at].trim_ascii_end();
+            before.ends_with(b",") || unread[before.len()..*at].contains(&b'\n')
+        };
+        let found = memchr::memchr_iter(b'{', unread).skip(1).find(begins);
+        // What is behind the next object is gone through again as well.
+        self.budget = self.budget.checked_sub(length as u64)?;
+        found
     }
 
     /// Finds the end of an object that is over the limit, keeping nothing of it.

@@ -3,52 +3,63 @@
 use std::io::{self, Read};
 
 /// Bytes read at once.
-pub(super) const CHUNK: usize = 256 << 10;
+pub(in crate::sources) const CHUNK: usize = 256 << 10;
 
 /// A stream whose next bytes can be looked at before they are taken.
 ///
 /// Memory: the longest run of bytes that was looked at without being taken, and at least one chunk.
-pub(super) struct ReadAhead<R> {
+pub(in crate::sources) struct ReadAhead<R> {
     stream: R,
     buffer: Vec<u8>,
     /// The unread part of the buffer.
     start: usize,
     end: usize,
-    /// Offset of `buffer[start]` in the stream.
+    /// Offset of `buffer[start]`.
     offset: u64,
     ended: bool,
 }
 
 impl<R: Read> ReadAhead<R> {
-    pub(super) fn new(stream: R) -> Self {
-        Self { stream, buffer: vec![0; CHUNK], start: 0, end: 0, offset: 0, ended: false }
+    pub(in crate::sources) fn new(stream: R) -> Self {
+        Self::at(stream, 0)
+    }
+
+    /// A stream whose first byte is at `offset` of something larger.
+    pub(in crate::sources) fn at(stream: R, offset: u64) -> Self {
+        Self { stream, buffer: vec![0; CHUNK], start: 0, end: 0, offset, ended: false }
     }
 
     /// Bytes taken so far.
-    pub(super) fn offset(&self) -> u64 {
+    pub(in crate::sources) fn offset(&self) -> u64 {
         self.offset
     }
 
     /// Whether the stream has no more bytes than [`Self::unread`].
-    pub(super) fn ended(&self) -> bool {
+    pub(in crate::sources) fn ended(&self) -> bool {
         self.ended
     }
 
     /// The bytes that were read and not yet taken.
-    pub(super) fn unread(&self) -> &[u8] {
+    pub(in crate::sources) fn unread(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
     /// Takes the first `length` unread bytes; gives them and the offset of the first.
-    pub(super) fn take(&mut self, length: usize) -> (&[u8], u64) {
+    pub(in crate::sources) fn take(&mut self, length: usize) -> (&[u8], u64) {
         let (start, offset) = (self.start, self.offset);
         self.start += length;
         self.offset += length as u64;
         (&self.buffer[start..self.start], offset)
     }
 
+    /// Makes the last `length` bytes that were taken unread again. Nothing may have been read in between.
+    pub(in crate::sources) fn give_back(&mut self, length: usize) {
+        self.start -= length;
+        self.offset -= length as u64;
+    }
+
     /// Takes all unread bytes.
-    pub(super) fn take_all(&mut self) {
+    pub(in crate::sources) fn take_all(&mut self) {
         let length = self.unread().len();
         self.take(length);
     }
@@ -57,7 +68,7 @@ impl<R: Read> ReadAhead<R> {
     ///
     /// # Errors
     /// The stream's own.
-    pub(super) fn fill(&mut self) -> io::Result<()> {
+    pub(in crate::sources) fn fill(&mut self) -> io::Result<()> {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         } else if self.end == self.buffer.len() && self.start > 0 {

@@ -8,56 +8,64 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A field of a record: it can be absent, null, a value, or a value that had to be given up.
-pub(super) trait Field {
+pub(in crate::sources) trait Field {
     /// Whether the dump had a value that this type cannot hold.
     fn is_conflict(&self) -> bool;
 }
 
 /// A string, or a number or boolean written out.
 #[derive(Debug, Default)]
-pub(super) struct Text<'a> {
+pub(in crate::sources) struct Text<'a> {
     value: Option<Cow<'a, str>>,
     conflict: bool,
 }
 
 impl<'a> Text<'a> {
-    pub(super) fn as_str(&self) -> Option<&str> {
+    pub(in crate::sources) fn as_str(&self) -> Option<&str> {
         self.value.as_deref()
     }
 
     /// The value, if it is not empty.
-    pub(super) fn filled(&self) -> Option<&str> {
+    pub(in crate::sources) fn filled(&self) -> Option<&str> {
         self.as_str().filter(|text| !text.is_empty())
     }
 
-    pub(super) fn is_present(&self) -> bool {
+    pub(in crate::sources) fn is_present(&self) -> bool {
         self.value.is_some()
     }
 
-    fn of(value: impl Into<Cow<'a, str>>) -> Self {
+    pub(in crate::sources) fn of(value: impl Into<Cow<'a, str>>) -> Self {
         Self { value: Some(value.into()), conflict: false }
     }
 }
 
 /// A number, or a string that holds one.
 #[derive(Debug, Default)]
-pub(super) struct Number {
+pub(in crate::sources) struct Number {
     value: Option<f64>,
     conflict: bool,
 }
 
 impl Number {
-    pub(super) fn get(&self) -> Option<f64> {
+    pub(in crate::sources) fn get(&self) -> Option<f64> {
         self.value
     }
 
     /// The value as a whole number, rounded towards zero.
-    pub(super) fn int(&self) -> Option<i64> {
+    pub(in crate::sources) fn int(&self) -> Option<i64> {
         #[expect(
             clippy::cast_possible_truncation,
             reason = "counts and epochs, far inside i64; the cast saturates"
         )]
         self.value.map(|v| v as i64)
+    }
+
+    /// The number that a text writes out; none for a blank one.
+    pub(in crate::sources) fn parse(text: &str) -> Self {
+        match text.trim() {
+            "" => Self::default(),
+            text => text.parse().ok().filter(|v: &f64| v.is_finite()).map_or_else(Self::conflict, Self::of),
+        }
     }
 
     fn of(value: f64) -> Self {
@@ -71,33 +79,43 @@ impl Number {
 
 /// A boolean, or its name, or 0 and 1.
 #[derive(Debug, Default)]
-pub(super) struct Flag {
+pub(in crate::sources) struct Flag {
     value: Option<bool>,
     conflict: bool,
 }
 
 impl Flag {
-    pub(super) fn get(&self) -> Option<bool> {
+    pub(in crate::sources) fn get(&self) -> Option<bool> {
         self.value
+    }
+
+    /// The value that a text names.
+    pub(in crate::sources) fn parse(text: &str) -> Self {
+        let value = match text.trim() {
+            "true" | "True" | "TRUE" | "1" | "Y" => Some(true),
+            "false" | "False" | "FALSE" | "0" | "N" => Some(false),
+            _ => None,
+        };
+        Self { value, conflict: value.is_none() && !text.trim().is_empty() }
     }
 }
 
-/// A list of strings, or a single one.
+/// A list of strings, or a single one; of lists in lists, all strings.
 #[derive(Debug, Default)]
-pub(super) struct Texts<'a> {
+pub(in crate::sources) struct Texts<'a> {
     values: Vec<Cow<'a, str>>,
     conflict: bool,
 }
 
 impl Texts<'_> {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+    pub(in crate::sources) fn iter(&self) -> impl Iterator<Item = &str> {
         self.values.iter().map(AsRef::as_ref)
     }
 }
 
 /// An object inside the record.
 #[derive(Debug)]
-pub(super) struct Nested<T> {
+pub(in crate::sources) struct Nested<T> {
     value: Option<Box<T>>,
     conflict: bool,
 }
@@ -109,11 +127,11 @@ impl<T> Default for Nested<T> {
 }
 
 impl<T> Nested<T> {
-    pub(super) fn get(&self) -> Option<&T> {
+    pub(in crate::sources) fn get(&self) -> Option<&T> {
         self.value.as_deref()
     }
 
-    pub(super) fn into_inner(self) -> Option<T> {
+    pub(in crate::sources) fn into_inner(self) -> Option<T> {
         self.value.map(|value| *value)
     }
 }
@@ -203,12 +221,7 @@ impl<'de> Visitor<'de> for NumberVisitor {
         Ok(Number::of(v))
     }
     fn visit_str<E: Error>(self, v: &str) -> Result<Number, E> {
-        Ok(match v.trim() {
-            "" => Number::default(),
-            text => {
-                text.parse().ok().filter(|v: &f64| v.is_finite()).map_or_else(Number::conflict, Number::of)
-            }
-        })
+        Ok(Number::parse(v))
     }
     fn visit_bool<E: Error>(self, _: bool) -> Result<Number, E> {
         Ok(Number::conflict())
@@ -235,13 +248,8 @@ impl<'de> Deserialize<'de> for Number {
 impl<'de> Deserialize<'de> for Flag {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Text::deserialize(deserializer)?;
-        let value = match text.as_str().map(str::trim) {
-            Some("true" | "True" | "1") => Some(true),
-            Some("false" | "False" | "0") => Some(false),
-            _ => None,
-        };
-        let conflict = text.conflict || (value.is_none() && text.filled().is_some());
-        Ok(Self { value, conflict })
+        let Self { value, conflict } = text.as_str().map_or_else(Self::default, Self::parse);
+        Ok(Self { value, conflict: conflict || text.conflict })
     }
 }
 
@@ -265,11 +273,11 @@ impl<'de> Visitor<'de> for TextsVisitor {
     fn visit_bool<E: Error>(self, _: bool) -> Result<Texts<'de>, E> {
         Ok(Texts { values: Vec::new(), conflict: true })
     }
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Texts<'de>, E> {
-        Ok(Texts { values: Vec::new(), conflict: true })
+    fn visit_u64<E: Error>(self, v: u64) -> Result<Texts<'de>, E> {
+        Ok(Texts { values: vec![v.to_string().into()], conflict: false })
     }
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Texts<'de>, E> {
-        Ok(Texts { values: Vec::new(), conflict: true })
+    fn visit_i64<E: Error>(self, v: i64) -> Result<Texts<'de>, E> {
+        Ok(Texts { values: vec![v.to_string().into()], conflict: false })
     }
     fn visit_f64<E: Error>(self, _: f64) -> Result<Texts<'de>, E> {
         Ok(Texts { values: Vec::new(), conflict: true })
@@ -280,9 +288,9 @@ impl<'de> Visitor<'de> for TextsVisitor {
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Texts<'de>, A::Error> {
         let mut texts = Texts::default();
-        while let Some(text) = seq.next_element::<Text<'de>>()? {
-            texts.conflict |= text.conflict;
-            texts.values.extend(text.value);
+        while let Some(more) = seq.next_element::<Texts<'de>>()? {
+            texts.conflict |= more.conflict;
+            texts.values.extend(more.values);
         }
         Ok(texts)
     }

@@ -6,18 +6,18 @@
 //! rows are located by the ordinal of their member in the order of names, and by the index of the post in it.
 
 use std::borrow::Cow;
-use std::io::Read as _;
 
 use genome_schemas::EventKind;
 use memchr::memmem;
 use serde::Serialize;
 
-use super::archive::{Archive, file_name, is_blog};
-use super::output::{Output, Read, Stop};
-use super::record::Record;
-use super::text::decode_entities;
-use super::time::blog_date;
-use crate::StageError;
+use crate::sources::bytes::archive::{Archive, file_name, is_blog};
+use crate::sources::bytes::container::decoded;
+use crate::sources::members::read_whole;
+use crate::sources::output::{Output, Read};
+use crate::sources::record::Record;
+use crate::sources::values::text::decode_entities;
+use crate::sources::values::time::blog_date;
 
 /// What a blog's name states of its author.
 #[derive(Serialize)]
@@ -33,32 +33,24 @@ struct Attributes<'a> {
 }
 
 /// Reads one corpus.
-pub(super) fn read(out: &mut Output<'_>) -> Read {
-    let mut archive = Archive::open(out.path())?;
+pub(super) fn read(out: &mut Output<'_>, mut archive: Archive) -> Read {
     let blogs: Vec<String> = archive.members().iter().filter(|name| is_blog(name)).cloned().collect();
-    if blogs.is_empty() {
-        return Err(Stop::Failed(StageError::Input {
-            path: out.path().display().to_string(),
-            reason: "has no blog in it; expected files named `<id>.<gender>.<age>.<topic>.<sign>.xml`".into(),
-        }));
-    }
     let archive_name = out.source_file().to_owned();
     let mut bytes = Vec::new();
     for (ordinal, member) in blogs.iter().enumerate() {
         out.set_source_file(format!("{archive_name}!{ordinal}"));
-        let limit = out.options().max_member_bytes as u64;
-        bytes.clear();
-        let result = archive.read(member)?.take(limit + 1).read_to_end(&mut bytes);
-        out.read_bytes(bytes.len() as u64);
-        if bytes.len() as u64 > limit {
-            return Err(Stop::Failed(StageError::Input {
-                path: format!("{}!{member}", out.path().display()),
-                reason: format!("is larger than `max_member_bytes` ({limit})"),
-            }));
-        }
+        let location = out.location();
+        let mut stream = match archive.read(member).and_then(|stream| decoded(location, stream)) {
+            Ok(stream) => stream,
+            Err(error) => {
+                out.unreadable(error)?;
+                continue;
+            }
+        };
+        let broken = read_whole(out, &mut stream, &mut bytes)?;
         // What was unpacked before a break holds whole posts; the cut one is part of the break.
-        let index = blog(out, member, &bytes, result.is_err())?;
-        if let Err(error) = result {
+        let index = blog(out, member, &bytes, broken.is_some())?;
+        if let Some(error) = broken {
             out.broken(index, &error)?;
         }
     }
@@ -86,8 +78,8 @@ fn blog(out: &mut Output<'_>, member: &str, bytes: &[u8], cut: bool) -> Read<u64
         match found {
             Err(rule) => out.malformed(rule, index)?,
             Ok(Post { date, text }) => {
-                let text = decoded(text);
-                let date = decoded(date.unwrap_or_default());
+                let text = as_text(text);
+                let date = as_text(date.unwrap_or_default());
                 let at = blog_date(&date);
                 let stated = date.chars().any(char::is_alphanumeric);
                 out.conflicts((at.is_none() && stated).then_some("date").into_iter(), index);
@@ -171,7 +163,7 @@ impl<'a> Posts<'a> {
 }
 
 /// A text as UTF-8 if it is that, else as Windows-1252, in which every byte means something.
-fn decoded(bytes: &[u8]) -> Cow<'_, str> {
+fn as_text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0,
@@ -193,7 +185,7 @@ mod tests {
             .map(|found| match found {
                 Err(rule) => rule.to_owned(),
                 Ok(Post { date, text }) => {
-                    format!("{:?} {}", date.map(decoded), unpadded(&decode_entities(&decoded(text))))
+                    format!("{:?} {}", date.map(as_text), unpadded(&decode_entities(&as_text(text))))
                 }
             })
             .collect()

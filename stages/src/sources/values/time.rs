@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate};
 
 /// Microseconds of an epoch whose unit is told by its size: seconds below 10^11 (the year 5138), milliseconds
 /// below 10^14, else microseconds.
-pub(super) fn epoch_micros(epoch: f64) -> Option<i64> {
+pub(in crate::sources) fn epoch_micros(epoch: f64) -> Option<i64> {
     let size = epoch.abs();
     let micros = if size < 1e11 {
         epoch * 1e6
@@ -21,7 +21,7 @@ pub(super) fn epoch_micros(epoch: f64) -> Option<i64> {
 
 /// A Twitter time in any of its three dialects: `2011-01-02 17:48:21 +0000`, `Sun May 01 02:36:43 +0000 2011`,
 /// `2022-11-03T09:20:26.000Z`.
-pub(super) fn twitter_time(text: &str) -> Option<i64> {
+pub(in crate::sources) fn twitter_time(text: &str) -> Option<i64> {
     let text = text.trim();
     DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S %z")
         .or_else(|_| DateTime::parse_from_str(text, "%a %b %d %H:%M:%S %z %Y"))
@@ -30,8 +30,16 @@ pub(super) fn twitter_time(text: &str) -> Option<i64> {
         .map(|time| time.timestamp_micros())
 }
 
+/// The date of an Amazon review, `09 4, 2015` or `2015-09-04`, at midnight UTC.
+pub(in crate::sources) fn review_date(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let date =
+        NaiveDate::parse_from_str(text, "%m %d, %Y").or_else(|_| NaiveDate::parse_from_str(text, "%Y-%m-%d"));
+    Some(date.ok()?.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros())
+}
+
 /// A date of the Blog Authorship Corpus, `31,May,2004` with the month in the blogger's language, at midnight UTC.
-pub(super) fn blog_date(text: &str) -> Option<i64> {
+pub(in crate::sources) fn blog_date(text: &str) -> Option<i64> {
     let mut parts = text.split(',').map(str::trim);
     let day = parts.next()?.parse().ok()?;
     let month = month_number(parts.next()?)?;
@@ -210,6 +218,16 @@ mod tests {
             assert_eq!(twitter_time(text), expected, "{text}");
         }
         assert_eq!(twitter_time("yesterday"), None);
+    }
+
+    #[test]
+    fn dates_of_reviews() {
+        for text in ["05 1, 2011", "05 01, 2011", "2011-05-01", " 5 1, 2011"] {
+            assert_eq!(review_date(text), Some(MAY_1_2011), "{text}");
+        }
+        for text in ["", "13 1, 2011", "02 30, 2011", "May 1, 2011"] {
+            assert_eq!(review_date(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Undoes the one escaping that Reddit's and Twitter's interfaces apply to every text: `&amp;`, `&lt;`, `&gt;`.
-pub(super) fn unescape_api(text: &str) -> Cow<'_, str> {
+pub(in crate::sources) fn unescape_api(text: &str) -> Cow<'_, str> {
     replace_entities(text, |entity| match entity {
         "&amp;" => Some(Cow::Borrowed("&")),
         "&lt;" => Some(Cow::Borrowed("<")),
@@ -15,7 +15,7 @@ pub(super) fn unescape_api(text: &str) -> Cow<'_, str> {
 /// Decodes the character references of HTML and Markdown, once.
 ///
 /// Numbers 128 to 159 mean Windows-1252, as browsers read them.
-pub(super) fn decode_entities(text: &str) -> Cow<'_, str> {
+pub(in crate::sources) fn decode_entities(text: &str) -> Cow<'_, str> {
     replace_entities(text, |entity| {
         if let Some(number) = entity.strip_prefix("&#") {
             let number = number.strip_suffix(';')?;
@@ -33,7 +33,7 @@ pub(super) fn decode_entities(text: &str) -> Cow<'_, str> {
 }
 
 /// `text` without U+0000, and whether there was one.
-pub(super) fn without_nul(text: Cow<'_, str>) -> (Cow<'_, str>, bool) {
+pub(in crate::sources) fn without_nul(text: Cow<'_, str>) -> (Cow<'_, str>, bool) {
     if memchr::memchr(0, text.as_bytes()).is_some() {
         (Cow::Owned(text.replace('\0', "")), true)
     } else {
@@ -42,7 +42,7 @@ pub(super) fn without_nul(text: Cow<'_, str>) -> (Cow<'_, str>, bool) {
 }
 
 /// The first `limit` characters of `text`, with an ellipsis in place of the rest.
-pub(super) fn shortened(text: Cow<'_, str>, limit: usize) -> Cow<'_, str> {
+pub(in crate::sources) fn shortened(text: Cow<'_, str>, limit: usize) -> Cow<'_, str> {
     if text.len() <= limit {
         return text;
     }
@@ -55,7 +55,10 @@ pub(super) fn shortened(text: Cow<'_, str>, limit: usize) -> Cow<'_, str> {
 }
 
 /// Applies `next` to a borrowed or owned text without copying one that stays as it is.
-pub(super) fn then<'t>(text: Cow<'t, str>, next: impl for<'a> Fn(&'a str) -> Cow<'a, str>) -> Cow<'t, str> {
+pub(in crate::sources) fn then<'t>(
+    text: Cow<'t, str>,
+    next: impl for<'a> Fn(&'a str) -> Cow<'a, str>,
+) -> Cow<'t, str> {
     match text {
         Cow::Borrowed(text) => next(text),
         Cow::Owned(text) => match next(&text) {

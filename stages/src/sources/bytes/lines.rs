@@ -6,7 +6,7 @@ use super::read_ahead::ReadAhead;
 
 /// One line of a stream, without its line end.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line<'a> {
+pub(in crate::sources) enum Line<'a> {
     /// A line and the offset of its first byte.
     Whole { bytes: &'a [u8], offset: u64 },
     /// A line over the limit, which was skipped.
@@ -16,7 +16,7 @@ pub(super) enum Line<'a> {
 /// Splits a stream at LF. A CR before it, and a byte-order mark at the beginning of a line, are left out.
 ///
 /// Memory: the longest line so far, at most the limit and one chunk.
-pub(super) struct LineReader<R> {
+pub(in crate::sources) struct LineReader<R> {
     source: ReadAhead<R>,
     limit: usize,
 }
@@ -24,12 +24,17 @@ pub(super) struct LineReader<R> {
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl<R: Read> LineReader<R> {
-    pub(super) fn new(stream: R, limit: usize) -> Self {
-        Self { source: ReadAhead::new(stream), limit }
+    pub(in crate::sources) fn new(stream: R, limit: usize) -> Self {
+        Self::at(stream, limit, 0)
+    }
+
+    /// Reads a stream that begins at `offset` of something larger.
+    pub(in crate::sources) fn at(stream: R, limit: usize, offset: u64) -> Self {
+        Self { source: ReadAhead::at(stream, offset), limit }
     }
 
     /// Bytes consumed so far: after an error, where the line begins that could not be read.
-    pub(super) fn offset(&self) -> u64 {
+    pub(in crate::sources) fn offset(&self) -> u64 {
         self.source.offset()
     }
 
@@ -37,7 +42,7 @@ impl<R: Read> LineReader<R> {
     ///
     /// # Errors
     /// The stream's own, after every line that was complete before it.
-    pub(super) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub(in crate::sources) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         let mut searched = 0;
         loop {
             let unread = self.source.unread();

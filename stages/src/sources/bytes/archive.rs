@@ -1,0 +1,111 @@
+//! Archives of many members: a zip file, or the folder it was unpacked to.
+
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use zip::ZipArchive;
+
+use super::location::{Location, ReadSeek};
+use crate::StageError;
+
+/// A zip file, or an unpacked folder, whose members are addressed by their `/`-separated paths.
+pub(in crate::sources) struct Archive {
+    location: Location,
+    members: Vec<String>,
+    zip: Option<ZipArchive<BufReader<Box<dyn ReadSeek>>>>,
+}
+
+/// No dump nests its files deeper (`data/js/tweets` inside a folder of its own).
+const MAX_DEPTH: usize = 6;
+
+impl Archive {
+    /// Opens a folder or zip file and lists its members in the order of their names.
+    ///
+    /// # Errors
+    /// A location that cannot be read, or is no zip file.
+    pub(in crate::sources) fn open(location: &Location) -> Result<Self, StageError> {
+        if let Some(folder) = location.local().filter(|path| path.is_dir()) {
+            let mut members = Vec::new();
+            walk(folder, "", MAX_DEPTH, &mut members)?;
+            return Ok(Self::of_members(location, members, None));
+        }
+        let file = location.open().map_err(|e| location.failed(e))?;
+        Self::of_zip(location, file)
+    }
+
+    /// The zip archive that `file` is.
+    ///
+    /// # Errors
+    /// It is none.
+    pub(super) fn of_zip(location: &Location, file: Box<dyn ReadSeek>) -> Result<Self, StageError> {
+        let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| {
+            location.failed(format!(
+                "cannot be opened as a zip archive ({e}); download it again and check its hash"
+            ))
+        })?;
+        let members = zip.file_names().filter(|name| !name.ends_with('/')).map(str::to_owned).collect();
+        Ok(Self::of_members(location, members, Some(zip)))
+    }
+
+    fn of_members(
+        location: &Location,
+        mut members: Vec<String>,
+        zip: Option<ZipArchive<BufReader<Box<dyn ReadSeek>>>>,
+    ) -> Self {
+        // macOS adds a shadow of every member.
+        members.retain(|name| !name.starts_with("__MACOSX/") && !file_name(name).starts_with("._"));
+        members.sort_unstable();
+        Self { location: location.clone(), members, zip }
+    }
+
+    /// Names of the members, sorted.
+    pub(in crate::sources) fn members(&self) -> &[String] {
+        &self.members
+    }
+
+    /// A member's bytes.
+    ///
+    /// # Errors
+    /// A member that is encrypted, or packed in a way that is not read.
+    pub(in crate::sources) fn read(&mut self, member: &str) -> Result<Box<dyn Read + '_>, StageError> {
+        let path = format!("{}!{member}", self.location);
+        if let Some(zip) = &mut self.zip {
+            let file = zip.by_name(member).map_err(|e| StageError::Input { path, reason: e.to_string() })?;
+            return Ok(Box::new(file));
+        }
+        let folder = self.location.local().unwrap_or(Path::new(""));
+        let file =
+            File::open(folder.join(member)).map_err(|e| StageError::Input { path, reason: e.to_string() })?;
+        Ok(Box::new(BufReader::new(file)))
+    }
+}
+
+/// Whether a file of this name is a blog of the Blog Authorship Corpus: `<id>.<gender>.<age>.<topic>.<sign>.xml`.
+pub(in crate::sources) fn is_blog(name: &str) -> bool {
+    let parts: Vec<&str> = file_name(name).split('.').collect();
+    parts.len() == 6 && parts[0].bytes().all(|b| b.is_ascii_digit()) && parts[5].eq_ignore_ascii_case("xml")
+}
+
+/// The last part of a member's path.
+pub(in crate::sources) fn file_name(member: &str) -> &str {
+    member.rsplit('/').next().unwrap_or(member)
+}
+
+fn walk(folder: &Path, prefix: &str, depth: usize, members: &mut Vec<String>) -> Result<(), StageError> {
+    for entry in fs::read_dir(folder).map_err(|e| input(folder, e.to_string()))? {
+        let entry = entry.map_err(|e| input(folder, e.to_string()))?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let kind = entry.file_type().map_err(|e| input(&entry.path(), e.to_string()))?;
+        if kind.is_file() {
+            members.push(format!("{prefix}{name}"));
+        } else if kind.is_dir() && depth > 0 {
+            walk(&entry.path(), &format!("{prefix}{name}/"), depth - 1, members)?;
+        }
+    }
+    Ok(())
+}
+
+fn input(path: &Path, reason: String) -> StageError {
+    StageError::Input { path: path.display().to_string(), reason }
+}

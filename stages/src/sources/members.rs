@@ -1,0 +1,164 @@
+//! The streams inside a dump: the file itself, or the members of an archive.
+
+use std::io::Read as _;
+
+use super::bytes::archive::Archive;
+use super::bytes::container::{Dump, Stream, decoded};
+use super::config::Format;
+use super::output::{Output, Read};
+use crate::StageError;
+
+/// A decompressed stream of a dump.
+pub(super) struct Member<'m> {
+    /// Name inside the archive; none for a file by itself.
+    pub(super) name: Option<&'m str>,
+    /// Its bytes.
+    pub(super) stream: Stream<'m>,
+}
+
+impl Member<'_> {
+    /// How the stream is written: as the config says, else by its first byte, else by the ending of its name.
+    pub(super) fn format(&self, out: &Output<'_>) -> Format {
+        if let Some(format) = out.source().format {
+            return format;
+        }
+        let file = out.location().name();
+        let name = self.name.unwrap_or(&file).to_ascii_lowercase();
+        let head = self.stream.head();
+        let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+        let has = |tag: &[u8]| memchr::memmem::find(head, tag).is_some();
+        match head.first() {
+            Some(b'{' | b'[') => Format::Json,
+            Some(b'<') if has(b"<feed") || has(b"<entry") => Format::Atom,
+            Some(b'<') => Format::Corpus,
+            _ if name.contains(".csv") => Format::Csv,
+            _ if name.contains(".tsv") => Format::Tsv,
+            _ if name.contains(".xml") => Format::Corpus,
+            _ if [".json", ".ndjson", ".jsonl"].iter().any(|ending| name.contains(ending)) => Format::Json,
+            _ => {
+                let header = head.split(|b| *b == b'\n').next().unwrap_or_default();
+                match (header.contains(&b'\t'), header.contains(&b',')) {
+                    (true, _) => Format::Tsv,
+                    (false, true) => Format::Csv,
+                    _ => Format::Json,
+                }
+            }
+        }
+    }
+}
+
+/// Gives every stream of a dump that is `wanted` to `read`, in the order of their names, or of the tar file.
+///
+/// Rows of a member are located in `file!member`. A member that cannot be unpacked is one malformed record where the
+/// policy is to keep what can be read; the others are read nevertheless.
+pub(super) fn each_member(
+    out: &mut Output<'_>,
+    dump: Dump,
+    wanted: impl Fn(&str) -> bool,
+    mut read: impl FnMut(&mut Output<'_>, Member<'_>) -> Read,
+) -> Read {
+    match dump {
+        Dump::File(stream) => read(out, Member { name: None, stream }),
+        Dump::Archive(archive) => each_in_archive(out, archive, wanted, read),
+        Dump::Tar(stream) => {
+            let file = out.source_file().to_owned();
+            let mut tar = tar::Archive::new(stream);
+            let entries = match tar.entries() {
+                Ok(entries) => entries,
+                Err(error) => return out.broken(0, &error),
+            };
+            let mut none = true;
+            for entry in entries {
+                let entry = match entry {
+                    Ok(entry) => entry,
+                    Err(error) => {
+                        out.set_source_file(file);
+                        return out.broken(0, &error);
+                    }
+                };
+                let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+                if !entry.header().entry_type().is_file() || !wanted(&name) {
+                    continue;
+                }
+                none = false;
+                out.set_source_file(format!("{file}!{name}"));
+                let length = entry.size();
+                let member = decoded(out.location(), Box::new(Whole { entry, unread: length }));
+                match member {
+                    Ok(stream) => read(out, Member { name: Some(&name), stream })?,
+                    Err(error) => out.unreadable(error)?,
+                }
+            }
+            if none { out.unreadable(nothing_in(out)) } else { Ok(()) }
+        }
+        Dump::Parquet(_) => {
+            out.unreadable(out.location().failed("is Parquet, which is not read for this platform"))
+        }
+    }
+}
+
+fn nothing_in(out: &Output<'_>) -> StageError {
+    out.location().failed("holds no file that is read for this platform")
+}
+
+fn each_in_archive(
+    out: &mut Output<'_>,
+    mut archive: Archive,
+    wanted: impl Fn(&str) -> bool,
+    mut read: impl FnMut(&mut Output<'_>, Member<'_>) -> Read,
+) -> Read {
+    let file = out.source_file().to_owned();
+    let members: Vec<String> = archive.members().iter().filter(|name| wanted(name)).cloned().collect();
+    if members.is_empty() {
+        return out.unreadable(nothing_in(out));
+    }
+    for name in &members {
+        out.set_source_file(format!("{file}!{name}"));
+        let location = out.location();
+        match archive.read(name).and_then(|stream| decoded(location, stream)) {
+            Ok(stream) => read(out, Member { name: Some(name), stream })?,
+            Err(error) => out.unreadable(error)?,
+        }
+    }
+    Ok(())
+}
+
+/// An entry of a tar file, which tells when the file ends before it does.
+struct Whole<R> {
+    entry: R,
+    unread: u64,
+}
+
+impl<R: std::io::Read> std::io::Read for Whole<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.entry.read(buffer)?;
+        if n == 0 && self.unread > 0 && !buffer.is_empty() {
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::UnexpectedEof,
+                "the tar file ends inside it",
+            ));
+        }
+        self.unread = self.unread.saturating_sub(n as u64);
+        Ok(n)
+    }
+}
+
+/// Reads a member as a whole, up to the limit for members; gives what was read, and what ended it early.
+pub(super) fn read_whole(
+    out: &mut Output<'_>,
+    stream: &mut Stream<'_>,
+    bytes: &mut Vec<u8>,
+) -> Result<Option<std::io::Error>, super::output::Stop> {
+    let limit = out.options().max_member_bytes as u64;
+    bytes.clear();
+    let result = stream.take(limit + 1).read_to_end(bytes);
+    out.read_bytes(bytes.len() as u64);
+    if bytes.len() as u64 > limit {
+        let file = out.source_file().to_owned();
+        return Err(super::output::Stop::Failed(StageError::Input {
+            path: format!("{} ({file})", out.location()),
+            reason: format!("is larger than `max_member_bytes` ({limit})"),
+        }));
+    }
+    Ok(result.err())
+}

@@ -1,0 +1,7 @@
+//! From bytes to values: JSON whose types drift, texts as platforms escape them, times in many dialects.
+
+pub(super) mod fields;
+pub(super) mod json;
+pub(super) mod python;
+pub(super) mod text;
+pub(super) mod time;
