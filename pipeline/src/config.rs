@@ -268,6 +268,7 @@ impl Project {
             if !names.insert(&source.name) {
                 problems.push(format!("two sources have the name `{}`", source.name));
             }
+            problems.extend(source.problems());
         }
         if self.config.sources.is_empty() {
             problems.push("there is no [[source]]".to_owned());

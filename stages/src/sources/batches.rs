@@ -12,7 +12,7 @@ use arrow::error::ArrowError;
 use genome_schemas::{EventKind, KeyHasher, Outcome, Platform};
 
 use super::author_class::AuthorClass;
-use super::config::SourceConfig;
+use super::config::{Deletions, SourceConfig};
 use super::pseudonym::{AuthorId, Pseudonymizer};
 use super::record::{EventIdentity, Record, event_key, is_placeholder};
 use super::values::text::{shortened, without_nul};
@@ -99,8 +99,14 @@ pub(super) struct Refused<'a> {
     pub(super) native_id: Option<&'a str>,
 }
 
+fn honoured(facts: &FileFacts<'_>) -> bool {
+    facts.config.deletions == Deletions::Honour
+}
+
 /// Name of the stage in the ledger of rows that the reader itself marks.
-const READER_STAGE: &str = "source";
+pub(super) const READER_STAGE: &str = "source";
+/// Name of the rule by which records that were taken back are marked.
+pub(super) const DELETED_RULE: &str = "deletions";
 
 /// Collects rows of `events`.
 pub(super) struct EventBuilder {
@@ -213,9 +219,18 @@ impl EventBuilder {
         self.top_level.append_value(record.top_level);
         self.attributes.append_option(Some(record.attributes.as_str()).filter(|json| !json.is_empty()));
         self.lossy.append_value(lossy);
-        self.outcome.append_value(Outcome::Kept.as_str());
-        self.stage.append_null();
-        self.rule.append_null();
+        let is_taken_back = record.author_class == AuthorClass::Deleted
+            || is_placeholder(&text)
+            || title.is_some_and(is_placeholder);
+        if is_taken_back && honoured(facts) {
+            self.outcome.append_value(Outcome::Deleted.as_str());
+            self.stage.append_value(READER_STAGE);
+            self.rule.append_value(DELETED_RULE);
+        } else {
+            self.outcome.append_value(Outcome::Kept.as_str());
+            self.stage.append_null();
+            self.rule.append_null();
+        }
         self.parent_id.append_option(record.parent_id);
         self.root_id.append_option(record.root_id);
         let quoted = record.quoted.map(|(handle, content)| {
@@ -345,6 +360,9 @@ impl MessageBuilder {
     /// Adds the message that `record` is to others, if it has an id and anything to say; tells the bytes it took.
     pub(super) fn record(&mut self, facts: &FileFacts<'_>, record: &Record<'_>) -> Option<usize> {
         let own_id = record.own_id.as_deref()?;
+        if record.author_class == AuthorClass::Deleted && record.author.is_some() && honoured(facts) {
+            return None;
+        }
         let parts = [record.title.as_deref().unwrap_or_default(), &record.text];
         let parts = parts.map(|part| if is_placeholder(part) { "" } else { part });
         let content = match parts {

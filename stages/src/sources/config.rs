@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use genome_schemas::Platform;
 use serde::{Deserialize, Serialize};
 
+use super::twitter::csv_fields;
+
 /// A platform dump that is read as `events`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
@@ -25,6 +27,20 @@ pub struct SourceConfig {
     /// What the columns of CSV files mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csv: Option<CsvConfig>,
+    /// What becomes of records that were taken back.
+    #[serde(default)]
+    pub deletions: Deletions,
+}
+
+/// What becomes of records that their author took back, that a moderator removed, or that the platform withholds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deletions {
+    /// They get the outcome `deleted`, and are nobody's context.
+    #[default]
+    Honour,
+    /// They are read like others, with author class `deleted`.
+    Keep,
 }
 
 /// How a file is written, once it is unpacked.
@@ -47,7 +63,7 @@ pub enum Format {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CsvConfig {
-    /// Column by field: `id`, `author`, `text`, `at`, `reply_to`, `lang`, `engagement`, `app`.
+    /// Column by field: `id`, `url`, `author`, `text`, `at`, `reply_to`, `lang`, `engagement`, `app`.
     pub columns: BTreeMap<String, String>,
     /// Order of day and month in dates such as `3/4/17`, which are refused without it.
     pub dates: Option<DateOrder>,
@@ -65,6 +81,21 @@ pub enum DateOrder {
     MonthFirst,
 }
 
+impl SourceConfig {
+    /// What is wrong with the values, one sentence for each.
+    pub fn problems(&self) -> Vec<String> {
+        let named = self.csv.iter().flat_map(|csv| csv.columns.keys());
+        let unknown = named.filter(|field| !csv_fields().any(|known| known == *field)).map(|field| {
+            let known: Vec<&str> = csv_fields().collect();
+            format!("csv.columns has no field `{field}`; fields are {}", known.join(", "))
+        });
+        let misplaced = (self.csv.is_some() && self.platform != Platform::Twitter).then(|| {
+            "`csv` is for sources of platform twitter; other tables have columns of their own".to_owned()
+        });
+        unknown.chain(misplaced).map(|problem| format!("source `{}`: {problem}", self.name)).collect()
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -79,5 +110,21 @@ mod tests {
         assert!(toml::from_str::<SourceConfig>(config).unwrap().context);
         let error = toml::from_str::<SourceConfig>(&format!("{config}pahts = []")).unwrap_err();
         assert!(error.to_string().contains("unknown field `pahts`"), "{error}");
+    }
+
+    #[test]
+    fn columns_must_mean_something() {
+        let config = |platform: &str, field: &str| {
+            let text = format!(
+                "name = \"t\"\nplatform = \"{platform}\"\npaths = [\"a\"]\ncsv.columns = {{ {field} = \"x\" }}"
+            );
+            toml::from_str::<SourceConfig>(&text).unwrap().problems()
+        };
+        assert!(config("twitter", "text").is_empty());
+        assert!(
+            config("twitter", "txt")[0]
+                .starts_with("source `t`: csv.columns has no field `txt`; fields are id,")
+        );
+        assert!(config("reddit", "text")[0].contains("platform twitter"));
     }
 }

@@ -10,12 +10,14 @@ use datafusion::prelude::{DataFrame, Expr, col};
 use genome_schemas::{Outcome, Platform};
 
 use super::amazon::holds_items;
-use super::config::SourceConfig;
+use super::author_class::AuthorClass;
+use super::batches::READER_STAGE;
+use super::config::{Deletions, SourceConfig};
 use super::file_group::{ReaderKind, dump_files};
-use super::listing::list_files;
+use super::listing::{InputFile, list_files};
 use super::options::SourceContext;
 use super::scan::scan;
-use super::twitter::may_hold_notices;
+use super::twitter::{holds_users, may_hold_notices};
 use crate::StageError;
 
 impl SourceConfig {
@@ -29,7 +31,7 @@ impl SourceConfig {
     /// external error that holds a [`StageError::Input`].
     pub fn events(&self, cx: &SourceContext) -> Result<DataFrame, StageError> {
         let files = list_files(self)?;
-        let read = |reader: ReaderKind, files: &[_]| {
+        let read = |reader: ReaderKind, files: &[InputFile]| {
             scan(cx, self, reader.produces(), dump_files(&self.name, reader, files))
         };
         let frame = match self.platform {
@@ -47,25 +49,7 @@ impl SourceConfig {
                     events(comments, &[])?
                 }
             }
-            Platform::Twitter => {
-                let mut tweets = read(ReaderKind::TwitterEvents, &files)?;
-                if files.iter().any(may_hold_notices) {
-                    let deletions = Lookup { prefix: "deletion", id: "native_id", role: "notice" };
-                    tweets = deletions.join(tweets, read(ReaderKind::TwitterDeletions, &files)?)?;
-                    let deleted =
-                        deletions.message().is_there.and(col("outcome").eq(lit(Outcome::Kept.as_str())));
-                    let class = when(deleted, lit(ScalarValue::Utf8View(Some("deleted".into()))))
-                        .otherwise(col("author_class"))?;
-                    tweets = tweets.with_column("author_class", class)?;
-                }
-                if self.context {
-                    let answered = Lookup { prefix: "parent", id: "parent_id", role: "tweet" };
-                    let found = answered.join(tweets, read(ReaderKind::TwitterTweets, &files)?)?;
-                    events(found, &[answered.message(), quoted("tweet")])?
-                } else {
-                    events(tweets, &[quoted("tweet")])?
-                }
-            }
+            Platform::Twitter => self.tweets(files, &read)?,
             Platform::Amazon => {
                 let (items, reviews): (Vec<_>, Vec<_>) = files.into_iter().partition(holds_items);
                 if reviews.is_empty() {
@@ -86,6 +70,65 @@ impl SourceConfig {
         };
         Ok(frame)
     }
+
+    /// Tweets, with what the accounts among the files say of their authors, without those that a notice in any of the
+    /// files takes back.
+    fn tweets(
+        &self,
+        files: Vec<InputFile>,
+        read: &impl Fn(ReaderKind, &[InputFile]) -> datafusion::error::Result<DataFrame>,
+    ) -> Result<DataFrame, StageError> {
+        let (users, files): (Vec<_>, Vec<_>) = files.into_iter().partition(holds_users);
+        if files.is_empty() {
+            return Err(StageError::Input {
+                path: self.paths.join(", "),
+                reason: format!("source `{}` has files of users and none of tweets", self.name),
+            });
+        }
+        let mut tweets = read(ReaderKind::TwitterEvents, &files)?;
+        if !users.is_empty() {
+            let accounts = Lookup { prefix: "account", id: "author_id", role: "account" };
+            tweets = accounts.join(tweets, read(ReaderKind::TwitterUsers, &users)?)?;
+            let stated = col("author_class").eq(lit("person")).and(accounts.message().is_there);
+            tweets = replaced(tweets, &stated, &[("author_class", col(accounts.column("content")))])?;
+        }
+        let noticed: Vec<InputFile> = files.iter().filter(|file| may_hold_notices(file)).cloned().collect();
+        let deletions = || read(ReaderKind::TwitterDeletions, &noticed);
+        if !noticed.is_empty() {
+            let deletion = Lookup { prefix: "deletion", id: "native_id", role: "notice" };
+            tweets = deletion.join(tweets, deletions()?)?;
+            let taken_back = deletion.message().is_there.and(col("outcome").eq(lit(Outcome::Kept.as_str())));
+            let mut marks = vec![("author_class", lit(AuthorClass::Deleted.as_str()))];
+            if self.deletions == Deletions::Honour {
+                marks.push(("rule", col(deletion.column("content"))));
+                marks.push(("stage", lit(READER_STAGE)));
+                marks.push(("outcome", lit(Outcome::Deleted.as_str())));
+            }
+            tweets = replaced(tweets, &taken_back, &marks)?;
+        }
+        if !self.context {
+            return events(tweets, &[quoted("tweet")]);
+        }
+        let mut answered = read(ReaderKind::TwitterTweets, &files)?;
+        if !noticed.is_empty() && self.deletions == Deletions::Honour {
+            let gone = deletions()?.select(vec![col("own_id").alias("deleted_id")])?;
+            answered = answered.join(gone, JoinType::LeftAnti, &["own_id"], &["deleted_id"], None)?;
+        }
+        let parent = Lookup { prefix: "parent", id: "parent_id", role: "tweet" };
+        events(parent.join(tweets, answered)?, &[parent.message(), quoted("tweet")])
+    }
+}
+
+/// `rows` with other values in some columns where `when` is true. Columns are replaced in order, and `when` is asked for
+/// each, so the ones that it looks at come last.
+fn replaced(rows: DataFrame, condition: &Expr, values: &[(&str, Expr)]) -> Result<DataFrame, StageError> {
+    let mut rows = rows;
+    for (name, value) in values {
+        let value = cast(value.clone(), DataType::Utf8View);
+        let value = when(condition.clone(), value).otherwise(col(*name))?;
+        rows = rows.with_column(name, value)?;
+    }
+    Ok(rows)
 }
 
 /// A message in the context of an event: where it stands, and what makes it one.

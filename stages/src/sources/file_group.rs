@@ -23,6 +23,7 @@ pub(super) enum ReaderKind {
     TwitterEvents,
     TwitterTweets,
     TwitterDeletions,
+    TwitterUsers,
     BloggerEvents,
     BloggerPosts,
     AmazonReviews,
@@ -30,13 +31,14 @@ pub(super) enum ReaderKind {
 }
 
 impl ReaderKind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::RedditEvents,
         Self::RedditSubmissions,
         Self::RedditComments,
         Self::TwitterEvents,
         Self::TwitterTweets,
         Self::TwitterDeletions,
+        Self::TwitterUsers,
         Self::BloggerEvents,
         Self::BloggerPosts,
         Self::AmazonReviews,
@@ -51,6 +53,7 @@ impl ReaderKind {
             Self::TwitterEvents => "twitter_events",
             Self::TwitterTweets => "twitter_tweets",
             Self::TwitterDeletions => "twitter_deletions",
+            Self::TwitterUsers => "twitter_users",
             Self::BloggerEvents => "blogger_events",
             Self::BloggerPosts => "blogger_posts",
             Self::AmazonReviews => "amazon_reviews",
@@ -61,7 +64,9 @@ impl ReaderKind {
     pub(super) const fn platform(self) -> Platform {
         match self {
             Self::RedditEvents | Self::RedditSubmissions | Self::RedditComments => Platform::Reddit,
-            Self::TwitterEvents | Self::TwitterTweets | Self::TwitterDeletions => Platform::Twitter,
+            Self::TwitterEvents | Self::TwitterTweets | Self::TwitterDeletions | Self::TwitterUsers => {
+                Platform::Twitter
+            }
             Self::BloggerEvents | Self::BloggerPosts => Platform::Blogger,
             Self::AmazonReviews | Self::AmazonItems => Platform::Amazon,
         }
@@ -76,6 +81,7 @@ impl ReaderKind {
             | Self::RedditComments
             | Self::TwitterTweets
             | Self::TwitterDeletions
+            | Self::TwitterUsers
             | Self::BloggerPosts
             | Self::AmazonItems => Produces::Messages,
         }
@@ -95,7 +101,7 @@ impl ReaderKind {
 
     /// Whether this is the only reader of its files, whose records must therefore be counted.
     pub(super) const fn is_counted(self) -> bool {
-        matches!(self.produces(), Produces::Events) || matches!(self, Self::AmazonItems)
+        matches!(self.produces(), Produces::Events) || matches!(self, Self::AmazonItems | Self::TwitterUsers)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::bytes::container::{Dump, open};
 use super::bytes::elements::{Element, ElementReader};
+use super::bytes::peek::beginning;
 use super::json_lines::{each_line, each_line_in};
 use super::members::{Member, each_member};
 use super::output::{Output, Read};
@@ -45,10 +46,7 @@ pub(super) fn objects(
     member: Member<'_>,
     read: &mut impl FnMut(&mut Output<'_>, &[u8], u64) -> Read,
 ) -> Read {
-    let head = member.stream.head();
-    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
-    let first = head.strip_prefix(b"[").and_then(|inside| inside.trim_ascii_start().first());
-    if matches!(first, Some(b'{' | b']')) {
+    if beginning(member.stream.head()).starts_with(b"[") {
         each_element(out, member.stream, read)
     } else {
         each_line(out, member.stream, read)

@@ -217,11 +217,20 @@ fn entries(folder: &Path) -> Result<Vec<(String, std::path::PathBuf)>, StageErro
 mod tests {
     use std::path::PathBuf;
 
+    use super::super::config::Deletions;
     use super::*;
 
     fn source(platform: Platform, paths: &[&Path]) -> SourceConfig {
         let paths = paths.iter().map(|path| path.display().to_string()).collect();
-        SourceConfig { name: "s".into(), platform, paths, context: true, format: None, csv: None }
+        SourceConfig {
+            name: "s".into(),
+            platform,
+            paths,
+            context: true,
+            format: None,
+            csv: None,
+            deletions: Deletions::Honour,
+        }
     }
 
     #[test]

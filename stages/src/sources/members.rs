@@ -4,6 +4,7 @@ use std::io::Read as _;
 
 use super::bytes::archive::Archive;
 use super::bytes::container::{Dump, Stream, decoded};
+use super::bytes::peek::beginning;
 use super::config::Format;
 use super::output::{Output, Read};
 use crate::StageError;
@@ -24,8 +25,7 @@ impl Member<'_> {
         }
         let file = out.location().name();
         let name = self.name.unwrap_or(&file).to_ascii_lowercase();
-        let head = self.stream.head();
-        let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+        let head = beginning(self.stream.head());
         let has = |tag: &[u8]| memchr::memmem::find(head, tag).is_some();
         match head.first() {
             Some(b'{' | b'[') => Format::Json,

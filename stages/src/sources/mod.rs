@@ -45,7 +45,7 @@ mod twitter;
 mod values;
 
 pub use bytes::location::{Location, is_url};
-pub use config::{CsvConfig, DateOrder, Format, SourceConfig};
+pub use config::{CsvConfig, DateOrder, Deletions, Format, SourceConfig};
 pub use counts::{FileReadCount, ReadCounts, TypeConflict};
 pub use listing::{InputFile, list_files};
 pub use options::{ReaderOptions, SourceContext, TruncatedPolicy};

@@ -49,6 +49,7 @@ pub(super) struct Output<'a> {
     file: &'a DumpFile,
     facts: FileFacts<'a>,
     options: &'a ReaderOptions,
+    produces: Produces,
     builder: Builder,
     rows: usize,
     bytes: usize,
@@ -79,7 +80,12 @@ impl<'a> Output<'a> {
             ..FileReadCount::default()
         };
         let source_file = file.name.clone();
-        Self { file, facts, options, builder, rows: 0, bytes: 0, source_file, count, send }
+        Self { file, facts, options, produces, builder, rows: 0, bytes: 0, source_file, count, send }
+    }
+
+    /// What becomes of the records.
+    pub(super) fn produces(&self) -> Produces {
+        self.produces
     }
 
     pub(super) fn location(&self) -> &'a Location {

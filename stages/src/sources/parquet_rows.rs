@@ -55,6 +55,16 @@ pub(super) fn each_row(
     Ok(())
 }
 
+/// Whether the Parquet file has all of `columns`; false if it cannot be read.
+pub(super) fn has_columns(file: Box<dyn ReadSeek>, columns: &[&str]) -> bool {
+    let Ok(builder) =
+        SharedFile::new(file).map_err(Into::into).and_then(ParquetRecordBatchReaderBuilder::try_new)
+    else {
+        return false;
+    };
+    columns.iter().all(|column| builder.schema().column_with_name(column).is_some())
+}
+
 /// A file that Parquet's reader takes ranges of.
 struct SharedFile {
     file: Arc<Mutex<Box<dyn ReadSeek>>>,

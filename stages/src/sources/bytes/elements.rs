@@ -17,6 +17,18 @@ pub(in crate::sources) enum Element<'a> {
     Unclosed { offset: u64 },
 }
 
+impl Element<'_> {
+    /// Where it begins.
+    pub(in crate::sources) fn offset(&self) -> u64 {
+        match self {
+            Self::Whole { offset, .. }
+            | Self::Foreign { offset }
+            | Self::TooLong { offset }
+            | Self::Unclosed { offset } => *offset,
+        }
+    }
+}
+
 /// Bytes that are gone through a second time at most, so that a hostile file cannot make reading it quadratic.
 const RETRY_BYTES: u64 = 64 << 20;
 
@@ -25,6 +37,8 @@ pub(in crate::sources) struct ElementReader<R> {
     source: ReadAhead<R>,
     limit: usize,
     stage: Stage,
+    /// Whether the list is the value of a field, and other fields can follow it.
+    in_object: bool,
     /// Bytes that may still be gone through a second time.
     budget: u64,
 }
@@ -48,7 +62,8 @@ struct Scan {
 
 impl<R: Read> ElementReader<R> {
     pub(in crate::sources) fn new(stream: R, limit: usize) -> Self {
-        Self { source: ReadAhead::new(stream), limit, stage: Stage::BeforeArray, budget: RETRY_BYTES }
+        let (stage, in_object) = (Stage::BeforeArray, false);
+        Self { source: ReadAhead::new(stream), limit, stage, in_object, budget: RETRY_BYTES }
     }
 
     /// Bytes consumed so far.
@@ -78,6 +93,10 @@ impl<R: Read> ElementReader<R> {
                 let offset = self.source.offset();
                 Ok((!closed).then_some(Element::Unclosed { offset }))
             }
+            Some(_) if self.stage == Stage::AfterArray && self.in_object && self.object_goes_on()? => {
+                self.stage = Stage::Done;
+                Ok(None)
+            }
             Some(b';') if self.stage == Stage::AfterArray => {
                 self.source.take(1);
                 self.next()
@@ -98,6 +117,22 @@ impl<R: Read> ElementReader<R> {
                 Ok(Some(Element::Foreign { offset }))
             }
         }
+    }
+
+    /// Whether another field follows the list, or the end of the object that the list stands in.
+    fn object_goes_on(&mut self) -> io::Result<bool> {
+        const LONGEST_KEY: usize = 64;
+        while self.source.unread().len() < LONGEST_KEY && !self.source.ended() {
+            self.source.fill()?;
+        }
+        let unread = self.source.unread();
+        if let Some(rest) = unread.strip_prefix(b"}") {
+            return Ok(rest.iter().all(u8::is_ascii_whitespace));
+        }
+        let Some(key) = unread.strip_prefix(b"\"") else { return Ok(false) };
+        let length = key.iter().take_while(|b| b.is_ascii_alphabetic() || **b == b'_').count();
+        let colon = key[length..].strip_prefix(b"\"").map(<[u8]>::trim_ascii_start);
+        Ok(length > 1 && colon.is_some_and(|rest| rest.starts_with(b":")))
     }
 
     /// The object that begins at `start`.
@@ -213,6 +248,19 @@ impl<R: Read> ElementReader<R> {
                 return Ok(());
             }
             self.source.fill()?;
+        }
+    }
+}
+
+impl<'a> ElementReader<&'a [u8]> {
+    /// Splits a list whose bracket was taken already, and which is the value of a field.
+    pub(in crate::sources) fn within(list: &'a [u8]) -> Self {
+        Self {
+            source: ReadAhead::new(list),
+            limit: list.len(),
+            stage: Stage::InArray,
+            in_object: true,
+            budget: RETRY_BYTES,
         }
     }
 }

@@ -41,6 +41,11 @@ impl<R: Read> Read for Peeked<R> {
     }
 }
 
+/// The beginning of a text without a byte-order mark and the blanks before its first character.
+pub(in crate::sources) fn beginning(head: &[u8]) -> &[u8] {
+    head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start()
+}
+
 /// Fills `buffer` as far as the stream goes; tells how far, and what ended it before its end.
 fn read_up_to(stream: &mut impl Read, buffer: &mut [u8]) -> (usize, Option<io::Error>) {
     let mut filled = 0;

@@ -12,7 +12,7 @@ use super::super::bytes::location::Location;
 use super::super::file_group::{DumpFile, ReaderKind};
 use super::super::output::Output;
 use super::super::read_dumps::read_file;
-use super::super::{Pseudonymizer, ReaderOptions, SourceConfig, TruncatedPolicy};
+use super::super::{Deletions, Pseudonymizer, ReaderOptions, SourceConfig, TruncatedPolicy};
 use super::{Dumps, bzip2, gzip, tar, xz, zip, zstd};
 
 /// Corruptions of each form that every run of the tests tries, and those that the ignored test tries.
@@ -63,6 +63,7 @@ fn read(form: &Form, path: &std::path::Path) -> Outcome {
         context: false,
         format: None,
         csv: None,
+        deletions: Deletions::Honour,
     };
     let names = Pseudonymizer::from_secret("test");
     let options = ReaderOptions { on_truncated: TruncatedPolicy::Keep, ..ReaderOptions::default() };
@@ -103,7 +104,7 @@ fn damage(bytes: &mut Vec<u8>, random: &mut Random) -> Range<usize> {
     };
     let end = (at + length).min(bytes.len());
     // Bytes that mean something to a parser do more harm than others.
-    let mut byte = |random: &mut Random| match random.below(3) {
+    let byte = |random: &mut Random| match random.below(3) {
         0 => b"\"{}[],:\n\r\\<>&\t\0\xff"[random.below(15)],
         _ => random.next().to_le_bytes()[0],
     };
@@ -227,6 +228,44 @@ fn table() -> Form {
     })
 }
 
+fn stream() -> Form {
+    form("stream.json", ReaderKind::TwitterEvents, "", "", |n, text| {
+        format!(
+            "{{\"id_str\":\"{n}\",\"text\":\"{text}\",\"user\":{{\"screen_name\":\"ada\",\"id\":7}},\"entities\":{{\"urls\":[]}}}}\r\n"
+        )
+    })
+}
+
+fn page() -> Form {
+    let tail =
+        "],\"includes\":{\"users\":[{\"id\":\"7\",\"username\":\"ada\"}]},\"meta\":{\"result_count\":12}}\n";
+    form("page.jsonl", ReaderKind::TwitterEvents, "{\"data\":[", tail, |n, text| {
+        let comma = if n < 11 { "," } else { "" };
+        format!(
+            "{{\"id\":\"{n}\",\"author_id\":\"7\",\"text\":\"{text}\",\"metrics\":{{\"likes\":[1]}}}}{comma}"
+        )
+    })
+}
+
+fn personal_archive() -> Form {
+    form("tweets.js", ReaderKind::TwitterEvents, "window.YTD.tweets.part0 = [\n", "]", |n, text| {
+        let comma = if n < 11 { ",\n" } else { "\n" };
+        format!(
+            "{{\"tweet\":{{\"id_str\":\"{n}\",\"full_text\":\"{text}\",\"user\":{{\"screen_name\":\"ada\"}}}}}}{comma}"
+        )
+    })
+}
+
+fn in_archive(tweets: &[u8]) -> Vec<u8> {
+    zip(&[("data/tweets.js", tweets)])
+}
+
+fn academic_table() -> Form {
+    form("tweets.csv", ReaderKind::TwitterEvents, "id,user,text,date\n", "", |n, text| {
+        format!("{n},ada,\"{text}\",2015-08-31 00:00:00\r\n")
+    })
+}
+
 fn blog() -> Form {
     form("1.female.17.Student.Leo.xml", ReaderKind::BloggerEvents, "<Blog>\n", "</Blog>", |n, text| {
         format!("<date>{},May,2004</date>\n<post>\n {text}\n</post>\n", n + 1)
@@ -265,5 +304,9 @@ forms! {
     xz_stream: packed("a.xz", &reddit(), xz);
     tar_archive: packed("a.tar", &reddit(), |bytes| tar(&[("a.json", bytes), ("b.json.gz", &gzip(bytes))]));
     zip_archive: packed("a.zip", &reddit(), |bytes| zip(&[("a.json", bytes), ("b.json", bytes)]));
+    twitter_stream: stream();
+    twitter_page: page();
+    twitter_table: academic_table();
+    twitter_archive: packed("t.zip", &personal_archive(), in_archive);
     blog_corpus: packed("b.zip", &blog(), in_blogs);
 }

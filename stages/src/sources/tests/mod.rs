@@ -7,6 +7,7 @@ mod containers;
 mod corruption;
 mod reddit;
 mod twitter;
+mod twitter_api;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use genome_schemas::Platform;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{FileReadCount, Pseudonymizer, ReaderOptions, SourceConfig, SourceContext};
+use super::{CsvConfig, Deletions, FileReadCount, Pseudonymizer, ReaderOptions, SourceConfig, SourceContext};
 
 /// A folder of dumps.
 struct Dumps(TempDir);
@@ -55,12 +56,16 @@ struct Run {
     platform: Platform,
     partitions: usize,
     context: bool,
+    deletions: Deletions,
+    csv: Option<CsvConfig>,
     options: ReaderOptions,
 }
 
 impl Run {
+    /// Records that were taken back are kept, so that their fields are seen.
     fn of(platform: Platform) -> Self {
-        Self { platform, partitions: 2, context: true, options: ReaderOptions::default() }
+        let (deletions, options) = (Deletions::Keep, ReaderOptions::default());
+        Self { platform, partitions: 2, context: true, deletions, csv: None, options }
     }
 
     fn context(&self) -> SourceContext {
@@ -77,7 +82,8 @@ impl Run {
             paths: paths.iter().map(|path| path.display().to_string()).collect(),
             context: self.context,
             format: None,
-            csv: None,
+            csv: self.csv.clone(),
+            deletions: self.deletions,
         }
     }
 

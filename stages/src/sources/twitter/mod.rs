@@ -1,34 +1,124 @@
-//! Twitter: personal archives, streams, API pages, tables.
+//! Twitter: personal archives, streams and pages of its interfaces, tables.
+//!
+//! | form | reader |
+//! |---|---|
+//! | personal archive, old and new, zip or folder | `archive` |
+//! | archive.org stream: tar or zip of one file a minute; search results; pages of v2, flattened or not | `lines` |
+//! | CSV of academic tools; Parquet of `twitter100m` | `table` |
 
 mod archive;
+mod lines;
+mod status;
+mod table;
+mod words;
 
 pub(super) use archive::holds_tweets;
+pub(super) use table::csv_fields;
 
-use super::bytes::container::Dump;
-use super::json_objects::open_dump;
+use super::bytes::archive::Archive;
+use super::bytes::container::{Dump, open};
+use super::bytes::location::Location;
+use super::config::Format;
+use super::json_objects::{is_json, open_dump};
 use super::listing::InputFile;
+use super::members::each_member;
 use super::output::{Output, Read};
+use super::parquet_rows::has_columns;
 
 /// Reads one dump.
 pub(super) fn read(out: &mut Output<'_>) -> Read {
     match open_dump(out)? {
         None => Ok(()),
-        Some(Dump::Archive(archive)) if archive.members().iter().any(|name| holds_tweets(name)) => {
-            archive::read(out, archive)
+        Some(Dump::Archive(archive)) if is_personal(&archive) => archive::read(out, archive),
+        Some(Dump::Archive(archive)) if !archive.members().iter().any(|name| is_read(name)) => {
+            out.unreadable(out.location().failed(
+                "is no personal archive of Twitter (which has `data/tweets.js` or `data/js/tweets/*.js`), and holds no \
+                 *.json, *.jsonl or *.csv either",
+            ))
         }
-        Some(_) => out.unreadable(out.location().failed(
-            "is no personal archive of Twitter; expected `data/tweets.js` or `data/js/tweets/*.js` in it",
-        )),
+        Some(Dump::Parquet(file)) if table_kind(out.location()) == Some(Table::Tweets) => {
+            table::read_tweets(out, file)
+        }
+        Some(Dump::Parquet(_)) => out.unreadable(table::neither(out)),
+        Some(dump) => each_member(out, dump, is_read, |out, member| match member.format(out) {
+            format @ (Format::Csv | Format::Tsv) => table::read(out, member, format),
+            _ => lines::read(out, member),
+        }),
     }
 }
 
-/// Whether a dump can hold notices of deleted tweets. Personal archives and tables have none.
+fn is_personal(archive: &Archive) -> bool {
+    archive.members().iter().any(|name| holds_tweets(name))
+}
+
+/// Whether a member of an archive is read.
+fn is_read(name: &str) -> bool {
+    is_json(name) || name.to_ascii_lowercase().ends_with(".csv")
+}
+
+/// What a Parquet file holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Table {
+    Tweets,
+    Users,
+}
+
+fn table_kind(location: &Location) -> Option<Table> {
+    let has = |columns: &[&str]| location.open().is_ok_and(|file| has_columns(file, columns));
+    if has(&["user", "tweet"]) {
+        Some(Table::Tweets)
+    } else {
+        has(&["user", "description"]).then_some(Table::Users)
+    }
+}
+
+/// Whether a file holds accounts and not tweets.
+pub(super) fn holds_users(file: &InputFile) -> bool {
+    file.location.name().to_ascii_lowercase().ends_with(".parquet")
+        && table_kind(&file.location) == Some(Table::Users)
+}
+
+/// Reads accounts, as messages that say what class of author each is.
+pub(super) fn read_users(out: &mut Output<'_>) -> Read {
+    match open_dump(out)? {
+        Some(Dump::Parquet(file)) => table::read_users(out, file),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a dump can hold notices of tweets that were deleted. Personal archives and tables have none.
 pub(super) fn may_hold_notices(file: &InputFile) -> bool {
-    let _ = file;
-    false
+    let name = file.location.name().to_ascii_lowercase();
+    if file.location.is_folder() || [".csv", ".parquet", ".tsv"].iter().any(|ending| name.ends_with(ending)) {
+        return false;
+    }
+    !name.ends_with(".zip")
+        || matches!(open(&file.location), Ok(Dump::Archive(archive)) if !is_personal(&archive))
 }
 
 /// Reads the ids of tweets that a dump says were deleted.
-pub(super) fn read_deletions(_: &mut Output<'_>) -> Read {
-    Ok(())
+pub(super) fn read_deletions(out: &mut Output<'_>) -> Read {
+    match open_dump(out)? {
+        None | Some(Dump::Parquet(_)) => Ok(()),
+        Some(dump) => each_member(out, dump, is_read, |out, member| match member.format(out) {
+            Format::Csv | Format::Tsv => Ok(()),
+            _ => lines::read_deletions(out, member),
+        }),
+    }
+}
+
+/// A file's name with the handle in it replaced by its pseudonym: people name archives after themselves.
+fn without_handle(out: &Output<'_>, name: &str, handle: Option<&str>) -> String {
+    let Some(handle) = handle.filter(|handle| !handle.is_empty()) else { return name.to_owned() };
+    let id = out.facts().names.author_id(out.facts().platform, handle);
+    let (lower, handle) = (name.to_ascii_lowercase(), handle.to_ascii_lowercase());
+    let mut shown = String::with_capacity(name.len());
+    let mut copied = 0;
+    for (at, _) in lower.match_indices(&handle) {
+        shown.push_str(&name[copied..at]);
+        shown.push_str("user_");
+        shown.push_str(id.short());
+        copied = at + handle.len();
+    }
+    shown + &name[copied..]
 }

@@ -136,6 +136,47 @@ impl<T> Nested<T> {
     }
 }
 
+/// Whether the record has the field at all; its value is not decoded.
+#[derive(Debug, Default)]
+pub(in crate::sources) struct Seen(bool);
+
+impl Seen {
+    pub(in crate::sources) fn is_there(&self) -> bool {
+        self.0
+    }
+}
+
+impl Field for Seen {
+    fn is_conflict(&self) -> bool {
+        false
+    }
+}
+
+impl<'de> Deserialize<'de> for Seen {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Option::<IgnoredAny>::deserialize(deserializer)?.is_some()))
+    }
+}
+
+/// A list of objects, or a single one; what is no object in it is passed over.
+#[derive(Debug)]
+pub(in crate::sources) struct List<T> {
+    values: Vec<T>,
+    conflict: bool,
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self { values: Vec::new(), conflict: false }
+    }
+}
+
+impl<T> List<T> {
+    pub(in crate::sources) fn as_slice(&self) -> &[T] {
+        &self.values
+    }
+}
+
 macro_rules! conflict_flag {
     ($($type:ty),*) => { $(impl Field for $type {
         fn is_conflict(&self) -> bool {
@@ -146,6 +187,12 @@ macro_rules! conflict_flag {
 conflict_flag!(Text<'_>, Number, Flag, Texts<'_>);
 
 impl<T> Field for Nested<T> {
+    fn is_conflict(&self) -> bool {
+        self.conflict
+    }
+}
+
+impl<T> Field for List<T> {
     fn is_conflict(&self) -> bool {
         self.conflict
     }
@@ -341,6 +388,52 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for NestedVisitor<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Nested<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NestedVisitor(PhantomData))
+    }
+}
+
+struct ListVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+    type Value = List<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of objects")
+    }
+    fn visit_unit<E: Error>(self) -> Result<List<T>, E> {
+        Ok(List::default())
+    }
+    fn visit_bool<E: Error>(self, _: bool) -> Result<List<T>, E> {
+        Ok(List { values: Vec::new(), conflict: true })
+    }
+    fn visit_u64<E: Error>(self, _: u64) -> Result<List<T>, E> {
+        Ok(List { values: Vec::new(), conflict: true })
+    }
+    fn visit_i64<E: Error>(self, _: i64) -> Result<List<T>, E> {
+        Ok(List { values: Vec::new(), conflict: true })
+    }
+    fn visit_f64<E: Error>(self, _: f64) -> Result<List<T>, E> {
+        Ok(List { values: Vec::new(), conflict: true })
+    }
+    fn visit_str<E: Error>(self, v: &str) -> Result<List<T>, E> {
+        Ok(List { values: Vec::new(), conflict: !v.is_empty() })
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<T>, A::Error> {
+        let mut list = List::default();
+        while let Some(mut element) = seq.next_element::<Nested<T>>()? {
+            list.conflict |= element.conflict;
+            list.values.extend(element.value.take().map(|value| *value));
+        }
+        Ok(list)
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<List<T>, A::Error> {
+        let value = T::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(List { values: vec![value], conflict: false })
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ListVisitor(PhantomData))
     }
 }
 

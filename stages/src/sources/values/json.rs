@@ -94,12 +94,12 @@ pub(in crate::sources) trait JsonRecord {
 ///
 /// A record can be made from any JSON object, and lists its fields that had to be given up.
 macro_rules! json_record {
-    ($(#[$meta:meta])* struct $name:ident<$life:lifetime> {
+    ($(#[$meta:meta])* $visibility:vis struct $name:ident<$life:lifetime> {
         $($field:ident: $type:ty = $first:literal $(| $key:literal)*,)*
     }) => {
         $(#[$meta])*
         #[derive(Debug, Default)]
-        struct $name<$life> {
+        $visibility struct $name<$life> {
             $($field: $type,)*
             marker: std::marker::PhantomData<&$life ()>,
         }

@@ -2,6 +2,7 @@
 
 pub(super) mod fields;
 pub(super) mod json;
+pub(super) mod outline;
 pub(super) mod python;
 pub(super) mod text;
 pub(super) mod time;

@@ -1,6 +1,8 @@
 //! Times as dumps write them, in microseconds since 1970 UTC.
 
-use chrono::{DateTime, NaiveDate};
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+
+use crate::sources::config::DateOrder;
 
 /// Microseconds of an epoch whose unit is told by its size: seconds below 10^11 (the year 5138), milliseconds
 /// below 10^14, else microseconds.
@@ -28,6 +30,39 @@ pub(in crate::sources) fn twitter_time(text: &str) -> Option<i64> {
         .or_else(|_| DateTime::parse_from_rfc3339(text))
         .ok()
         .map(|time| time.timestamp_micros())
+}
+
+/// A time in a table: as Twitter writes it; beginning with the year, in UTC if it has no zone; or in figures such as
+/// `24/2/15 11.35`, whose order of day and month must be given.
+pub(in crate::sources) fn table_time(text: &str, order: Option<DateOrder>) -> Option<i64> {
+    const YEAR_FIRST: [&str; 4] =
+        ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S%.f"];
+    let text = text.trim();
+    if let Some(time) = twitter_time(text) {
+        return Some(time);
+    }
+    let naive = YEAR_FIRST.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
+    let naive = naive.or_else(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0));
+    Some(naive.or_else(|| in_figures(text, order?))?.and_utc().timestamp_micros())
+}
+
+/// `24/2/2015 11:35:07` and the like: any one-character separators, years of two figures in this century.
+fn in_figures(text: &str, order: DateOrder) -> Option<NaiveDateTime> {
+    let (date, time) = text.split_once(' ').unwrap_or((text, "0:0"));
+    let numbers = |text: &str, separators: &[char]| -> Option<Vec<u32>> {
+        text.trim().split(separators).map(|part| part.parse().ok()).collect()
+    };
+    let (date, time) = (numbers(date, &['/', '-', '.'])?, numbers(time, &[':', '.'])?);
+    let (&[first, second, year], &[hour, minute, ref rest @ ..]) = (&date[..], &time[..]) else {
+        return None;
+    };
+    let (day, month) = match order {
+        DateOrder::DayFirst => (first, second),
+        DateOrder::MonthFirst => (second, first),
+    };
+    let year = i32::try_from(if year < 100 { 2000 + year } else { year }).ok()?;
+    let second = rest.first().copied().unwrap_or_default();
+    NaiveDate::from_ymd_opt(year, month, day)?.and_hms_opt(hour, minute, second)
 }
 
 /// The date of an Amazon review, `09 4, 2015` or `2015-09-04`, at midnight UTC.
@@ -218,6 +253,26 @@ mod tests {
             assert_eq!(twitter_time(text), expected, "{text}");
         }
         assert_eq!(twitter_time("yesterday"), None);
+    }
+
+    #[test]
+    fn times_of_tables() {
+        use DateOrder::{DayFirst, MonthFirst};
+        for (text, order, known) in [
+            ("2011-05-01 00:00:00", None, true),
+            ("2011-05-01T00:00:00.000", None, true),
+            ("2011-05-01", None, true),
+            ("Sun May 01 00:00:00 +0000 2011", None, true),
+            ("01-05-2011 00.00", Some(DayFirst), true),
+            ("5/1/11 0:00", Some(MonthFirst), true),
+            ("5/1/11", Some(MonthFirst), true),
+            ("5/1/11 0:00", None, false),
+            ("13/13/11 0:00", Some(DayFirst), false),
+            ("1/5/11 24:00", Some(DayFirst), false),
+            ("yesterday", Some(DayFirst), false),
+        ] {
+            assert_eq!(table_time(text, order), known.then_some(MAY_1_2011), "{text} {order:?}");
+        }
     }
 
     #[test]

@@ -1,0 +1,360 @@
+//! Streams, pages, search results and tables of Twitter.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use genome_schemas::Platform;
+
+use super::super::{CsvConfig, DateOrder, Deletions};
+use super::{Dumps, Run, assert_no_handles, bzip2, gzip, mention, tar, zip};
+
+fn run() -> Run {
+    Run::of(Platform::Twitter)
+}
+
+fn honouring() -> Run {
+    Run { deletions: Deletions::Honour, ..run() }
+}
+
+/// A tweet of v1.1 by Ada.
+fn tweet(id: u64, text: &str, more: &str) -> String {
+    format!(
+        "{{\"created_at\":\"Wed Jul 03 06:30:00 +0000 2019\",\"id\":{id},\"id_str\":\"{id}\",\"text\":\"{text}\",\
+         \"source\":\"web\",\"user\":{{\"id\":7,\"id_str\":\"7\",\"screen_name\":\"ada_tw\",\"description\":null}}{more}}}\r\n"
+    )
+}
+
+const BOB: &str = r#""user":{"id_str":"8","screen_name":"bob_tw"}"#;
+
+#[test]
+fn streams_have_tweets_and_notices() {
+    let lines = [
+        tweet(1, "cats &amp; dogs", ""),
+        "\r\n".into(),
+        tweet(2, "only the begin… https:\\/\\/t.example", r#","truncated":true,"extended_tweet":{"full_text":"only the beginning &lt;3"}"#),
+        tweet(3, "RT @bob_tw: cut…", &format!(r#","retweeted_status":{{"id_str":"30","text":"cut…",{BOB},"extended_tweet":{{"full_text":"cut no more"}}}}"#)),
+        tweet(4, "look at this", &format!(r#","is_quote_status":true,"quoted_status_id":40,"quoted_status":{{"id_str":"40","full_text":"a quoted word",{BOB}}}"#)),
+        tweet(5, "without the object", r#","is_quote_status":true,"quoted_status_id_str":"41""#),
+        tweet(6, "@ada_tw and so on", r#","in_reply_to_status_id_str":"1","in_reply_to_user_id_str":"7""#),
+        r#"{"delete":{"status":{"id":50,"id_str":"50","user_id":9,"user_id_str":"9"},"timestamp_ms":"1"}}"#.into(),
+        "\r\n".into(),
+        r#"{"limit":{"track":5}}"#.into(),
+        "\n".into(),
+        r#"{"scrub_geo":{"user_id":9,"up_to_status_id":1}}"#.into(),
+        "\n".into(),
+        r#"{"status_withheld":{"id":51,"user_id":9,"withheld_in_countries":["XY"]}}"#.into(),
+        "\n".into(),
+        r#"{"user_withheld":{"id":9,"withheld_in_countries":["XY"]}}"#.into(),
+        "\n".into(),
+        r#"{"friends":[1,2]}"#.into(),
+        "\n".into(),
+        r#"{"something":"else"}"#.into(),
+        "\n".into(),
+        r#"{"id_str":"60","text":"cut off"#.into(),
+    ]
+    .concat();
+    let lines = lines.as_bytes();
+    let forms: [(&str, Vec<u8>); 5] = [
+        ("stream.tar", tar(&[("2019/07/03/06/30.json.bz2", &bzip2(lines))])),
+        ("stream.zip", zip(&[("30.json.gz", &gzip(lines)), ("readme.txt", b"x")])),
+        ("stream.json", lines.to_vec()),
+        ("stream.json.gz", gzip(lines)),
+        ("stream.jsonl", [b"\xef\xbb\xbf", lines].concat()),
+    ];
+    let bob = mention(Platform::Twitter, "bob_tw");
+    for (name, bytes) in forms {
+        let dumps = Dumps::with(&[(name, &bytes)]);
+        let found = run().read(&[dumps.path().to_owned()]);
+        let lines = found.lines(&["outcome", "rule", "native_id", "kind", "text", "context"]);
+        assert_eq!(
+            lines,
+            [
+                "kept | - | 1 | post | cats & dogs | -",
+                "kept | - | 2 | post | only the beginning <3 | -",
+                "kept | - | 3 | repost |  | tweet <bob_tw>: cut no more",
+                "kept | - | 4 | comment | look at this | tweet <bob_tw>: a quoted word",
+                "kept | - | 5 | post | without the object | -",
+                "kept | - | 6 | comment | and so on | tweet <ada_tw>: cats & dogs",
+                "notice | delete_notice | 50 | unknown | - | -",
+                "notice | limit_notice | - | unknown | - | -",
+                "notice | scrub_geo | - | unknown | - | -",
+                "notice | status_withheld | 51 | unknown | - | -",
+                "notice | user_withheld | - | unknown | - | -",
+                "notice | friends_list | - | unknown | - | -",
+                "malformed | not_a_record | - | unknown | - | -",
+                "malformed | truncated | - | unknown | - | -",
+            ],
+            "{name}"
+        );
+        assert!(!bob.is_empty());
+        assert_no_handles(&found, &["ada_tw", "bob_tw"]);
+    }
+}
+
+#[test]
+fn a_notice_takes_back_a_tweet_of_another_file() {
+    let tweets = [
+        tweet(1, "stays", ""),
+        tweet(2, "is deleted", ""),
+        tweet(3, "is withheld", ""),
+        tweet(4, "@ada_tw answers what is gone", r#","in_reply_to_status_id_str":"2""#),
+        tweet(5, "is withheld where it says", r#","withheld_in_countries":["XY"]"#),
+        tweet(6, "is gone by a list", ""),
+    ]
+    .concat();
+    let notices = "{\"delete\":{\"status\":{\"id_str\":\"2\"}}}\n{\"delete\":{\"status\":{\"id_str\":\"2\"}}}\n\
+                   {\"status_withheld\":{\"id\":3,\"withheld_in_countries\":[\"XY\"]}}\n\
+                   {\"delete\":{\"status\":{\"id_str\":\"99\"}}}\n";
+    let list = "{\"id\":\"6\",\"action\":\"delete\",\"created_at\":\"2020-01-01T00:00:00+00:00\",\"reason\":\"deleted\"}\n";
+    let dumps = Dumps::with(&[
+        ("a.json.gz", &gzip(tweets.as_bytes())),
+        ("b.tar", &tar(&[("01.json.bz2", &bzip2(notices.as_bytes()))])),
+        ("c.jsonl", list.as_bytes()),
+    ]);
+    let columns = ["native_id", "outcome", "stage", "rule", "author_class", "context"];
+    let own = |run: &Run| -> Vec<String> {
+        let found = run.read(&[dumps.path().to_owned()]);
+        found.lines(&columns).into_iter().filter(|line| !line.contains("notice | source")).collect()
+    };
+    assert_eq!(
+        own(&honouring()),
+        [
+            "1 | kept | - | - | person | -",
+            "2 | deleted | source | delete_notice | deleted | -",
+            "3 | deleted | source | status_withheld | deleted | -",
+            "4 | kept | - | - | person | -",
+            "5 | deleted | source | deletions | deleted | -",
+            "6 | deleted | source | compliance_notice | deleted | -",
+        ]
+    );
+    assert_eq!(
+        own(&run()),
+        [
+            "1 | kept | - | - | person | -",
+            "2 | kept | - | - | deleted | -",
+            "3 | kept | - | - | deleted | -",
+            "4 | kept | - | - | person | tweet <ada_tw>: is deleted",
+            "5 | kept | - | - | deleted | -",
+            "6 | kept | - | - | deleted | -",
+        ]
+    );
+    let without_context = Run { context: false, ..honouring() };
+    assert_eq!(own(&without_context), own(&honouring()));
+}
+
+/// A page of v2 with accounts and tweets beside it.
+const PAGE: &str = r#"{"data":[
+{"id":"1","author_id":"7","text":"hello &amp; good day","created_at":"2019-07-03T06:30:00.000Z","conversation_id":"1","public_metrics":{"like_count":4,"retweet_count":0},"lang":"en"},
+{"id":"2","author_id":"7","text":"RT @bob_tw: cut…","referenced_tweets":[{"type":"retweeted","id":"20"}]},
+{"id":"3","author_id":"7","text":"@bob_tw yes","conversation_id":"21","in_reply_to_user_id":"8","referenced_tweets":[{"type":"replied_to","id":"21"}]},
+{"id":"4","author_id":"7","text":"so it is","referenced_tweets":[{"type":"quoted","id":"20"}]},
+{"id":"5","author_id":"9","text":"nobody tells my name","note_tweet":{"text":"nobody tells my name, and I am long"}},
+{"id":"6","author_id":"7","text":"withheld","withheld":{"copyright":false,"country_codes":["XY"]}},
+{"id":"71","author_id":"7","text":"second version","edit_history_tweet_ids":["70","71"],"created_at":"2019-07-03T06:31:00.000Z"}
+],"includes":{"users":[{"id":"7","username":"ada_tw"},{"id":"8","username":"bob_tw"}],
+"tweets":[{"id":"20","author_id":"8","text":"cut no more"},{"id":"21","author_id":"8","text":"is it so?"}]},"meta":{"result_count":7}}"#;
+
+#[test]
+fn pages_give_a_record_for_each_tweet() {
+    let line = PAGE.replace('\n', "");
+    let ada = "AdA_tw".to_owned();
+    assert!(!line.contains(&ada));
+    let forms: [(&str, String); 3] = [
+        ("one a line.jsonl", format!("{line}\n")),
+        ("pretty.json", PAGE.replacen("{\"data\"", "{\n\"data\"", 1)),
+        ("in a list.json", format!("[{line}]")),
+    ];
+    for (name, text) in forms {
+        let dumps = Dumps::with(&[(name, text.as_bytes())]);
+        let found = run().read(&[dumps.path().to_owned()]);
+        let columns = ["native_id", "kind", "author_class", "thread_id", "engagement", "text", "context"];
+        assert_eq!(
+            found.lines(&columns),
+            [
+                "1 | post | person | 1 | 4 | hello & good day | -",
+                "2 | repost | person | 2 | - |  | tweet <bob_tw>: cut no more",
+                "3 | comment | person | 21 | - | yes | tweet <bob_tw>: is it so?",
+                "4 | comment | person | 4 | - | so it is | tweet <bob_tw>: cut no more",
+                "5 | post | person | 5 | - | nobody tells my name, and I am long | -",
+                "6 | post | deleted | 6 | - | withheld | -",
+                "70 | post | person | 71 | - | second version | -",
+            ],
+            "{name}"
+        );
+        assert_eq!(
+            found.lines(&["author_id", "at", "retrieved_at"])[6],
+            "<ada_tw> | 2019-07-03T06:31:00Z | 2019-07-03T06:31:00Z"
+        );
+        for row in &found.rows {
+            let at = usize::try_from(row["source_offset"].as_u64().unwrap()).unwrap();
+            assert!(text[at..].starts_with("{\"id\""), "{name}: {at}");
+        }
+        assert_no_handles(&found, &["ada_tw", "bob_tw"]);
+    }
+}
+
+#[test]
+fn pages_that_hold_no_tweets_are_notices() {
+    let lines = [
+        r#"{"data":[{"start":"2019","end":"2020","tweet_count":3}],"meta":{"total_tweet_count":3}}"#,
+        r#"{"data":[{"id":"7","username":"ada_tw","name":"Ada"}],"includes":{"tweets":[{"id":"5","text":"pinned"}]}}"#,
+        r#"{"errors":[{"title":"Not Found Error","resource_id":"1"}]}"#,
+        r#"{"meta":{"result_count":0}}"#,
+        r#"{"data":{"id":"1","text":"one by itself","author_id":"7"},"matching_rules":[{"id":"1"}]}"#,
+        r#"{"id":"2","text":"flat","author_id":"7","author":{"id":"7","username":"ada_tw"},"referenced_tweets":[{"type":"replied_to","id":"3","text":"answered","author":{"username":"bob_tw"}}]}"#,
+    ]
+    .join("\n");
+    let dumps = Dumps::with(&[("v2.jsonl", lines.as_bytes()), ("empty.jsonl", b"")]);
+    let found = run().read(&[dumps.path().to_owned()]);
+    assert_eq!(
+        found.lines(&["outcome", "rule", "native_id", "text", "context"]),
+        [
+            "notice | page_without_tweets | - | - | -",
+            "notice | page_without_tweets | - | - | -",
+            "notice | page_without_tweets | - | - | -",
+            "notice | page_without_tweets | - | - | -",
+            "kept | - | 1 | one by itself | -",
+            "kept | - | 2 | flat | tweet <bob_tw>: answered",
+        ]
+    );
+}
+
+#[test]
+fn of_a_damaged_page_the_other_tweets_are_read() {
+    let line = PAGE.replace('\n', "").replace("\"text\":\"so it is\"", "\"text\":so it is\"");
+    let dumps = Dumps::with(&[("v2.jsonl", line.as_bytes())]);
+    let found = run().read(&[dumps.path().to_owned()]);
+    let lines = found.lines(&["native_id", "rule"]);
+    assert_eq!(lines.iter().filter(|line| line.ends_with("| -")).count(), 6, "{lines:?}");
+    assert!(lines.contains(&"- | invalid_json".into()), "{lines:?}");
+    assert_eq!(found.lines(&["author_id"])[0], "<ada_tw>");
+    let cut = &PAGE.replace('\n', "")[..300];
+    let dumps = Dumps::with(&[("v2.jsonl", cut.as_bytes())]);
+    assert_eq!(run().read(&[dumps.path().to_owned()]).lines(&["native_id", "outcome"])[0], "1 | kept");
+}
+
+#[test]
+fn search_results_of_v1() {
+    let results = format!(
+        "{{\n  \"statuses\": [\n {},\n {}\n ],\n \"search_metadata\": {{\"count\": 2}}\n}}\n",
+        tweet(1, "found", "").trim_end(),
+        tweet(2, "found too", "").trim_end()
+    );
+    let dumps = Dumps::with(&[("search.json", results.as_bytes())]);
+    let found = run().read(&[dumps.path().to_owned()]);
+    assert_eq!(
+        found.lines(&["native_id", "text", "author_id"]),
+        ["1 | found | <ada_tw>", "2 | found too | <ada_tw>"]
+    );
+}
+
+#[test]
+fn long_posts_of_archives_are_whole() {
+    let shown = "The beginning of something long that a tweet cuts… https://t.example/x";
+    let tweets = format!(
+        "window.YTD.tweets.part0 = [ {{\"tweet\":{{\"id_str\":\"1\",\"full_text\":\"{shown}\",\"created_at\":\"Thu Nov 03 08:50:26 +0000 2022\"}}}} ]"
+    );
+    let notes = "window.YTD.note_tweet.part0 = [ {\"noteTweet\":{\"createdAt\":\"2022-11-03T08:50:26.000Z\",\"core\":{\"text\":\
+                 \"The beginning of something long that a tweet cuts, and its end.\"}}} ]";
+    let account = r#"window.YTD.account.part0 = [ { "account" : { "username" : "ada_tw" } } ]"#;
+    let archive = zip(&[
+        ("data/tweets.js", tweets.as_bytes()),
+        ("data/note-tweet.js", notes.as_bytes()),
+        ("data/account.js", account.as_bytes()),
+    ]);
+    let dumps = Dumps::with(&[("a.zip", &archive)]);
+    let found = run().read(&[dumps.path().to_owned()]);
+    assert_eq!(found.lines(&["text"]), ["The beginning of something long that a tweet cuts, and its end."]);
+}
+
+#[test]
+fn tables_of_academic_tools() {
+    let table = "tweet_id,name,text,tweet_created,source\r\n\
+                 5.70306E+17,ada_tw,\"two\nlines, and a \"\"quote\"\"\",2015-02-24 11:35:52 -0800,web\r\n\
+                 570306133677760513,@bob_tw,@ada_tw caf\u{e9},2/24/15 11:35,\r\n\
+                 570306133677760514,bob_tw,RT @ada_tw: words,24-02-2015 11.35,\r\n\
+                 one,two\r\n";
+    let dumps = Dumps::with(&[("Tweets.csv", table.as_bytes())]);
+    let found = run().read(&[dumps.path().to_owned()]);
+    let columns = ["native_id", "author_id", "kind", "text", "at", "rule"];
+    assert_eq!(
+        found.lines(&columns),
+        [
+            "- | <ada_tw> | post | two\nlines, and a \"quote\" | 2015-02-24T19:35:52Z | -",
+            "570306133677760513 | <bob_tw> | comment | café | - | -",
+            "570306133677760514 | <bob_tw> | repost |  | - | -",
+            "- | - | unknown | - | - | wrong_columns",
+        ]
+    );
+    let conflicts: Vec<_> =
+        found.counts[0].type_conflicts.iter().map(|(field, c)| (*field, c.count)).collect();
+    assert_eq!(conflicts, [("at", 2), ("id", 1)]);
+    let csv = CsvConfig { dates: Some(DateOrder::MonthFirst), ..CsvConfig::default() };
+    let found = Run { csv: Some(csv), ..run() }.read(&[dumps.path().to_owned()]);
+    assert_eq!(found.lines(&["at"])[1], "2015-02-24T11:35:00Z");
+}
+
+#[test]
+fn tables_with_columns_of_their_own() {
+    let table = b"when,words,link\n2017-08-27 00:05:34,caf\xe9,https://twitter.com/ada_tw/status/123\n";
+    let dumps = Dumps::with(&[("ada_tw.csv", table)]);
+    let error = run().read(&[dumps.path().to_owned()]).error.unwrap();
+    assert!(error.contains("no column of texts") && error.contains("`when`, `words`, `link`"), "{error}");
+    let columns = [("at", "when"), ("text", "words")].map(|(field, column)| (field.into(), column.into()));
+    let csv = CsvConfig { columns: columns.into(), author: Some("ada_tw".into()), dates: None };
+    let found = Run { csv: Some(csv.clone()), ..run() }.read(&[dumps.path().to_owned()]);
+    assert_eq!(
+        found.lines(&["native_id", "author_id", "text", "at", "lossy"]),
+        ["123 | <ada_tw> | café | 2017-08-27T00:05:34Z | true"]
+    );
+    assert_no_handles(&found, &["ada_tw"]);
+    let wrong = CsvConfig { columns: [("text".into(), "wrods".into())].into(), ..csv };
+    let error = Run { csv: Some(wrong), ..run() }.read(&[dumps.path().to_owned()]).error.unwrap();
+    assert!(error.contains("no column `wrods` for `text`"), "{error}");
+}
+
+fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+fn strings(values: &[&str]) -> ArrayRef {
+    Arc::new(StringArray::from(values.to_vec()))
+}
+
+#[test]
+fn parquet_of_users_and_tweets() {
+    let tweets = parquet(vec![
+        ("user", strings(&["ada_tw", "bob_tw"])),
+        ("id", Arc::new(Int64Array::from(vec![570_306_133_677_760_513, 2]))),
+        ("tweet", strings(&["hello &amp; good day @bob_tw", "buy our things"])),
+        ("likes", Arc::new(Int64Array::from(vec![3, 0]))),
+        ("date", strings(&["2019-07-03 06:30:00", "2019-07-03T06:30:00"])),
+    ]);
+    let users = parquet(vec![
+        ("user", strings(&["ada_tw", "bob_tw"])),
+        ("followers", Arc::new(Int64Array::from(vec![3, 4]))),
+        ("description", strings(&["Sailor.", "The official account of a shop"])),
+    ]);
+    let dumps = Dumps::with(&[("tweets.parquet", &tweets), ("users.parquet", &users)]);
+    let found = run().read(&[dumps.path().to_owned()]);
+    let bob = mention(Platform::Twitter, "bob_tw");
+    assert_eq!(
+        found.lines(&["native_id", "author_id", "author_class", "engagement", "text", "at"]),
+        [
+            format!(
+                "570306133677760513 | <ada_tw> | person | 3 | hello & good day @{bob} | 2019-07-03T06:30:00Z"
+            ),
+            "2 | <bob_tw> | corporate | 0 | buy our things | 2019-07-03T06:30:00Z".into(),
+        ]
+    );
+    let users_only = run().read(&[dumps.path().join("users.parquet")]).error.unwrap();
+    assert!(users_only.contains("none of tweets"), "{users_only}");
+    let other = Dumps::with(&[("x.parquet", &parquet(vec![("a", strings(&["b"]))]))]);
+    let error = run().read(&[other.path().to_owned()]).error.unwrap();
+    assert!(error.contains("twitter100m"), "{error}");
+}

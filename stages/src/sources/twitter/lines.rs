@@ -1,0 +1,329 @@
+//! Tweets as the interfaces of Twitter sent them: streams, search results and pages, of v1.1 and v2.
+//!
+//! A line is a tweet, a notice of the platform, or a page of tweets. A page gives one record for each of its tweets; a
+//! page without any is one notice. A file that is one object laid out over many lines is one page.
+
+use super::status::{Beside, Tweet, User, embedded_messages, tweet};
+use crate::sources::batches::Produces;
+use crate::sources::bytes::elements::{Element, ElementReader};
+use crate::sources::bytes::peek::beginning;
+use crate::sources::json_objects::objects;
+use crate::sources::members::{Member, read_whole};
+use crate::sources::output::{Output, Read};
+use crate::sources::record::Record;
+use crate::sources::values::fields::{List, Nested, Seen, Text};
+use crate::sources::values::json::{Decoded, decode, json_record};
+use crate::sources::values::outline::{first_object, value_of};
+
+json_record! {
+    /// What a line holds that is no tweet.
+    struct Envelope<'a> {
+        delete: Nested<Delete<'a>> = "delete",
+        status_withheld: Nested<Subject<'a>> = "status_withheld",
+        user_withheld: Seen = "user_withheld",
+        user_delete: Seen = "user_delete",
+        limit: Seen = "limit",
+        scrub_geo: Seen = "scrub_geo",
+        disconnect: Seen = "disconnect",
+        warning: Seen = "warning",
+        friends: Seen = "friends",
+        action: Text<'a> = "action",
+        id: Text<'a> = "id",
+        data: Seen = "data",
+        statuses: Seen = "statuses",
+        errors: Seen = "errors",
+        meta: Seen = "meta",
+        includes: Nested<Includes<'a>> = "includes",
+    }
+}
+
+json_record! {
+    struct Delete<'a> {
+        status: Nested<Subject<'a>> = "status",
+    }
+}
+
+json_record! {
+    /// The tweet that a notice is about.
+    struct Subject<'a> {
+        id: Text<'a> = "id_str",
+        bare_id: Text<'a> = "id",
+    }
+}
+
+json_record! {
+    /// The accounts and tweets that the tweets of a page refer to.
+    struct Includes<'a> {
+        users: List<User<'a>> = "users",
+        tweets: List<Tweet<'a>> = "tweets",
+    }
+}
+
+/// A notice of the platform: what it is, and which tweet it is about.
+struct Notice<'a> {
+    rule: &'static str,
+    about: Option<&'a str>,
+    /// Whether the tweet may not be shown any more.
+    takes_away: bool,
+}
+
+impl Subject<'_> {
+    fn id(&self) -> Option<&str> {
+        self.id.filled().or(self.bare_id.filled())
+    }
+}
+
+impl Envelope<'_> {
+    fn notice(&self) -> Option<Notice<'_>> {
+        if let Some(delete) = self.delete.get() {
+            let about = delete.status.get().and_then(Subject::id);
+            return Some(Notice { rule: "delete_notice", about, takes_away: true });
+        }
+        if let Some(withheld) = self.status_withheld.get() {
+            return Some(Notice { rule: "status_withheld", about: withheld.id(), takes_away: true });
+        }
+        if self.action.filled().is_some() && self.id.filled().is_some() {
+            let takes_away = self.action.as_str() == Some("delete");
+            return Some(Notice { rule: "compliance_notice", about: self.id.filled(), takes_away });
+        }
+        let rule = [
+            (&self.user_withheld, "user_withheld"),
+            (&self.user_delete, "user_delete"),
+            (&self.limit, "limit_notice"),
+            (&self.scrub_geo, "scrub_geo"),
+            (&self.disconnect, "disconnect_notice"),
+            (&self.warning, "warning_notice"),
+            (&self.friends, "friends_list"),
+        ];
+        let (_, rule) = rule.into_iter().find(|(field, _)| field.is_there())?;
+        Some(Notice { rule, about: None, takes_away: false })
+    }
+
+    fn is_page(&self) -> bool {
+        [&self.data, &self.statuses, &self.errors, &self.meta].into_iter().any(Seen::is_there)
+    }
+}
+
+/// Fields of a page that hold its tweets.
+const PAGE_FIELDS: [&str; 2] = ["data", "statuses"];
+
+/// Reads one file of JSON.
+pub(super) fn read(out: &mut Output<'_>, mut member: Member<'_>) -> Read {
+    if !is_one_document(member.stream.head()) {
+        return objects(out, member, &mut line);
+    }
+    let mut bytes = Vec::new();
+    let broken = read_whole(out, &mut member.stream, &mut bytes)?;
+    if is_page(&bytes) {
+        out.found();
+        line(out, &bytes, 0)?;
+    } else {
+        lines_of(out, &bytes)?;
+    }
+    match broken {
+        Some(error) => out.broken(bytes.len() as u64, &error),
+        None => Ok(()),
+    }
+}
+
+/// Whether a file is one object over many lines: its first line is an opening brace and nothing else.
+fn is_one_document(head: &[u8]) -> bool {
+    let first = beginning(head).split(|b| *b == b'\n').next().unwrap_or_default();
+    first.trim_ascii() == b"{" && memchr::memchr(b'\n', head).is_some()
+}
+
+fn is_page(bytes: &[u8]) -> bool {
+    PAGE_FIELDS.iter().any(|field| field_of(bytes, field).is_some())
+}
+
+/// Reads bytes that turned out not to be one object, line by line.
+fn lines_of(out: &mut Output<'_>, bytes: &[u8]) -> Read {
+    let mut offset = 0;
+    for bytes in bytes.split_inclusive(|b| *b == b'\n') {
+        if !bytes.trim_ascii().is_empty() {
+            out.found();
+            line(out, bytes.trim_ascii_end(), offset)?;
+        }
+        offset += bytes.len() as u64;
+    }
+    Ok(())
+}
+
+/// Reads one line, or one element of a list, which was counted as found.
+fn line(out: &mut Output<'_>, bytes: &[u8], offset: u64) -> Read {
+    let mut scratch = Vec::new();
+    let rule = match decode::<Tweet<'_>>(bytes, &mut scratch) {
+        Ok(Decoded { record, lossy }) => {
+            let raw = record.unwrapped();
+            if raw.is_tweet() {
+                return one(out, &raw, &Beside::default(), offset, lossy);
+            }
+            "not_a_record"
+        }
+        Err(rule) => rule,
+    };
+    let mut scratch = Vec::new();
+    match decode::<Envelope<'_>>(bytes, &mut scratch) {
+        Ok(Decoded { record: envelope, .. }) => {
+            if let Some(notice) = envelope.notice() {
+                return out.notice(notice.rule, offset, notice.about);
+            }
+            if !envelope.is_page() {
+                return out.malformed(rule, offset);
+            }
+            page(out, bytes, offset, envelope.includes.get(), None)
+        }
+        // A damaged page still has tweets that are whole.
+        Err(rule) => {
+            let found = field_of(bytes, "includes").and_then(|at| first_object(&bytes[at..]));
+            let mut scratch = Vec::new();
+            let decoded = found.and_then(|includes| decode::<Includes<'_>>(includes, &mut scratch).ok());
+            let includes = decoded.map(|Decoded { record, .. }| record);
+            page(out, bytes, offset, includes.as_ref(), Some(rule))
+        }
+    }
+}
+
+/// Reads one tweet; where context is wanted, those that it refers to as well.
+fn one(out: &mut Output<'_>, raw: &Tweet<'_>, beside: &Beside<'_>, offset: u64, lossy: bool) -> Read {
+    if out.produces() == Produces::Messages {
+        embedded_messages(out, raw)?;
+    }
+    tweet(out, raw, beside, offset, lossy)
+}
+
+/// Where the list or object begins that is the value of `field`.
+fn field_of(bytes: &[u8], field: &str) -> Option<usize> {
+    let opens = |at: &usize| matches!(bytes.get(*at), Some(b'[' | b'{'));
+    value_of(bytes, field).filter(opens).or_else(|| {
+        // Behind a quote that is missing, keys cannot be told from values.
+        let key = format!("\"{field}\"");
+        let behind = memchr::memmem::find(bytes, key.as_bytes())? + key.len();
+        let value = bytes[behind..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+        Some(bytes.len() - value.len()).filter(opens)
+    })
+}
+
+/// Reads the tweets of a page, which was counted as one record. `damaged` is what is wrong with the page, if anything.
+fn page(
+    out: &mut Output<'_>,
+    bytes: &[u8],
+    offset: u64,
+    includes: Option<&Includes<'_>>,
+    damaged: Option<&'static str>,
+) -> Read {
+    let beside = includes.map_or_else(Beside::default, |includes| {
+        Beside::included(includes.users.as_slice(), includes.tweets.as_slice())
+    });
+    let start = PAGE_FIELDS.iter().find_map(|field| field_of(bytes, field));
+    let mut rows = Rows { found: 0 };
+    let mut broken = Vec::new();
+    match start {
+        Some(at) if bytes[at] == b'{' => {
+            if let Some(object) = first_object(&bytes[at..]) {
+                element(out, object, &beside, offset + at as u64, &mut rows, &mut broken)?;
+            }
+        }
+        None if damaged.is_none() => {}
+        _ => {
+            // The rest of a page whose beginning is elsewhere begins in the midst of its list.
+            let begin = start.map_or(0, |at| at + 1);
+            let mut elements = ElementReader::within(&bytes[begin..]);
+            // Reading from memory cannot fail.
+            while let Ok(Some(found)) = elements.next() {
+                let Element::Whole { bytes: object, offset: at } = found else {
+                    broken.push(("invalid_json", offset + begin as u64 + found.offset()));
+                    continue;
+                };
+                let at = begin + usize::try_from(at).unwrap_or_default();
+                if !follows_in_list(&bytes[..at]) {
+                    continue;
+                }
+                let (length, so_far) = (object.len(), broken.len());
+                element(out, object, &beside, offset + at as u64, &mut rows, &mut broken)?;
+                if broken.len() > so_far {
+                    elements.go_back(length);
+                }
+            }
+        }
+    }
+    if out.produces() == Produces::Messages {
+        for included in includes.into_iter().flat_map(|includes| includes.tweets.as_slice()) {
+            tweet(out, included, &beside, offset, false)?;
+        }
+    }
+    if rows.found == 0 {
+        return match damaged {
+            Some(rule) => out.malformed(rule, offset),
+            None => out.notice("page_without_tweets", offset, None),
+        };
+    }
+    for (rule, offset) in broken {
+        rows.next(out);
+        out.malformed(rule, offset)?;
+    }
+    Ok(())
+}
+
+/// Rows of a page so far. The first one was counted with the page.
+struct Rows {
+    found: usize,
+}
+
+impl Rows {
+    fn next(&mut self, out: &mut Output<'_>) {
+        if self.found > 0 {
+            out.found();
+        }
+        self.found += 1;
+    }
+}
+
+/// Reads one element of a page, or notes what is wrong with it.
+fn element(
+    out: &mut Output<'_>,
+    object: &[u8],
+    beside: &Beside<'_>,
+    offset: u64,
+    rows: &mut Rows,
+    broken: &mut Vec<(&'static str, u64)>,
+) -> Read {
+    let mut scratch = Vec::new();
+    match decode::<Tweet<'_>>(object, &mut scratch) {
+        Ok(Decoded { record, lossy }) => {
+            let raw = record.unwrapped();
+            if raw.is_tweet() {
+                rows.next(out);
+                return one(out, &raw, beside, offset, lossy);
+            }
+            broken.push(("not_a_record", offset));
+        }
+        Err(rule) => broken.push((rule, offset)),
+    }
+    Ok(())
+}
+
+/// Whether what follows `before` can be an element of a list, and not the value of a field.
+fn follows_in_list(before: &[u8]) -> bool {
+    matches!(before.trim_ascii_end().last(), None | Some(b',' | b'['))
+}
+
+/// Reads the ids of tweets that a file says are not to be shown any more, as messages.
+pub(super) fn read_deletions(out: &mut Output<'_>, member: Member<'_>) -> Read {
+    objects(out, member, &mut |out, bytes, _| {
+        let has = |key: &[u8]| memchr::memmem::find(bytes, key).is_some();
+        if !has(b"\"delete\"") && !has(b"\"status_withheld\"") {
+            return Ok(());
+        }
+        let mut scratch = Vec::new();
+        let Ok(Decoded { record: envelope, .. }) = decode::<Envelope<'_>>(bytes, &mut scratch) else {
+            return Ok(());
+        };
+        match envelope.notice() {
+            Some(Notice { rule, about: Some(id), takes_away: true }) => {
+                out.record(Record { own_id: Some(id.into()), text: rule.into(), ..Record::default() })
+            }
+            _ => Ok(()),
+        }
+    })
+}
