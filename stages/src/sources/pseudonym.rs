@@ -48,16 +48,23 @@ impl Pseudonymizer {
 
     /// The pseudonym of `handle` on `platform`.
     pub fn author_id(&self, platform: Platform, handle: &str) -> AuthorId {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(platform.as_str().as_bytes()).update(&[0]);
-        if matches!(platform, Platform::Reddit | Platform::Twitter) {
-            for byte in handle.bytes() {
-                hasher.update(&[byte.to_ascii_lowercase()]);
-            }
+        // Platform, a zero byte, handle; most handles fit into the buffer, and hashing them is one call.
+        let mut buffer = [0; 64];
+        let name = platform.as_str().as_bytes();
+        let length = name.len() + 1 + handle.len();
+        let mut longer = Vec::new();
+        let input = if length <= buffer.len() {
+            &mut buffer[..length]
         } else {
-            hasher.update(handle.as_bytes());
+            longer.resize(length, 0);
+            &mut longer[..]
+        };
+        input[..name.len()].copy_from_slice(name);
+        input[name.len() + 1..].copy_from_slice(handle.as_bytes());
+        if matches!(platform, Platform::Reddit | Platform::Twitter) {
+            input[name.len() + 1..].make_ascii_lowercase();
         }
-        let digest = hasher.finalize();
+        let digest = blake3::keyed_hash(&self.key, input);
         let mut hex = [0; ID_CHARS];
         for (pair, byte) in hex.chunks_exact_mut(2).zip(digest.as_bytes()) {
             pair[0] = HEX[usize::from(byte >> 4)];
