@@ -6,6 +6,8 @@
 
 use serde::de::Deserialize;
 
+use super::scanner::Scanner;
+
 /// A decoded record, and whether its bytes had to be repaired first.
 pub(in crate::sources) struct Decoded<T> {
     pub(in crate::sources) record: T,
@@ -20,6 +22,12 @@ pub(in crate::sources) fn decode<'a, T: Deserialize<'a>>(
     bytes: &'a [u8],
     scratch: &'a mut Vec<u8>,
 ) -> Result<Decoded<T>, &'static str> {
+    let mut scanner = Scanner::new(bytes);
+    if let Ok(record) = T::deserialize(&mut scanner)
+        && scanner.end().is_ok()
+    {
+        return Ok(Decoded { record, lossy: false });
+    }
     if let Ok(record) = serde_json::from_slice(bytes) {
         return Ok(Decoded { record, lossy: false });
     }

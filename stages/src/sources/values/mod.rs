@@ -4,5 +4,6 @@ pub(super) mod fields;
 pub(super) mod json;
 pub(super) mod outline;
 pub(super) mod python;
+mod scanner;
 pub(super) mod text;
 pub(super) mod time;
