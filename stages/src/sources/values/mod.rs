@@ -2,6 +2,7 @@
 
 pub(super) mod encoding;
 pub(super) mod fields;
+pub(super) mod html;
 pub(super) mod json;
 pub(super) mod python;
 pub(super) mod text;
