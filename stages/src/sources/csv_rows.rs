@@ -9,18 +9,19 @@ use csv::{ByteRecord, ReaderBuilder};
 use super::bytes::read_ahead::ReadAhead;
 use super::config::Format;
 use super::output::{Output, Read};
+use super::values::encoding::decode;
 
 /// One row of a table.
 pub(super) struct CsvRow<'r> {
     header: &'r [String],
     record: &'r ByteRecord,
-    /// Whether a value is in no known encoding, and was read as Windows-1252.
+    /// Whether the encoding of a value had to be guessed.
     guessed: Cell<bool>,
 }
 
 impl CsvRow<'_> {
     /// The value under the first of `columns` that the table has, unless it is empty. Values that are not UTF-8 are
-    /// read as Windows-1252.
+    /// read in the encoding that their bytes speak for, as a rule Windows-1252.
     pub(super) fn get(&self, columns: &[&str]) -> Option<Cow<'_, str>> {
         let index = columns
             .iter()
@@ -30,7 +31,7 @@ impl CsvRow<'_> {
             Ok(text) => Cow::Borrowed(text),
             Err(_) => {
                 self.guessed.set(true);
-                encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0
+                decode(bytes)
             }
         })
     }
@@ -40,7 +41,7 @@ impl CsvRow<'_> {
         self.header
     }
 
-    /// Whether a value that was asked for had to be read as Windows-1252.
+    /// Whether a value that was asked for is not UTF-8.
     pub(super) fn is_guessed(&self) -> bool {
         self.guessed.get()
     }

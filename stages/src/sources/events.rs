@@ -12,6 +12,7 @@ use genome_schemas::{Outcome, Platform};
 use super::amazon::holds_items;
 use super::author_class::AuthorClass;
 use super::batches::READER_STAGE;
+use super::blogger::may_hold_comments;
 use super::config::{Deletions, SourceConfig};
 use super::file_group::{ReaderKind, dump_files};
 use super::listing::{InputFile, list_files};
@@ -35,7 +36,21 @@ impl SourceConfig {
             scan(cx, self, reader.produces(), dump_files(&self.name, reader, files))
         };
         let frame = match self.platform {
-            Platform::Blogger => events(read(ReaderKind::BloggerEvents, &files)?, &[])?,
+            Platform::Blogger => {
+                let posts = read(ReaderKind::BloggerEvents, &files)?;
+                let feeds: Vec<_> = if self.context {
+                    files.into_iter().filter(may_hold_comments).collect()
+                } else {
+                    Vec::new()
+                };
+                if feeds.is_empty() {
+                    events(posts, &[])?
+                } else {
+                    let answered = Lookup { prefix: "parent", id: "parent_id", role: "post" };
+                    let found = answered.join(posts, read(ReaderKind::BloggerPosts, &feeds)?)?;
+                    events(found, &[answered.message()])?
+                }
+            }
             Platform::Reddit => {
                 let comments = read(ReaderKind::RedditEvents, &files)?;
                 if self.context {

@@ -144,7 +144,11 @@ fn local(path: &Path) -> InputFile {
 fn is_unpacked_archive(folder: &Path, platform: Platform) -> Result<bool, StageError> {
     match platform {
         Platform::Reddit | Platform::Amazon => Ok(false),
-        Platform::Blogger => Ok(entries(folder)?.iter().any(|(name, _)| is_blog(name))),
+        // Takeout has its blogs in `Blogger/Blogs/<title>/feed.atom`.
+        Platform::Blogger => Ok(folder.join("Blogger/Blogs").is_dir()
+            || entries(folder)?.iter().any(|(name, entry)| {
+                is_blog(name) || name == "feed.atom" || (name == "Blogs" && entry.is_dir())
+            })),
         Platform::Twitter => {
             if !folder.join("data").is_dir() {
                 return Ok(false);
@@ -169,7 +173,7 @@ const fn extensions(platform: Platform) -> &'static [&'static str] {
     match platform {
         Platform::Reddit => &[".jsonl", ".ndjson", ".json", ".parquet"],
         Platform::Amazon => &[".jsonl", ".json", ".tsv"],
-        Platform::Blogger => &[".zip", ".csv", ".atom", ".xml"],
+        Platform::Blogger => &[".zip", ".tar", ".tgz", ".csv", ".atom", ".xml"],
         Platform::Twitter => &[".zip", ".tar", ".jsonl", ".json", ".csv", ".parquet"],
     }
 }
@@ -182,7 +186,7 @@ const fn expected(platform: Platform) -> &'static str {
         }
         Platform::Blogger => {
             "blogs.zip or its unpacked folder of <id>.<gender>.<age>.<topic>.<sign>.xml, blogtext.csv, or an export \
-             named *.xml or *.atom"
+             named *.xml or *.atom, also in a zip or tar file or an unpacked folder of Takeout"
         }
         Platform::Twitter => {
             "a personal archive (a zip file or folder with data/tweets.js or data/js/tweets/*.js), or files named \

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use super::bytes::archive::Archive;
+use super::bytes::archive::{Archive, is_blog};
 use super::bytes::container::{Dump, Stream, decoded};
 use super::bytes::peek::beginning;
 use super::config::Format;
@@ -67,7 +67,7 @@ pub(super) fn each_member(
                 Ok(entries) => entries,
                 Err(error) => return out.broken(0, &error),
             };
-            let mut none = true;
+            let mut read_so_far = 0;
             for entry in entries {
                 let entry = match entry {
                     Ok(entry) => entry,
@@ -80,8 +80,8 @@ pub(super) fn each_member(
                 if !entry.header().entry_type().is_file() || !wanted(&name) {
                     continue;
                 }
-                none = false;
-                out.set_source_file(format!("{file}!{name}"));
+                out.set_source_file(place(&file, &name, read_so_far));
+                read_so_far += 1;
                 let length = entry.size();
                 let member = decoded(out.location(), Box::new(Whole { entry, unread: length }));
                 match member {
@@ -89,12 +89,17 @@ pub(super) fn each_member(
                     Err(error) => out.unreadable(error)?,
                 }
             }
-            if none { out.unreadable(nothing_in(out)) } else { Ok(()) }
+            if read_so_far == 0 { out.unreadable(nothing_in(out)) } else { Ok(()) }
         }
         Dump::Parquet(_) => {
             out.unreadable(out.location().failed("is Parquet, which is not read for this platform"))
         }
     }
+}
+
+/// How rows call a member: by its name, or by its ordinal if that name holds a handle.
+fn place(file: &str, name: &str, ordinal: usize) -> String {
+    if is_blog(name) { format!("{file}!{ordinal}") } else { format!("{file}!{name}") }
 }
 
 fn nothing_in(out: &Output<'_>) -> StageError {
@@ -112,8 +117,8 @@ fn each_in_archive(
     if members.is_empty() {
         return out.unreadable(nothing_in(out));
     }
-    for name in &members {
-        out.set_source_file(format!("{file}!{name}"));
+    for (ordinal, name) in members.iter().enumerate() {
+        out.set_source_file(place(&file, name, ordinal));
         let location = out.location();
         match archive.read(name).and_then(|stream| decoded(location, stream)) {
             Ok(stream) => read(out, Member { name: Some(name), stream })?,

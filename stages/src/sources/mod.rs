@@ -7,14 +7,16 @@
 //!
 //! A record that cannot be read is a row with outcome `malformed`, the reason as its `rule`, and its place in
 //! `source_file` and `source_offset`; rules are `invalid_json`, `truncated`, `not_a_record`, `nul_bytes`,
-//! `line_too_long`, `truncated_file`, and for blogs `no_post`, `unclosed_post`, `unclosed_date`, `not_a_blog`.
+//! `line_too_long`, `truncated_file`, and for blogs `no_post`, `unclosed_post`, `unclosed_date`, `not_a_blog`,
+//! `unclosed_entry`, `unopened_entry`. What nobody published has outcome `notice`: `blog_settings`, `draft`, `trashed`,
+//! `spam`, `spam_comment`, `not_published`.
 //! What each file held is counted by itself in [`ReadCounts`].
 //!
 //! | platform | reader | what it reads |
 //! |---|---|---|
 //! | Reddit | `reddit` | NDJSON of comments and submissions, `.zst` with windows to 2 GiB, gzip or plain |
 //! | Twitter | `twitter` | personal archives, old and new form, zip or folder |
-//! | Blogger | `blogger` | the Blog Authorship Corpus, zip or folder |
+//! | Blogger | `blogger` | the Blog Authorship Corpus in any container, its table, Atom exports of Blogger and Takeout |
 //! | Amazon | `amazon` | Amazon Reviews 2023 with product metadata |
 
 mod amazon;

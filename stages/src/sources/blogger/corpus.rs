@@ -1,98 +1,70 @@
-//! The Blog Authorship Corpus: a zip of one file a blog, or its unpacked folder.
+//! The Blog Authorship Corpus: a zip of one file a blog, its unpacked folder, or single files of it.
 //!
 //! The files look like XML and are not: most do not parse. They are scanned for the four literal tags
-//! `<date>`, `</date>`, `<post>`, `</post>`; each text is decoded by itself, as UTF-8 if it is that, else as
-//! Windows-1252. A member is named `<blog id>.<gender>.<age>.<topic>.<sign>.xml`. The blog id is a handle, so
-//! rows are located by the ordinal of their member in the order of names, and by the index of the post in it.
+//! `<date>`, `</date>`, `<post>`, `</post>`; each text is decoded by itself, as UTF-8 if it is that, else as the other
+//! texts of the blog and its own bytes suggest. A member is named `<blog id>.<gender>.<age>.<topic>.<sign>.xml`. The
+//! blog id is a handle, so rows are located by the ordinal of their member in the order of names, or by a pseudonym for
+//! a file by itself, and by the index of the post in it.
 
-use std::borrow::Cow;
-
-use genome_schemas::EventKind;
+use genome_schemas::Platform;
 use memchr::memmem;
-use serde::Serialize;
 
-use crate::sources::bytes::archive::{Archive, file_name, is_blog};
-use crate::sources::bytes::container::decoded;
+use super::post::{Attributes, Post};
+use super::unpacked;
+use crate::sources::bytes::archive::{file_name, is_blog};
+use crate::sources::bytes::container::Stream;
 use crate::sources::members::read_whole;
 use crate::sources::output::{Output, Read};
-use crate::sources::record::Record;
-use crate::sources::values::text::decode_entities;
-use crate::sources::values::time::blog_date;
+use crate::sources::values::encoding::{decode_among, usual_encoding};
 
-/// What a blog's name states of its author.
-#[derive(Serialize)]
-struct Attributes<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    gender: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    age: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    topic: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sign: Option<&'a str>,
-}
-
-/// Reads one corpus.
-pub(super) fn read(out: &mut Output<'_>, mut archive: Archive) -> Read {
-    let blogs: Vec<String> = archive.members().iter().filter(|name| is_blog(name)).cloned().collect();
-    let archive_name = out.source_file().to_owned();
-    let mut bytes = Vec::new();
-    for (ordinal, member) in blogs.iter().enumerate() {
-        out.set_source_file(format!("{archive_name}!{ordinal}"));
-        let location = out.location();
-        let mut stream = match archive.read(member).and_then(|stream| decoded(location, stream)) {
-            Ok(stream) => stream,
-            Err(error) => {
-                out.unreadable(error)?;
-                continue;
-            }
-        };
-        let broken = read_whole(out, &mut stream, &mut bytes)?;
-        // What was unpacked before a break holds whole posts; the cut one is part of the break.
-        let index = blog(out, member, &bytes, broken.is_some())?;
-        if let Some(error) = broken {
-            out.broken(index, &error)?;
-        }
+/// Reads the blog in the file or member `name`; `bytes` is room for it.
+pub(super) fn read(out: &mut Output<'_>, name: &str, mut stream: Stream<'_>, bytes: &mut Vec<u8>) -> Read {
+    let broken = read_whole(out, &mut stream, bytes)?;
+    // What was unpacked before a break holds whole posts; the cut one is part of the break.
+    let index = blog(out, name, bytes, broken.is_some())?;
+    match broken {
+        Some(error) => out.broken(index, &error),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Reads the posts of one blog; gives their number.
-fn blog(out: &mut Output<'_>, member: &str, bytes: &[u8], cut: bool) -> Read<u64> {
-    let mut facts = file_name(member).trim_end_matches(".xml").split('.');
+///
+/// A file that is not named as the corpus names them is a blog by itself, and its name stands for its author.
+fn blog(out: &mut Output<'_>, name: &str, bytes: &[u8], cut: bool) -> Read<u64> {
+    let unpacked = unpacked(name);
+    let mut facts = file_name(unpacked).split('.');
     let id = facts.next().unwrap_or_default();
+    let is_named = is_blog(unpacked);
+    let mut fact = || facts.next().filter(|_| is_named);
     let attributes = Attributes {
-        gender: facts.next(),
-        age: facts.next().and_then(|age| age.parse().ok()),
-        topic: facts.next(),
-        sign: facts.next(),
+        gender: fact(),
+        age: fact().and_then(|age| age.parse().ok()),
+        topic: fact(),
+        sign: fact(),
     };
-    let attributes = serde_json::to_string(&attributes).unwrap_or_default();
+    let attributes = attributes.json();
+    if is_named || memmem::find(bytes, b"<post>").is_some() {
+        hide_handle(out, name, id);
+    }
+    let all = Posts { bytes, at: 0 };
+    let usual = match std::str::from_utf8(bytes) {
+        Ok(_) => None,
+        Err(_) => usual_encoding(all.clone().filter_map(Result::ok).map(|found| found.text)),
+    };
     let mut index = 0;
-    let mut posts = Posts { bytes, at: 0 };
-    while let Some(found) = posts.next() {
+    for found in all {
         if cut && found.is_err() {
             break;
         }
         out.found();
         match found {
             Err(rule) => out.malformed(rule, index)?,
-            Ok(Post { date, text }) => {
-                let text = as_text(text);
-                let date = as_text(date.unwrap_or_default());
-                let at = blog_date(&date);
-                let stated = date.chars().any(char::is_alphanumeric);
-                out.conflicts((at.is_none() && stated).then_some("date").into_iter(), index);
-                out.record(Record {
-                    kind: EventKind::Post,
-                    author: Some(id),
-                    at,
-                    lossy: text.contains('\u{fffd}'),
-                    text: unpadded(&decode_entities(&text)).into(),
-                    attributes: attributes.clone(),
-                    offset: index,
-                    ..Record::default()
-                })?;
+            Ok(RawPost { date, text }) => {
+                let date = decode_among(date.unwrap_or_default(), usual);
+                let text = decode_among(text, usual);
+                let author = Some(id);
+                Post { author, attributes: &attributes, date: &date, text: &text, offset: index }.add(out)?;
             }
         }
         index += 1;
@@ -104,20 +76,35 @@ fn blog(out: &mut Output<'_>, member: &str, bytes: &[u8], cut: bool) -> Read<u64
     Ok(index)
 }
 
-struct Post<'a> {
+/// Calls a file that rows would call by its author's id by the author's pseudonym.
+fn hide_handle(out: &mut Output<'_>, name: &str, id: &str) {
+    let place = out.source_file().to_owned();
+    let Some(folder) = place.strip_suffix(file_name(name)) else { return };
+    let pseudonym = out.facts().names.author_id(Platform::Blogger, id);
+    let hidden = format!("{folder}user_{}.xml", pseudonym.short());
+    if !place.contains('!') {
+        out.rename_file(&hidden);
+    }
+    out.set_source_file(hidden);
+}
+
+#[derive(Clone, Copy)]
+struct RawPost<'a> {
     date: Option<&'a [u8]>,
     text: &'a [u8],
 }
 
-/// The posts of a blog in the order of the file.
+/// The posts of a blog in the order of the file: each one, or the rule by which there should have been one.
+#[derive(Clone)]
 struct Posts<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Posts<'a> {
-    /// The next post, or the rule by which there should have been one.
-    fn next(&mut self) -> Option<Result<Post<'a>, &'static str>> {
+impl<'a> Iterator for Posts<'a> {
+    type Item = Result<RawPost<'a>, &'static str>;
+
+    fn next(&mut self) -> Option<Self::Item> {
         let rest = &self.bytes[self.at..];
         let date_tag = memmem::find(rest, b"<date>");
         let post_tag = memmem::find(rest, b"<post>");
@@ -148,7 +135,7 @@ impl<'a> Posts<'a> {
         match close {
             Some(close) if again.is_none_or(|again| close < again) => {
                 self.at += after_date + close + b"</post>".len();
-                Some(Ok(Post { date, text: &body[start..close] }))
+                Some(Ok(RawPost { date, text: &body[start..close] }))
             }
             _ => {
                 // Go on at the date of the post that begins inside this one.
@@ -162,30 +149,19 @@ impl<'a> Posts<'a> {
     }
 }
 
-/// A text as UTF-8 if it is that, else as Windows-1252, in which every byte means something.
-fn as_text(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0,
-    }
-}
-
-/// A text without the blanks around it, and with LF line ends.
-fn unpadded(text: &str) -> String {
-    text.trim().replace("\r\n", "\n").replace('\r', "\n")
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::post::unpadded;
     use super::*;
+    use crate::sources::values::encoding::decode;
+    use crate::sources::values::text::decode_entities;
 
     fn shown(blog: &[u8]) -> Vec<String> {
-        let mut posts = Posts { bytes: blog, at: 0 };
-        std::iter::from_fn(|| posts.next())
+        Posts { bytes: blog, at: 0 }
             .map(|found| match found {
                 Err(rule) => rule.to_owned(),
-                Ok(Post { date, text }) => {
-                    format!("{:?} {}", date.map(as_text), unpadded(&decode_entities(&as_text(text))))
+                Ok(RawPost { date, text }) => {
+                    format!("{:?} {}", date.map(decode), unpadded(&decode_entities(&decode(text))))
                 }
             })
             .collect()

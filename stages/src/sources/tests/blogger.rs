@@ -1,7 +1,7 @@
 use genome_schemas::Platform;
 
 use super::super::{ReaderOptions, TruncatedPolicy};
-use super::{Dumps, Run, assert_no_handles, zip};
+use super::{Dumps, Run, assert_no_handles, gzip, tar, zip};
 
 fn run() -> Run {
     Run::of(Platform::Blogger)
@@ -109,7 +109,7 @@ fn dates_that_mean_nothing_are_counted() {
 fn what_is_no_corpus_is_an_error() {
     let whole = zip(&[(NAME, &blog(&[("1,May,2004", "a")]))]);
     let cases: [(&[u8], &str); 4] = [
-        (b"no zip at all", "cannot be opened as a zip archive"),
+        (b"no zip at all", "has no blog in it"),
         (&whole[..whole.len() / 2], "cannot be opened as a zip archive"),
         (&zip(&[("readme.txt", b"x")]), "has no blog in it"),
         (&whole, "max_member_bytes"),
@@ -142,4 +142,123 @@ fn a_corrupt_member_is_an_error_or_a_row() {
     let lines = kept.lines(&["source_file", "rule"]);
     assert_eq!(lines.first().map(String::as_str), Some("b.zip!0 | -"));
     assert_eq!(lines.last().map(String::as_str), Some("b.zip!1 | truncated_file"));
+}
+
+#[test]
+fn single_files_and_tars_hide_the_handle() {
+    let bytes = blog(&[("31,May,2004", "one"), ("1,June,2004", "two")]);
+    let dumps = Dumps::with(&[
+        (&format!("x/{NAME}"), &bytes),
+        ("y/1234567.xml.gz", &gzip(&bytes)),
+        ("z/blogs.tar.gz", &gzip(&tar(&[("blogs/readme.txt", b"x"), (&format!("blogs/{NAME}"), &bytes)]))),
+        ("z/blogs.zip", &zip(&[("1234567.xml", &bytes), ("rss.xml", b"<rss/>")])),
+    ]);
+    let hidden = super::mention(Platform::Blogger, "1234567");
+    let leo = r#"{"gender":"female","age":17,"topic":"Student","sign":"Leo"}"#;
+    for (path, place, attributes) in [
+        (format!("x/{NAME}"), format!("{hidden}.xml"), leo),
+        ("y".into(), format!("{hidden}.xml"), "-"),
+        ("z/blogs.tar.gz".into(), "blogs.tar.gz!0".into(), leo),
+    ] {
+        let found = run().read(&[dumps.path().join(path)]);
+        assert_eq!(
+            found.lines(&["author_id", "text", "source_file", "source_offset", "attributes"]),
+            ["one", "two"]
+                .iter()
+                .enumerate()
+                .map(|(n, text)| format!("<1234567> | {text} | {place} | {n} | {attributes}"))
+                .collect::<Vec<_>>()
+        );
+        assert_no_handles(&found, &["1234567"]);
+        assert!(!found.counts[0].name.contains("1234567"));
+        assert_eq!(found.plan.matches("ReadDumps").count(), if place.contains("tar") { 2 } else { 1 });
+    }
+    let found = run().read(&[dumps.path().join("z/blogs.zip")]);
+    assert_eq!(
+        found.lines(&["source_file", "rule"]),
+        [
+            "blogs.zip!rss.xml | not_a_blog".to_owned(),
+            format!("blogs.zip!{hidden}.xml | -"),
+            format!("blogs.zip!{hidden}.xml | -")
+        ]
+    );
+}
+
+const TABLE: &str = "id,gender,age,topic,sign,date,text\r\n";
+
+#[test]
+fn the_table_gives_what_the_files_give() {
+    let bytes =
+        blog(&[("31,May,2004", "one &amp; two\r\nthree \"four\""), (",,", ""), ("1,Smarch,2004", "x")]);
+    let rows = "1234567,female,17,Student,Leo,\"31,May,2004\",\"   one &amp; two\r\nthree \"\"four\"\"   \"\r\n\
+                1234567,female,17,Student,Leo,\",,\",\r\n1234567,female,17,Student,Leo,\"1,Smarch,2004\",x";
+    let table = format!("{TABLE}{rows}");
+    let dumps = Dumps::with(&[
+        ("blogs.zip", &zip(&[(NAME, &bytes)])),
+        ("blogtext.csv.zip", &zip(&[("blogtext.csv", table.as_bytes())])),
+        ("blogtext.csv", table.as_bytes()),
+    ]);
+    let columns = ["kind", "author_id", "at", "text", "attributes", "key", "lossy", "outcome"];
+    let files = run().read(&[dumps.path().join("blogs.zip")]);
+    assert_eq!(files.lines(&["text"]), ["one & two\nthree \"four\"", "", "x"]);
+    for path in ["blogtext.csv.zip", "blogtext.csv"] {
+        let found = run().read(&[dumps.path().join(path)]);
+        assert_eq!(found.lines(&columns), files.lines(&columns));
+        let second = TABLE.len() + rows.find("1234567,female,17,Student,Leo,\",,\"").unwrap();
+        assert_eq!(found.rows[1]["source_offset"], second);
+        assert_eq!(found.counts[0].type_conflicts["date"].count, 1);
+        // Nothing in it can be answered, so it is read once.
+        assert_eq!(found.plan.matches("ReadDumps").count(), 1, "{}", found.plan);
+        assert_no_handles(&found, &["1234567"]);
+    }
+}
+
+#[test]
+fn the_table_names_its_columns() {
+    let reordered = "Text;,sign,id,Date\nx,,,\n";
+    let shuffled = b"DATE,text,Id,rest\n\"2,Mai,2004\",caf\xe9 \x93q\x94, 1234567 ,x\n,only text,,\nbroken\n";
+    let dumps = Dumps::with(&[("a.csv", shuffled), ("b.csv", reordered.as_bytes())]);
+    let found = run().read(&[dumps.path().join("a.csv")]);
+    assert_eq!(
+        found.lines(&["author_id", "author_class", "at", "text", "attributes", "rule"]),
+        [
+            "<1234567> | person | 2004-05-02T00:00:00Z | café “q” | - | -",
+            "- | deleted | - | only text | - | -",
+            "- | unknown | - | - | - | wrong_columns",
+        ]
+    );
+    let path = dumps.path().join("b.csv");
+    let error = run().read(std::slice::from_ref(&path)).error.unwrap();
+    assert!(
+        error.contains("b.csv") && error.contains("`id` and `text`") && error.contains("`sign`"),
+        "{error}"
+    );
+    let options = ReaderOptions { on_truncated: TruncatedPolicy::Keep, ..ReaderOptions::default() };
+    let kept = Run { options, ..run() }.read(&[path]);
+    assert_eq!(kept.lines(&["source_offset", "rule"]), ["19 | not_a_record"]);
+}
+
+#[test]
+fn posts_of_a_blog_speak_for_its_encoding() {
+    let korean = "오늘은 날씨가 좋아서 친구와 함께 공원에 갔다. 꽃이 많이 피어 있었다.";
+    let bytes = [
+        b"<Blog>",
+        encoding_rs::EUC_KR.encode(&format!("<date>1,May,2004</date><post>{korean}</post>")).0.as_ref(),
+        encoding_rs::EUC_KR.encode("<date>2,May,2004</date><post>안녕 all</post>").0.as_ref(),
+        b"<date>3,May,2004</date><post>a \x93quoted\x94 word</post>",
+        "<date>4,ao\u{fb}t,2004</date><post>d\u{e9}j\u{e0}</post></Blog>".as_bytes(),
+    ]
+    .concat();
+    let dumps = Dumps::with(&[("b.zip", &zip(&[(NAME, &bytes)]))]);
+    let found = run().read(&[dumps.path().to_owned()]);
+    assert_eq!(
+        found.lines(&["text", "lossy"]),
+        [
+            format!("{korean} | false"),
+            "안녕 all | false".into(),
+            "a “quoted” word | false".into(),
+            "déjà | false".into()
+        ]
+    );
+    assert_eq!(found.lines(&["at"])[3], "2004-08-04T00:00:00Z");
 }

@@ -272,6 +272,26 @@ fn blog() -> Form {
     })
 }
 
+fn posts() -> Form {
+    let head = "id,gender,age,topic,sign,date,text\n";
+    form("blogtext.csv", ReaderKind::BloggerEvents, head, "", |n, text| {
+        format!("{n},male,33,indUnk,Aries,\"{},May,2004\",\"  {text}  \"\n", n + 1)
+    })
+}
+
+fn feed() -> Form {
+    let head = "<?xml version='1.0'?><feed xmlns='http://www.w3.org/2005/Atom'>";
+    form("feed.atom", ReaderKind::BloggerEvents, head, "</feed>", |n, text| {
+        // Laying HTML out is slow in a build for debugging.
+        let text = if n % 6 == 0 { format!("&lt;p&gt;{text}&lt;/p&gt;") } else { text.to_owned() };
+        format!(
+            "<entry><id>tag:blogger.com,1999:blog-7.post-{n}</id><blogger:type>POST</blogger:type>\
+             <author><name>Ada</name></author><title type='text'>t</title>\
+             <content type='html'>{text}</content></entry>"
+        )
+    })
+}
+
 fn in_blogs(blog: &[u8]) -> Vec<u8> {
     zip(&[("1.female.17.Student.Leo.xml", blog)])
 }
@@ -309,4 +329,6 @@ forms! {
     twitter_table: academic_table();
     twitter_archive: packed("t.zip", &personal_archive(), in_archive);
     blog_corpus: packed("b.zip", &blog(), in_blogs);
+    table_of_posts: posts();
+    blog_feed: feed();
 }

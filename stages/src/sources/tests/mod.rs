@@ -3,6 +3,7 @@
 
 mod amazon;
 mod blogger;
+mod blogger_feeds;
 mod containers;
 mod corruption;
 mod reddit;

@@ -1,6 +1,8 @@
 //! From bytes to values: JSON whose types drift, texts as platforms escape them, times in many dialects.
 
+pub(super) mod encoding;
 pub(super) mod fields;
+pub(super) mod html;
 pub(super) mod json;
 pub(super) mod outline;
 pub(super) mod python;

@@ -73,6 +73,16 @@ pub(in crate::sources) fn review_date(text: &str) -> Option<i64> {
     Some(date.ok()?.and_hms_opt(0, 0, 0)?.and_utc().timestamp_micros())
 }
 
+/// A time of an Atom feed, `2004-05-31T12:00:00.000-07:00`; one without a zone is taken as UTC.
+pub(in crate::sources) fn feed_time(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.timestamp_micros());
+    zoned.ok().or_else(|| {
+        let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok()?;
+        Some(time.and_utc().timestamp_micros())
+    })
+}
+
 /// A date of the Blog Authorship Corpus, `31,May,2004` with the month in the blogger's language, at midnight UTC.
 pub(in crate::sources) fn blog_date(text: &str) -> Option<i64> {
     let mut parts = text.split(',').map(str::trim);
@@ -282,6 +292,22 @@ mod tests {
         }
         for text in ["", "13 1, 2011", "02 30, 2011", "May 1, 2011"] {
             assert_eq!(review_date(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn feed_times_have_zones() {
+        let expected = Some(MAY_1_2011 + 9_403_000_000);
+        for text in [
+            "2011-05-01T02:36:43Z",
+            " 2011-04-30T19:36:43.000-07:00\n",
+            "2011-05-01T02:36:43.000",
+            "2011-05-01t02:36:43z",
+        ] {
+            assert_eq!(feed_time(text), expected, "{text}");
+        }
+        for text in ["", "2011-05-01", "2011-13-01T02:36:43Z"] {
+            assert_eq!(feed_time(text), None, "{text}");
         }
     }
 
