@@ -15,7 +15,7 @@ use std::time::Instant;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::TryStreamExt;
 use genome_schemas::Platform;
-use genome_stages::sources::{Pseudonymizer, ReaderOptions, SourceConfig, SourceContext};
+use genome_stages::sources::{Deletions, Pseudonymizer, ReaderOptions, SourceConfig, SourceContext};
 
 const USAGE: &str = "usage: cargo bench --bench read_dumps -- PLATFORM [--context] [--threads N] PATH...";
 
@@ -72,7 +72,8 @@ impl Arguments {
                 _ => paths.push(argument),
             }
         }
-        let source = SourceConfig { name, platform, paths, context, format: None, csv: None };
+        let deletions = Deletions::Honour;
+        let source = SourceConfig { name, platform, paths, context, format: None, csv: None, deletions };
         (!source.paths.is_empty()).then_some(Self { source, threads })
     }
 }

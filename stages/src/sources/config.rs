@@ -63,7 +63,8 @@ pub enum Format {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CsvConfig {
-    /// Column by field: `id`, `url`, `author`, `text`, `at`, `reply_to`, `lang`, `engagement`, `app`.
+    /// Column by field: of Twitter `id`, `url`, `author`, `text`, `at`, `reply_to`, `lang`, `engagement`, `app`; of Blogger
+    /// `author`, `at`, `text`.
     pub columns: BTreeMap<String, String>,
     /// Order of day and month in dates such as `3/4/17`, which are refused without it.
     pub dates: Option<DateOrder>,
@@ -84,13 +85,17 @@ pub enum DateOrder {
 impl SourceConfig {
     /// What is wrong with the values, one sentence for each.
     pub fn problems(&self) -> Vec<String> {
+        let known: Vec<&str> = match self.platform {
+            Platform::Twitter => csv_fields().collect(),
+            Platform::Blogger => vec!["author", "at", "text"],
+            Platform::Reddit | Platform::Amazon => Vec::new(),
+        };
         let named = self.csv.iter().flat_map(|csv| csv.columns.keys());
-        let unknown = named.filter(|field| !csv_fields().any(|known| known == *field)).map(|field| {
-            let known: Vec<&str> = csv_fields().collect();
-            format!("csv.columns has no field `{field}`; fields are {}", known.join(", "))
-        });
-        let misplaced = (self.csv.is_some() && self.platform != Platform::Twitter).then(|| {
-            "`csv` is for sources of platform twitter; other tables have columns of their own".to_owned()
+        let unknown = named.filter(|field| !known.contains(&field.as_str()) && !known.is_empty());
+        let unknown = unknown
+            .map(|field| format!("csv.columns has no field `{field}`; fields are {}", known.join(", ")));
+        let misplaced = (self.csv.is_some() && known.is_empty()).then(|| {
+            "`csv` is for tables of Twitter and Blogger; other tables have columns of their own".to_owned()
         });
         unknown.chain(misplaced).map(|problem| format!("source `{}`: {problem}", self.name)).collect()
     }
@@ -125,6 +130,7 @@ mod tests {
             config("twitter", "txt")[0]
                 .starts_with("source `t`: csv.columns has no field `txt`; fields are id,")
         );
-        assert!(config("reddit", "text")[0].contains("platform twitter"));
+        assert!(config("blogger", "author").is_empty());
+        assert!(config("reddit", "text")[0].contains("of Twitter and Blogger"));
     }
 }

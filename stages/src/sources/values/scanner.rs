@@ -337,7 +337,8 @@ mod tests {
             (b"{\"a\":1,}", false),
         ] {
             let mut scanner = Scanner::new(json);
-            let read = Wanted::deserialize(&mut scanner).and_then(|wanted| scanner.end().map(|()| wanted)).ok();
+            let read =
+                Wanted::deserialize(&mut scanner).and_then(|wanted| scanner.end().map(|()| wanted)).ok();
             assert_eq!(read, is_read.then_some(Wanted { a: 1 }), "{}", String::from_utf8_lossy(json));
         }
         let deep = "[".repeat(100_000);
