@@ -139,7 +139,8 @@ fn record(out: &mut Output<'_>, line: &[u8], offset: u64, scratch: &mut Vec<u8>)
     };
     if is_comment {
         let link = raw.link_id.as_str();
-        let parent = raw.parent_id.filled();
+        let parent = raw.parent_id.filled().map(parent_name);
+        let parent = parent.as_deref();
         return out.record(Record {
             kind: EventKind::Comment,
             own_id: full_id.map(Cow::Owned),
@@ -164,6 +165,20 @@ fn record(out: &mut Output<'_>, line: &[u8], offset: u64, scratch: &mut Vec<u8>)
 fn retrieved(raw: &RedditRecord<'_>) -> i64 {
     let again = raw.meta.get().and_then(|meta| meta.retrieved_again.int());
     again.max(raw.retrieved_on.int()).max(raw.retrieved_utc.int()).unwrap_or_default()
+}
+
+/// The full name of a parent. Pushshift's interface of 2022 and 2023 gave the comment's id alone, as a number in base 10.
+fn parent_name(parent: &str) -> Cow<'_, str> {
+    let Some(mut number) = parent.parse::<u64>().ok().filter(|number| *number > 0) else {
+        return parent.into();
+    };
+    let mut digits = Vec::new();
+    while number > 0 {
+        digits.extend(char::from_digit(u32::try_from(number % 36).unwrap_or_default(), 36));
+        number /= 36;
+    }
+    let id: String = digits.into_iter().rev().collect();
+    Cow::Owned(format!("t1_{id}"))
 }
 
 /// `t3_abc` without its prefix.

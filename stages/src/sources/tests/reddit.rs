@@ -1,7 +1,13 @@
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use genome_schemas::Platform;
+use parquet::arrow::ArrowWriter;
 
 use super::super::{ReaderOptions, TypeConflict};
-use super::{Dumps, Run, assert_no_handles, mention, zstd};
+use super::{Dumps, Run, assert_no_handles, json_rows, mention, text, zstd};
+use crate::dedup::{Across, Dedup, Exact};
+use crate::{Stage, StageContext};
 
 fn run() -> Run {
     Run::of(Platform::Reddit)
@@ -223,4 +229,203 @@ fn long_contexts_are_cut() {
     let options = ReaderOptions { context_chars: 4, ..ReaderOptions::default() };
     let found = Run { options, ..run() }.read(&[dumps.path().to_owned()]);
     assert_eq!(found.lines(&["context"])[2], "post <Ada_L>: Tit… / comment <grace>: one");
+}
+
+#[test]
+fn when_a_record_was_retrieved() {
+    let record = |more: &str| format!(r#"{{"title":"t"{more}}}"#);
+    let cases = [
+        (record(""), "-"),
+        (record(r#","retrieved_on":null"#), "-"),
+        (record(r#","retrieved_on":1600000000"#), "2020-09-13T12:26:40Z"),
+        (record(r#","retrieved_utc":"1600000000""#), "2020-09-13T12:26:40Z"),
+        (record(r#","retrieved_on":5,"retrieved_utc":1600000000.0"#), "2020-09-13T12:26:40Z"),
+        (
+            record(r#","retrieved_on":5,"_meta":{"retrieved_2nd_on":1600000000,"note":"x"}"#),
+            "2020-09-13T12:26:40Z",
+        ),
+        (record(r#","retrieved_on":1600000000,"_meta":null"#), "2020-09-13T12:26:40Z"),
+        (record(r#","retrieved_on":1600000000,"_meta":{"note":"no_2nd_retrieval"}"#), "2020-09-13T12:26:40Z"),
+    ];
+    let cases: Vec<(&str, &str)> = cases.iter().map(|(line, expected)| (line.as_str(), *expected)).collect();
+    check(&cases, &["retrieved_at"]);
+}
+
+#[test]
+fn fields_may_be_missing_or_of_another_kind() {
+    let comment = |more: &str| format!(r#"{{"id":"c1","body":"b","link_id":"t3_p1"{more}}}"#);
+    let cases = [
+        // Monthly dumps have no `name` before 2007-11; submissions of 2017 can lack `subreddit_id`.
+        (r#"{"id":"p1","title":"t","name":null,"subreddit_id":null}"#.into(), "p1 | true | kept | {}"),
+        // The service of 2022 and 2023 gave the parent as a number in base 10, and none to the top level.
+        (comment(r#","parent_id":null"#), "c1 | true | kept | {}"),
+        (comment(r#","parent_id":41785179015"#), "c1 | false | kept | {}"),
+        (comment(r#","parent_id":"41785179015""#), "c1 | false | kept | {}"),
+        (comment(r#","parent_id":{"id":"t1_x"}"#), "c1 | true | kept | {}"),
+        (comment(r#","author":null,"author_flair_text":null,"subreddit":null"#), "c1 | true | kept | {}"),
+        (comment(r#","edited":{"when":1},"media":[{"type":"x"}],"stickied":3"#), "c1 | true | kept | {}"),
+        // A text that is none leaves nothing to tell a comment by.
+        (comment("").replace("\"b\"", "{\"text\":\"b\"}"), "- | true | malformed | -"),
+        (r#"{"id":"p1","title":["a"],"selftext":{"b":1},"is_self":true}"#.into(), "p1 | true | kept | {}"),
+        (r#"{"id":"p1","title":true,"over_18":"True","subreddit":5}"#.into(), {
+            r#"p1 | true | kept | {"subreddit":"5","over_18":true}"#
+        }),
+    ];
+    let cases: Vec<(&str, &str)> =
+        cases.iter().map(|(line, expected): &(String, &str)| (line.as_str(), *expected)).collect();
+    check(&cases, &["native_id", "top_level", "outcome", "attributes"]);
+}
+
+#[test]
+fn a_parent_in_base_10_is_found() {
+    // 41785179015 is j71teh3 in base 36.
+    let lines = r#"{"id":"j71teh3","body":"asked","author":"Ada_L","link_id":"t3_p1","parent_id":null}
+{"id":"j71tehk","body":"answered","author":"grace","link_id":"t3_p1","parent_id":41785179015}
+"#;
+    let dumps = Dumps::with(&[("a.jsonl", lines.as_bytes())]);
+    let found = run().read(&[dumps.path().to_owned()]);
+    assert_eq!(found.lines(&["native_id", "context"]), ["j71teh3 | -", "j71tehk | comment <Ada_L>: asked"]);
+}
+
+#[test]
+fn texts_that_were_taken_away_stay_as_they_are_and_are_nobodys_context() {
+    for words in ["[deleted]", "[removed]", "[ Removed by reddit ]", "[deleted by user]"] {
+        let lines = format!(
+            "{{\"id\":\"p1\",\"title\":\"{words}\",\"selftext\":\"{words}\",\"author\":\"Ada_L\"}}\n\
+             {{\"id\":\"c1\",\"body\":\"why\",\"author\":\"grace\",\"link_id\":\"t3_p1\",\"parent_id\":\"t3_p1\"}}\n"
+        );
+        let dumps = Dumps::with(&[("a.jsonl", lines.as_bytes())]);
+        let found = run().read(&[dumps.path().to_owned()]);
+        let expected = [format!("<Ada_L> | {words} | -"), "<grace> | why | -".into()];
+        assert_eq!(found.lines(&["author_id", "text", "context"]), expected);
+    }
+}
+
+#[test]
+fn what_was_crossposted_is_not_its_posters_own() {
+    let line = r#"{"id":"p2","title":"look","selftext":"","author":"grace","score":1,"created_utc":1600000000,"crosspost_parent":"t3_p1","crosspost_parent_list":[{"id":"p1","title":"theirs","selftext":"their words","author":"Ada_L","score":99,"created_utc":5,"crosspost_parent_list":[]}],"subreddit":"a"}"#;
+    check(
+        &[(line, r#"p2 | <grace> | look |  | 1 | 2020-09-13T12:26:40Z | {"subreddit":"a"}"#)],
+        &["native_id", "author_id", "title", "text", "engagement", "at", "attributes"],
+    );
+    let dumps = Dumps::with(&[("a.jsonl", line.as_bytes())]);
+    let found = run().read(&[dumps.path().to_owned()]);
+    assert!(found.rows.iter().all(|row| !row.to_string().contains("their words")));
+    assert_no_handles(&found, &["Ada_L"]);
+}
+
+/// A Parquet file of these columns.
+fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap()
+}
+
+#[test]
+fn parquet_with_everything_as_strings_or_not() {
+    let text = |values: [Option<&'static str>; 3]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+    let shared = || {
+        vec![
+            ("id", text([Some("p1"), Some("c1"), Some("p2")])),
+            ("author", text([Some("Ada_L"), Some("grace"), None])),
+            ("title", text([Some("a &amp; b"), None, Some("second")])),
+            ("selftext", text([Some("words"), None, Some("[removed]")])),
+            ("body", text([None, Some("answer"), None])),
+            ("link_id", text([None, Some("t3_p1"), None])),
+            ("parent_id", text([None, Some("t3_p1"), None])),
+        ]
+    };
+    let mut strings = shared();
+    strings.extend([
+        ("is_self", text([Some("True"), None, Some("False")])),
+        ("over_18", text([Some("True"), Some("False"), Some("False")])),
+        ("score", text([Some("12"), Some("-3"), None])),
+        ("created_utc", text([Some("1600000000"), Some("1600000000.0"), None])),
+    ]);
+    let mut typed = shared();
+    typed.extend([
+        ("is_self", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)])) as ArrayRef),
+        ("over_18", Arc::new(BooleanArray::from(vec![true, false, false])) as ArrayRef),
+        ("score", Arc::new(Int64Array::from(vec![Some(12), Some(-3), None])) as ArrayRef),
+        ("created_utc", Arc::new(Float64Array::from(vec![Some(1.6e9), Some(1.6e9), None])) as ArrayRef),
+    ]);
+    for columns in [strings, typed] {
+        let dumps = Dumps::with(&[("math.parquet", &parquet(columns))]);
+        let found = run().read(&[dumps.path().to_owned()]);
+        assert_eq!(
+            found.lines(&[
+                "native_id",
+                "source_offset",
+                "author_id",
+                "title",
+                "text",
+                "engagement",
+                "at",
+                "context"
+            ]),
+            [
+                "p1 | 0 | <Ada_L> | a & b | words | 12 | 2020-09-13T12:26:40Z | -",
+                "c1 | 1 | <grace> | - | answer | -3 | 2020-09-13T12:26:40Z | post <Ada_L>: a & b\n\nwords",
+                "p2 | 2 | - | second | [removed] | - | - | -",
+            ]
+        );
+        assert_eq!(found.lines(&["attributes"])[0], r#"{"over_18":true}"#);
+        assert!(found.counts[0].type_conflicts.is_empty(), "{:?}", found.counts[0].type_conflicts);
+    }
+}
+
+#[test]
+fn of_versions_out_of_order_one_survives() {
+    let version = |n: usize, retrieved: usize, body: &str| {
+        format!(
+            "{{\"id\":\"c{n}\",\"author\":\"grace\",\"link_id\":\"t3_p\",\"body\":\"{body}\",\"retrieved_on\":{retrieved}}}\n"
+        )
+    };
+    let mut lines: Vec<String> = Vec::new();
+    for n in 0..20 {
+        lines.push(version(n, 100, &format!("first version of number {n}")));
+        if n % 2 == 0 {
+            lines.push(version(n, 200, &format!("later version of number {n}")));
+        }
+        if n % 4 == 0 {
+            lines.push(version(n, 300, "[removed]"));
+        }
+        if n % 5 == 0 {
+            lines.push(version(n, 100, &format!("first version of number {n}")));
+        }
+    }
+    let mut survivors = std::collections::BTreeSet::new();
+    for step in [1, 7, 11] {
+        // Steps that share no factor with the number of lines give another order of all of them.
+        assert_eq!(lines.len(), 39);
+        let mixed: String = (0..lines.len()).map(|i| lines[i * step % lines.len()].as_str()).collect();
+        let dumps = Dumps::with(&[("a.jsonl", mixed.as_bytes())]);
+        let cx = run().context();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let batches = runtime.block_on(async {
+            let rows = run().source(&[dumps.path().to_owned()]).events(&cx).unwrap();
+            let dedup = Dedup { exact: Exact::Raw, across: Across::Author };
+            dedup.plan(&StageContext::default(), rows).unwrap().collect().await.unwrap()
+        });
+        let rows: Vec<_> = batches.iter().flat_map(json_rows).collect();
+        assert_eq!(rows.len(), 39);
+        let dropped: Vec<_> = rows.iter().filter(|row| row["outcome"] != "kept").collect();
+        assert!(dropped.iter().all(|row| row["rule"] == "same_record"), "{dropped:?}");
+        let mut kept: Vec<String> = rows
+            .iter()
+            .filter(|row| row["outcome"] == "kept")
+            .map(|row| format!("{} {}", text(row, "native_id"), text(row, "text")))
+            .collect();
+        kept.sort();
+        survivors.insert(kept);
+    }
+    assert_eq!(survivors.len(), 1, "the order decides nothing");
+    let kept = survivors.into_iter().next().unwrap();
+    assert_eq!(kept.len(), 20);
+    for n in 0..20 {
+        let version = if n % 2 == 0 { "later" } else { "first" };
+        assert!(kept.contains(&format!("c{n} {version} version of number {n}")), "{kept:?}");
+    }
 }
