@@ -203,3 +203,110 @@ fn batches_keep_their_limits_and_metrics_their_counts() {
         assert_eq!((count("records_read"), count("files_read")), (Some(10), Some(1)));
     });
 }
+
+/// Sets the type of the first block of a frame to the one that is reserved. The frame must have no content size.
+fn broken_block(mut frame: Vec<u8>) -> Vec<u8> {
+    frame[6] |= 0b110;
+    frame
+}
+
+#[test]
+fn a_loss_is_located_and_costs_nothing_before_it() {
+    let (a, b, c) = (posts(0..40), posts(40..80), posts(80..120));
+    let frame = |lines: &str| zstd(lines.as_bytes(), 20);
+    let mut unchecked = frame(&b);
+    let last = unchecked.len() - 1;
+    unchecked[last] ^= 0xff;
+    let whole = frame(&a);
+    // The file, how many records come before the break, and how many can.
+    let cases = [
+        ("cut between frames.zst", [whole.clone(), frame(&b)[..3].to_vec()].concat(), 40, 40),
+        ("second frame broken.zst", [whole.clone(), broken_block(frame(&b)), frame(&c)].concat(), 40, 40),
+        ("second frame changed.zst", [whole.clone(), unchecked, frame(&c)].concat(), 40, 80),
+        ("no frame behind.zst", [whole.clone(), b"\nnonsense\n".to_vec()].concat(), 40, 40),
+        ("second member cut.gz", [gzip(a.as_bytes()), gzip(b.as_bytes())[..40].to_vec()].concat(), 40, 80),
+        ("second stream cut.bz2", [bzip2(a.as_bytes()), bzip2(b.as_bytes())[..40].to_vec()].concat(), 40, 40),
+        ("second stream cut.xz", [xz(a.as_bytes()), xz(b.as_bytes())[..40].to_vec()].concat(), 40, 80),
+    ];
+    let lines = a + &b + &c;
+    for (name, bytes, least, most) in cases {
+        let dumps = Dumps::new();
+        let found = keeping().read(&[dumps.put(name, &bytes)]);
+        let rows = found.lines(&["native_id", "source_offset", "rule"]);
+        let whole = rows.len() - 1;
+        assert!((least..=most).contains(&whole), "{name}: {whole} records");
+        let mut offset = 0;
+        for (n, line) in lines.lines().take(whole).enumerate() {
+            assert_eq!(rows[n], format!("p{n} | {offset} | -"), "{name}");
+            offset += line.len() + 1;
+        }
+        assert_eq!(rows[whole], format!("- | {offset} | truncated_file"), "{name}");
+    }
+}
+
+#[test]
+fn a_broken_line_costs_itself_alone() {
+    let post = |n: usize, title: &str| format!("{{\"id\":\"p{n}\",\"title\":\"{title}\"}}");
+    let mut lines: Vec<Vec<u8>> = (0..12).map(|n| post(n, &format!("number {n}")).into_bytes()).collect();
+    lines[1].truncate(12);
+    lines[3] = [&b"{\"id\":\"p3\",\"title\":\"a\xff\xfeb\"}"[..]].concat();
+    lines[4] = post(4, "nul \\u0000 inside").into_bytes();
+    lines[5] = post(5, "half \\ud83d of a pair").into_bytes();
+    lines[6] = vec![0; 512];
+    lines[7].clear();
+    lines[8] = post(8, "raw \0 inside").into_bytes();
+    let bytes = lines.join(&b'\n');
+    let begins = |line: usize| lines[..line].iter().map(|line| line.len() + 1).sum::<usize>();
+    let dumps = Dumps::with(&[("a.zst", &zstd(&bytes, 20))]);
+    let found = run().read(&[dumps.path().to_owned()]);
+    let expected = [
+        (0, "p0 | number 0 | false | -"),
+        (1, "- | - | false | truncated"),
+        (2, "p2 | number 2 | false | -"),
+        (3, "p3 | a\u{fffd}\u{fffd}b | true | -"),
+        (4, "p4 | nul  inside | true | -"),
+        (5, "p5 | half \u{fffd} of a pair | true | -"),
+        (6, "- | - | false | nul_bytes"),
+        (8, "p8 | raw   inside | true | -"),
+        (9, "p9 | number 9 | false | -"),
+        (10, "p10 | number 10 | false | -"),
+        (11, "p11 | number 11 | false | -"),
+    ];
+    let expected = expected.map(|(line, shown)| format!("{} | {shown}", begins(line)));
+    assert_eq!(found.lines(&["source_offset", "native_id", "title", "lossy", "rule"]), expected);
+}
+
+#[test]
+fn a_line_of_eight_megabytes_is_a_record() {
+    let words = "eight million characters of it ".repeat(270_000);
+    let lines = format!("{}{{\"id\":\"long\",\"title\":\"{words}\"}}\n{}", posts(0..2), posts(2..4));
+    for bytes in [zstd(lines.as_bytes(), 20), gzip(lines.as_bytes())] {
+        let dumps = Dumps::with(&[("a.zst", &bytes)]);
+        let found = run().read(&[dumps.path().to_owned()]);
+        assert_eq!(found.lines(&["native_id"]), ["p0", "p1", "long", "p2", "p3"]);
+        assert_eq!(text(&found.rows[2], "title").len(), words.len());
+    }
+}
+
+#[test]
+fn one_file_can_mix_the_types_of_all_years() {
+    let record = |n: usize| {
+        let at = 1_600_000_000 + n;
+        let at = match n % 4 {
+            0 => at.to_string(),
+            1 => format!("\"{at}\""),
+            2 => format!("{at}.0"),
+            _ => format!("\"{at}.0\""),
+        };
+        let score = ["1", "\"1\"", "1.0", "null"][n % 4];
+        format!("{{\"score\":{score},\"title\":\"t\",\"created_utc\":{at},\"id\":\"p{n}\"}}\n")
+    };
+    let lines: String = (0..40).map(record).collect();
+    let dumps = Dumps::with(&[("a.zst", &zstd(lines.as_bytes(), 20))]);
+    let found = run().read(&[dumps.path().to_owned()]);
+    for (n, line) in found.lines(&["at", "engagement"]).iter().enumerate() {
+        let score = if n % 4 == 3 { "-" } else { "1" };
+        assert_eq!(*line, format!("2020-09-13T12:{}:{:02}Z | {score}", 26 + (40 + n) / 60, (40 + n) % 60));
+    }
+    assert!(found.counts[0].type_conflicts.is_empty());
+}
