@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::json::LineDelimitedWriter;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Value};
 
@@ -37,6 +38,23 @@ pub(crate) fn from_batches(batches: &[RecordBatch]) -> Vec<Row> {
 pub(crate) fn read_parquet(path: &Path) -> Vec<Row> {
     let file = std::fs::File::open(path).unwrap();
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    from_batches(&reader.map(|batch| batch.unwrap()).collect::<Vec<_>>())
+}
+
+/// Some rows of a Parquet file: the first 1,024, and so many again after every `one_in` times as many.
+pub(crate) fn read_some(path: &Path, one_in: usize) -> Vec<Row> {
+    let file = std::fs::File::open(path).unwrap();
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().with_batch_size(1024);
+    let batches = builder.build().unwrap().map(|batch| batch.unwrap());
+    from_batches(&batches.step_by(one_in).collect::<Vec<_>>())
+}
+
+/// The named columns of a Parquet file.
+pub(crate) fn read_columns(path: &Path, columns: &[&str]) -> Vec<Row> {
+    let file = std::fs::File::open(path).unwrap();
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    let wanted = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+    let reader = builder.with_projection(wanted).build().unwrap();
     from_batches(&reader.map(|batch| batch.unwrap()).collect::<Vec<_>>())
 }
 
