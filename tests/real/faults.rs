@@ -153,7 +153,8 @@ fn of_repeated_records_one_survives() {
     let (bytes, _) = unpacked(&path);
     let ids: std::collections::BTreeSet<String> = places(&bytes, false).0.into_values().flatten().collect();
     let stage = "\n[[stage]]\ndedup = {}\n";
-    let project = Project::new(&(config(&[Source::new("reddit", vec![path])], "") + stage));
+    let source = Source { keys: "deletions = \"keep\"", ..Source::new("reddit", vec![path]) };
+    let project = Project::new(&(config(&[source], "") + stage));
     project.genome(&["run", "genome.toml"]).succeeded();
     let report = project.genome(&["report", "genome.toml", "--format", "json"]).succeeded().json();
     let source = &report["sources"][0];
