@@ -4,7 +4,7 @@ use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch
 use genome_schemas::Platform;
 use parquet::arrow::ArrowWriter;
 
-use super::super::{ReaderOptions, TypeConflict};
+use super::super::{Deletions, ReaderOptions, TypeConflict};
 use super::{Dumps, Run, assert_no_handles, json_rows, mention, text, zstd};
 use crate::dedup::{Across, Dedup, Exact};
 use crate::{Stage, StageContext};
@@ -428,4 +428,43 @@ fn of_versions_out_of_order_one_survives() {
         let version = if n % 2 == 0 { "later" } else { "first" };
         assert!(kept.contains(&format!("c{n} {version} version of number {n}")), "{kept:?}");
     }
+}
+
+#[test]
+fn what_was_taken_back_is_marked_and_nobodys_context() {
+    let post = |id: &str, more: &str| format!("{{\"id\":\"{id}\",\"title\":\"about {id}\"{more}}}\n");
+    let answer = |id: &str| {
+        format!(
+            "{{\"id\":\"c{id}\",\"body\":\"hm\",\"author\":\"grace\",\"link_id\":\"t3_{id}\",\"parent_id\":\"t3_{id}\"}}\n"
+        )
+    };
+    let later = |kind: &str| {
+        format!(r#","author":"Ada_L","_meta":{{"was_deleted_later":true,"removal_type":"{kind}"}}"#)
+    };
+    let posts = [
+        // The account is gone, its words are not.
+        post("p1", r#","author":"[deleted]","selftext":"words""#),
+        post("p2", &later("deleted")),
+        post("p3", &later("removed")),
+        post("p4", r#","author":"Ada_L","selftext":"[removed]""#),
+    ];
+    let lines = posts.concat() + &["p1", "p2", "p3", "p4"].map(answer).concat();
+    let dumps = Dumps::with(&[("a.jsonl", lines.as_bytes())]);
+    let found = Run { deletions: Deletions::Honour, ..run() }.read(&[dumps.path().to_owned()]);
+    assert_eq!(
+        found.lines(&["native_id", "outcome", "stage", "rule", "context"]),
+        [
+            "p1 | deleted | source | deletions | -",
+            "p2 | deleted | source | deletions | -",
+            "p3 | kept | - | - | -",
+            "p4 | deleted | source | deletions | -",
+            "cp1 | kept | - | - | post ?: about p1\n\nwords",
+            "cp2 | kept | - | - | -",
+            "cp3 | kept | - | - | post <Ada_L>: about p3",
+            "cp4 | kept | - | - | post <Ada_L>: about p4",
+        ]
+    );
+    let kept = run().read(&[dumps.path().to_owned()]);
+    assert!(kept.lines(&["outcome"]).iter().all(|outcome| outcome == "kept"));
+    assert_eq!(kept.lines(&["context"])[5], "post <Ada_L>: about p2");
 }
