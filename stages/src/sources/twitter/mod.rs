@@ -107,7 +107,7 @@ pub(super) fn read_deletions(out: &mut Output<'_>) -> Read {
     }
 }
 
-/// A file's name with the handle in it replaced by its pseudonym: people name archives after themselves.
+/// The name of a file or program with the handle in it replaced by its pseudonym: people name both after themselves.
 fn without_handle(out: &Output<'_>, name: &str, handle: Option<&str>) -> String {
     let Some(handle) = handle.filter(|handle| !handle.is_empty()) else { return name.to_owned() };
     let id = out.facts().names.author_id(out.facts().platform, handle);

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use genome_schemas::EventKind;
 use serde::Serialize;
 
+use super::without_handle;
 use super::words::{Parts, Quoted, app_name, parts, retweeted_handle, without_leading_mentions};
 use crate::sources::author_class::{self, AuthorClass};
 use crate::sources::output::{Output, Read};
@@ -308,7 +309,9 @@ pub(super) fn tweet(
         (None, _) if is_reply => EventKind::Comment,
         (None, _) => EventKind::Post,
     };
-    let attributes = Attributes { app: raw.source.filled().and_then(app_name), lang: raw.lang.filled() };
+    // People name programs of their own after themselves.
+    let app = raw.source.filled().and_then(app_name).map(|app| without_handle(out, &app, author).into());
+    let attributes = Attributes { app, lang: raw.lang.filled() };
     let likes = raw.metrics.get().and_then(|metrics| metrics.likes.int());
     let edited = raw.first_version();
     out.record(Record {

@@ -114,7 +114,7 @@ fn csv_row(out: &mut Output<'_>, row: &CsvRow<'_>, config: &CsvConfig, offset: u
     let engagement = value(row, config, "engagement").map_or_else(Number::default, |n| Number::parse(&n));
     out.conflicts([ruined, undated].into_iter().flatten(), offset);
     let attributes = super::status::Attributes {
-        app: app.as_deref().and_then(app_name),
+        app: app.as_deref().and_then(app_name).map(|app| without_handle(out, &app, author).into()),
         lang: lang.as_deref().filter(|lang| !lang.is_empty()),
     };
     let facts = Facts { id: whole, author, at, reply_to, engagement: engagement.int() };
