@@ -47,17 +47,26 @@ const REDDIT_BOTS: [&str; 15] = [
     "converter-bot",
 ];
 
+/// Accounts in which moderators of a subreddit speak together end so.
+const MOD_TEAM: &str = "-modteam";
+
 /// The class of a Reddit account by its name, and by the office in which it wrote.
 pub(super) fn reddit(author: Option<&str>, distinguished: Option<&str>) -> AuthorClass {
     let Some(author) = author else { return AuthorClass::Deleted };
-    let lower = author.to_ascii_lowercase();
-    if lower.starts_with("automod") || REDDIT_BOTS.contains(&lower.as_str()) || names_a_bot(author) {
+    let begins = |start: &str| author.get(..start.len()).is_some_and(|s| s.eq_ignore_ascii_case(start));
+    let is_listed = REDDIT_BOTS.iter().any(|bot| author.eq_ignore_ascii_case(bot));
+    if begins("automod") || is_listed || names_a_bot(author) {
         return AuthorClass::Bot;
     }
-    if lower.ends_with("-modteam") || matches!(distinguished, Some("moderator" | "admin" | "special")) {
+    let is_team = author
+        .len()
+        .checked_sub(MOD_TEAM.len())
+        .and_then(|at| author.get(at..))
+        .is_some_and(|end| end.eq_ignore_ascii_case(MOD_TEAM));
+    if is_team || matches!(distinguished, Some("moderator" | "admin" | "special")) {
         return AuthorClass::Moderator;
     }
-    if lower == "reddit" {
+    if author.eq_ignore_ascii_case("reddit") {
         return AuthorClass::Corporate;
     }
     AuthorClass::Person
@@ -90,6 +99,10 @@ pub(super) fn twitter(screen_name: &str, description: &str) -> AuthorClass {
 ///
 /// A name that merely ends in "bot" is weak evidence: as many people as programs have one.
 fn names_a_bot(name: &str) -> bool {
+    let has_word = name.as_bytes().windows(3).any(|word| word.eq_ignore_ascii_case(b"bot"));
+    if !has_word {
+        return false;
+    }
     let separate =
         name.split(|c: char| !c.is_ascii_alphabetic()).any(|word| word.eq_ignore_ascii_case("bot"));
     let capital = name

@@ -13,6 +13,40 @@ pub(in crate::sources) trait Field {
     fn is_conflict(&self) -> bool;
 }
 
+/// The name of a field, which is only compared and so need not be text.
+pub(in crate::sources) struct FieldName<'a>(Cow<'a, [u8]>);
+
+impl FieldName<'_> {
+    pub(in crate::sources) fn is(&self, name: &str) -> bool {
+        *self.0 == *name.as_bytes()
+    }
+}
+
+struct FieldNameVisitor;
+
+impl<'de> Visitor<'de> for FieldNameVisitor {
+    type Value = FieldName<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a field")
+    }
+    fn visit_borrowed_bytes<E: Error>(self, v: &'de [u8]) -> Result<FieldName<'de>, E> {
+        Ok(FieldName(Cow::Borrowed(v)))
+    }
+    fn visit_borrowed_str<E: Error>(self, v: &'de str) -> Result<FieldName<'de>, E> {
+        Ok(FieldName(Cow::Borrowed(v.as_bytes())))
+    }
+    fn visit_str<E: Error>(self, v: &str) -> Result<FieldName<'de>, E> {
+        Ok(FieldName(Cow::Owned(v.as_bytes().to_vec())))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for FieldName<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_identifier(FieldNameVisitor)
+    }
+}
+
 /// A string, or a number or boolean written out.
 #[derive(Debug, Default)]
 pub(in crate::sources) struct Text<'a> {

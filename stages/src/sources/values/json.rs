@@ -133,13 +133,14 @@ macro_rules! json_record {
 
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                         let mut record = $name::default();
-                        while let Some(key) = map.next_key::<$crate::sources::values::fields::Text<'de>>()? {
-                            match key.as_str().unwrap_or_default() {
-                                $($first $(| $key)* => record.$field = map.next_value()?,)*
-                                _ => {
-                                    map.next_value::<serde::de::IgnoredAny>()?;
-                                }
-                            }
+                        while let Some(key) =
+                            map.next_key::<$crate::sources::values::fields::FieldName<'de>>()?
+                        {
+                            $(if key.is($first) $(|| key.is($key))* {
+                                record.$field = map.next_value()?;
+                                continue;
+                            })*
+                            map.next_value::<serde::de::IgnoredAny>()?;
                         }
                         Ok(record)
                     }

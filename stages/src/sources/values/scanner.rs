@@ -205,6 +205,16 @@ impl<'de> Deserializer<'de> for &mut Scanner<'de> {
         }
     }
 
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        let start = self.at;
+        let (inside, has_escapes) = self.string()?;
+        if has_escapes {
+            let text: String = serde_json::from_slice(&self.bytes[start..self.at]).map_err(|_| Refused)?;
+            return visitor.visit_string(text);
+        }
+        visitor.visit_borrowed_bytes(inside)
+    }
+
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         self.skip()?;
         visitor.visit_unit()
@@ -212,7 +222,7 @@ impl<'de> Deserializer<'de> for &mut Scanner<'de> {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct enum identifier
+        newtype_struct seq tuple tuple_struct map struct enum
     }
 }
 
