@@ -27,13 +27,11 @@ impl CsvRow<'_> {
             .iter()
             .find_map(|name| self.header.iter().position(|column| column.eq_ignore_ascii_case(name)))?;
         let bytes = self.record.get(index).filter(|bytes| !bytes.is_empty())?;
-        Some(match std::str::from_utf8(bytes) {
-            Ok(text) => Cow::Borrowed(text),
-            Err(_) => {
-                self.guessed.set(true);
-                decode(bytes)
-            }
-        })
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return Some(Cow::Borrowed(text));
+        }
+        self.guessed.set(true);
+        Some(decode(bytes))
     }
 
     /// The names of the columns.
@@ -169,8 +167,13 @@ impl<R: io::Read> Rows<R> {
                 if let Some(line) = line {
                     return Ok(Some(Found { row: None, line }));
                 }
-            } else if let Some(row) = scan.run(unread, ended) {
-                return Ok(Some(Found { row, line: line.unwrap_or(unread.len()) }));
+            } else {
+                let line = line.unwrap_or(unread.len());
+                match scan.run(unread, ended) {
+                    End::Further => {}
+                    End::Nowhere => return Ok(Some(Found { row: None, line })),
+                    End::At(end) => return Ok(Some(Found { row: Some(end), line })),
+                }
             }
             if ended {
                 let rest = unread.len();
@@ -204,29 +207,40 @@ enum State {
     QuoteInQuoted,
 }
 
+/// Where a row ends.
+enum End {
+    /// Not in the bytes so far.
+    Further,
+    /// Behind its line end.
+    At(usize),
+    /// Nowhere: a quoted value is followed by anything but a comma or a line end, or not closed.
+    Nowhere,
+}
+
 impl Scan {
-    /// Goes on in `bytes`. Some when the row has ended: behind its line end, or nowhere if a quoted value is followed
-    /// by anything but a comma or a line end.
-    fn run(&mut self, bytes: &[u8], ended: bool) -> Option<Option<usize>> {
+    /// Goes on in `bytes` to the end of the row.
+    fn run(&mut self, bytes: &[u8], ended: bool) -> End {
         while let Some(byte) = bytes.get(self.at) {
             self.state = match (self.state, byte) {
-                (State::Quoted, b'"') => State::QuoteInQuoted,
+                // A lone CR inside a value is text; before LF it belongs to the line end.
+                (State::Quoted, b'"') | (State::QuoteInQuoted, b'\r') => State::QuoteInQuoted,
                 (State::Quoted, _) => {
                     self.at += memchr::memchr(b'"', &bytes[self.at..]).unwrap_or(bytes.len() - self.at);
                     continue;
                 }
-                (State::QuoteInQuoted, b'"') => State::Quoted,
-                (State::ValueBegins, b'"') => State::Quoted,
+                (State::QuoteInQuoted | State::ValueBegins, b'"') => State::Quoted,
                 (_, b',') => State::ValueBegins,
-                (_, b'\n') => return Some(Some(self.at + 1)),
-                // A lone CR inside a value is text; before LF it belongs to the line end.
-                (State::QuoteInQuoted, b'\r') => State::QuoteInQuoted,
-                (State::QuoteInQuoted, _) => return Some(None),
+                (_, b'\n') => return End::At(self.at + 1),
+                (State::QuoteInQuoted, _) => return End::Nowhere,
                 (_, _) => State::Plain,
             };
             self.at += 1;
         }
-        (ended && !bytes.is_empty()).then(|| (self.state != State::Quoted).then_some(bytes.len()))
+        match self.state {
+            _ if !ended || bytes.is_empty() => End::Further,
+            State::Quoted => End::Nowhere,
+            _ => End::At(bytes.len()),
+        }
     }
 }
 

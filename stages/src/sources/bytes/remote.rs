@@ -127,6 +127,31 @@ impl RemoteFile {
         let range = from..self.length.min(from + RANGE_BYTES);
         start(async move { store.get_range(&path, range).await })
     }
+
+    /// What is at hand of the range.
+    fn unread(&self) -> &[u8] {
+        let inside = self.at.checked_sub(self.begins).and_then(|at| usize::try_from(at).ok());
+        inside.and_then(|at| self.range.get(at..)).unwrap_or_default()
+    }
+
+    /// Waits for the range that begins where reading has come to, and asks for the one behind it.
+    fn next_range(&mut self) -> io::Result<()> {
+        let answer = match self.next.take() {
+            Some((from, answer)) if from == self.at => answer,
+            _ => self.request(self.at)?,
+        };
+        self.range = wait(&answer)?;
+        if self.range.is_empty() {
+            let reason = "the store gave fewer bytes than it has";
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
+        }
+        self.begins = self.at;
+        let behind = self.at + self.range.len() as u64;
+        if behind < self.length {
+            self.next = Some((behind, self.request(behind)?));
+        }
+        Ok(())
+    }
 }
 
 impl Read for RemoteFile {
@@ -134,29 +159,10 @@ impl Read for RemoteFile {
         if self.at >= self.length || buffer.is_empty() {
             return Ok(0);
         }
-        let inside = self.at.checked_sub(self.begins).and_then(|at| usize::try_from(at).ok());
-        let unread = match inside.and_then(|at| self.range.get(at..)).filter(|unread| !unread.is_empty()) {
-            Some(unread) => unread,
-            None => {
-                let answer = match self.next.take() {
-                    Some((from, answer)) if from == self.at => answer,
-                    _ => self.request(self.at)?,
-                };
-                self.range = wait(&answer)?;
-                if self.range.is_empty() {
-                    return Err(io::Error::new(
-                        io::ErrorKind::UnexpectedEof,
-                        "the store gave fewer bytes than it has",
-                    ));
-                }
-                self.begins = self.at;
-                let behind = self.at + self.range.len() as u64;
-                if behind < self.length {
-                    self.next = Some((behind, self.request(behind)?));
-                }
-                &self.range
-            }
-        };
+        if self.unread().is_empty() {
+            self.next_range()?;
+        }
+        let unread = self.unread();
         let n = unread.len().min(buffer.len());
         buffer[..n].copy_from_slice(&unread[..n]);
         self.at += n as u64;

@@ -235,7 +235,10 @@ fn broken_feeds_are_located_and_go_on() {
     dumps.put("feed.atom", cut);
     let error = run().read(std::slice::from_ref(&path)).error.unwrap();
     assert!(error.contains("feed.atom") && error.contains("inside an entry"), "{error}");
-    assert_eq!(keep().read(&[path.clone()]).lines(&["rule"]), ["-", "unclosed_entry", "truncated_file"]);
+    assert_eq!(
+        keep().read(std::slice::from_ref(&path)).lines(&["rule"]),
+        ["-", "unclosed_entry", "truncated_file"]
+    );
     dumps.put("feed.atom", &bytes[..at(1)]);
     let error = run().read(std::slice::from_ref(&path)).error.unwrap();
     assert!(error.contains("the feed is not closed"), "{error}");

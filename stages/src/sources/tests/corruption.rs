@@ -111,8 +111,8 @@ fn damage(bytes: &mut Vec<u8>, random: &mut Random) -> Range<usize> {
     match random.below(5) {
         0 => bytes[at] ^= 1 << random.below(8),
         1 => {
-            for i in at..end {
-                bytes[i] = byte(random);
+            for touched in &mut bytes[at..end] {
+                *touched = byte(random);
             }
             return at..end;
         }

@@ -7,6 +7,7 @@ mod blogger_feeds;
 mod containers;
 mod corruption;
 mod reddit;
+mod remote;
 mod twitter;
 mod twitter_api;
 

@@ -89,10 +89,11 @@ pub(super) fn read_users(out: &mut Output<'_>) -> Read {
 /// Whether a dump can hold notices of tweets that were deleted. Personal archives and tables have none.
 pub(super) fn may_hold_notices(file: &InputFile) -> bool {
     let name = file.location.name().to_ascii_lowercase();
-    if file.location.is_folder() || [".csv", ".parquet", ".tsv"].iter().any(|ending| name.ends_with(ending)) {
+    let ends_with = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    if file.location.is_folder() || ends_with(&[".csv", ".parquet", ".tsv"]) {
         return false;
     }
-    !name.ends_with(".zip")
+    !ends_with(&[".zip"])
         || matches!(open(&file.location), Ok(Dump::Archive(archive)) if !is_personal(&archive))
 }
 
