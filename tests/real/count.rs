@@ -36,7 +36,7 @@ fn each_member(path: &Path, give: &mut impl FnMut(&str, &[u8])) {
                 let name = member.name().to_owned();
                 let mut bytes = Vec::new();
                 member.read_to_end(&mut bytes).unwrap();
-                unpack(&name, bytes, give);
+                unpack(&name, &bytes, give);
             }
         }
         Some("tar") => {
@@ -45,32 +45,32 @@ fn each_member(path: &Path, give: &mut impl FnMut(&str, &[u8])) {
                 let name = entry.path().unwrap().to_string_lossy().into_owned();
                 let mut bytes = Vec::new();
                 entry.read_to_end(&mut bytes).unwrap();
-                unpack(&name, bytes, give);
+                unpack(&name, &bytes, give);
             }
         }
-        _ => unpack(&name, bytes, give),
+        _ => unpack(&name, &bytes, give),
     }
 }
 
-fn unpack(name: &str, packed: Vec<u8>, give: &mut impl FnMut(&str, &[u8])) {
+fn unpack(name: &str, packed: &[u8], give: &mut impl FnMut(&str, &[u8])) {
     let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
     let mut bytes = Vec::new();
     match ending {
         "zst" => {
-            let mut decoder = zstd::Decoder::new(&packed[..]).unwrap();
+            let mut decoder = zstd::Decoder::new(packed).unwrap();
             decoder.window_log_max(31).unwrap();
             decoder.read_to_end(&mut bytes).unwrap();
         }
         "gz" => {
-            flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut bytes).unwrap();
+            flate2::read::MultiGzDecoder::new(packed).read_to_end(&mut bytes).unwrap();
         }
         "bz2" => {
-            bzip2::read::MultiBzDecoder::new(&packed[..]).read_to_end(&mut bytes).unwrap();
+            bzip2::read::MultiBzDecoder::new(packed).read_to_end(&mut bytes).unwrap();
         }
         "xz" => {
-            liblzma::read::XzDecoder::new_multi_decoder(&packed[..]).read_to_end(&mut bytes).unwrap();
+            liblzma::read::XzDecoder::new_multi_decoder(packed).read_to_end(&mut bytes).unwrap();
         }
-        _ => return give(name, &packed),
+        _ => return give(name, packed),
     }
     give(stem, &bytes);
 }
@@ -88,7 +88,7 @@ fn count_member(name: &str, bytes: &[u8], seen: &mut impl FnMut(&Value)) -> u64 
         Some("csv") if name == "tweets.csv" || name.ends_with("/tweets.csv") => 0,
         Some("csv") => {
             let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(bytes);
-            reader.byte_records().map(|record| record.unwrap()).count() as u64
+            reader.byte_records().inspect(|record| assert!(record.is_ok())).count() as u64
         }
         Some("js") if name.ends_with("data/tweets.js") || name.contains("data/js/tweets/") => {
             let start = bytes.iter().position(|byte| *byte == b'[').unwrap();
@@ -151,5 +151,6 @@ fn blog_id(name: &str) -> Option<&str> {
     let name = name.rsplit('/').next()?;
     let mut parts = name.split('.');
     let id = parts.next()?;
-    (id.bytes().all(|b| b.is_ascii_digit()) && parts.count() == 5 && name.ends_with(".xml")).then_some(id)
+    (id.bytes().all(|b| b.is_ascii_digit()) && parts.clone().count() == 5 && parts.next_back() == Some("xml"))
+        .then_some(id)
 }

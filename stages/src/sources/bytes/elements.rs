@@ -37,8 +37,10 @@ pub(in crate::sources) struct ElementReader<R> {
     source: ReadAhead<R>,
     limit: usize,
     stage: Stage,
-    /// Whether the list is the value of a field, and other fields can follow it.
-    in_object: bool,
+    /// Where the list is the value of a field: the fields that can follow it in the same object.
+    followers: Option<&'static [&'static str]>,
+    /// Whether a comma stood before the next byte.
+    comma: bool,
     /// Bytes that may still be gone through a second time.
     budget: u64,
 }
@@ -62,8 +64,8 @@ struct Scan {
 
 impl<R: Read> ElementReader<R> {
     pub(in crate::sources) fn new(stream: R, limit: usize) -> Self {
-        let (stage, in_object) = (Stage::BeforeArray, false);
-        Self { source: ReadAhead::new(stream), limit, stage, in_object, budget: RETRY_BYTES }
+        let (stage, followers) = (Stage::BeforeArray, None);
+        Self { source: ReadAhead::new(stream), limit, stage, followers, comma: false, budget: RETRY_BYTES }
     }
 
     /// Bytes consumed so far.
@@ -93,7 +95,7 @@ impl<R: Read> ElementReader<R> {
                 let offset = self.source.offset();
                 Ok((!closed).then_some(Element::Unclosed { offset }))
             }
-            Some(_) if self.stage == Stage::AfterArray && self.in_object && self.object_goes_on()? => {
+            Some(_) if self.stage == Stage::AfterArray && self.object_goes_on()? => {
                 self.stage = Stage::Done;
                 Ok(None)
             }
@@ -121,6 +123,7 @@ impl<R: Read> ElementReader<R> {
 
     /// Whether another field follows the list, or the end of the object that the list stands in.
     fn object_goes_on(&mut self) -> io::Result<bool> {
+        let Some(followers) = self.followers else { return Ok(false) };
         const LONGEST_KEY: usize = 64;
         while self.source.unread().len() < LONGEST_KEY && !self.source.ended() {
             self.source.fill()?;
@@ -129,10 +132,11 @@ impl<R: Read> ElementReader<R> {
         if let Some(rest) = unread.strip_prefix(b"}") {
             return Ok(rest.iter().all(u8::is_ascii_whitespace));
         }
-        let Some(key) = unread.strip_prefix(b"\"") else { return Ok(false) };
-        let length = key.iter().take_while(|b| b.is_ascii_alphabetic() || **b == b'_').count();
-        let colon = key[length..].strip_prefix(b"\"").map(<[u8]>::trim_ascii_start);
-        Ok(length > 1 && colon.is_some_and(|rest| rest.starts_with(b":")))
+        let follows = |name: &&str| {
+            let rest = unread.strip_prefix(b"\"").and_then(|rest| rest.strip_prefix(name.as_bytes()));
+            rest.is_some_and(|rest| rest.starts_with(b"\""))
+        };
+        Ok(self.comma && followers.iter().any(follows))
     }
 
     /// The object that begins at `start`.
@@ -206,9 +210,12 @@ impl<R: Read> ElementReader<R> {
 
     /// The next byte that is neither blank nor a comma.
     fn peek_filled(&mut self) -> io::Result<Option<u8>> {
+        self.comma = false;
         loop {
             let unread = self.source.unread();
-            if let Some(i) = unread.iter().position(|b| !b.is_ascii_whitespace() && *b != b',') {
+            let found = unread.iter().position(|b| !b.is_ascii_whitespace() && *b != b',');
+            self.comma |= unread[..found.unwrap_or(unread.len())].contains(&b',');
+            if let Some(i) = found {
                 let byte = unread[i];
                 self.source.take(i);
                 return Ok(Some(byte));
@@ -253,13 +260,14 @@ impl<R: Read> ElementReader<R> {
 }
 
 impl<'a> ElementReader<&'a [u8]> {
-    /// Splits a list whose bracket was taken already, and which is the value of a field.
-    pub(in crate::sources) fn within(list: &'a [u8]) -> Self {
+    /// Splits a list whose bracket was taken already, and which is the value of a field that `followers` can follow.
+    pub(in crate::sources) fn within(list: &'a [u8], followers: &'static [&'static str]) -> Self {
         Self {
             source: ReadAhead::new(list),
             limit: list.len(),
             stage: Stage::InArray,
-            in_object: true,
+            followers: Some(followers),
+            comma: false,
             budget: RETRY_BYTES,
         }
     }

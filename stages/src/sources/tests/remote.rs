@@ -89,7 +89,7 @@ fn files_behind_a_url_are_read_in_ranges() {
     }
     let packed = zstd(lines.as_bytes(), 20);
     assert!(packed.len() > 10 << 20, "{}", packed.len());
-    let address = serve(vec![("RS_2020-01.zst", packed), ("small.jsonl", lines[..4000].as_bytes().to_vec())]);
+    let address = serve(vec![("RS_2020-01.zst", packed), ("small.jsonl", lines.as_bytes()[..4000].to_vec())]);
     let run = Run { context: false, ..Run::of(Platform::Reddit) };
     let read = |name: &str| run.read(&[format!("{address}/{name}").into()]);
     let found = read("RS_2020-01.zst");

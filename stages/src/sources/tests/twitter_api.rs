@@ -224,6 +224,10 @@ fn of_a_damaged_page_the_other_tweets_are_read() {
     assert_eq!(lines.iter().filter(|line| line.ends_with("| -")).count(), 6, "{lines:?}");
     assert!(lines.contains(&"- | invalid_json".into()), "{lines:?}");
     assert_eq!(found.lines(&["author_id"])[0], "<ada_tw>");
+    let unbalanced = PAGE.replace('\n', "").replace("\"like_count\":4", "\"like_count\":{");
+    let dumps = Dumps::with(&[("v2.jsonl", unbalanced.as_bytes())]);
+    let lines = run().read(&[dumps.path().to_owned()]).lines(&["native_id", "rule"]);
+    assert_eq!(lines.iter().filter(|line| line.ends_with("| -")).count(), 6, "{lines:?}");
     let cut = &PAGE.replace('\n', "")[..300];
     let dumps = Dumps::with(&[("v2.jsonl", cut.as_bytes())]);
     assert_eq!(run().read(&[dumps.path().to_owned()]).lines(&["native_id", "outcome"])[0], "1 | kept");

@@ -12,6 +12,7 @@ use crate::sources::author_class;
 use crate::sources::bytes::archive::Archive;
 use crate::sources::bytes::elements::{Element, ElementReader};
 use crate::sources::json_objects::each_element;
+use crate::sources::options::TruncatedPolicy;
 use crate::sources::output::{Output, Read, Stop};
 use crate::sources::values::fields::{Nested, Text};
 use crate::sources::values::json::{Decoded, decode, json_record};
@@ -172,6 +173,9 @@ fn tweets(
         };
         let mut raw = record.unwrapped();
         if raw.is_tweet() && beside.handle_of(&raw).is_none() {
+            if out.options().on_truncated == TruncatedPolicy::Keep {
+                return out.malformed("no_owner", offset);
+            }
             return Err(Stop::Failed(
                 out.location().failed("nothing in the archive names its owner; `data/account.js` is missing"),
             ));

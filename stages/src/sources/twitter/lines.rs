@@ -107,6 +107,10 @@ impl Envelope<'_> {
 /// Fields of a page that hold its tweets.
 const PAGE_FIELDS: [&str; 2] = ["data", "statuses"];
 
+/// Fields of a page that can stand behind its tweets.
+const PAGE_FOLLOWERS: [&str; 8] =
+    ["includes", "meta", "errors", "__twarc", "matching_rules", "search_metadata", "data", "statuses"];
+
 /// Reads one file of JSON.
 pub(super) fn read(out: &mut Output<'_>, mut member: Member<'_>) -> Read {
     if !is_one_document(member.stream.head()) {
@@ -228,7 +232,7 @@ fn page(
         _ => {
             // The rest of a page whose beginning is elsewhere begins in the midst of its list.
             let begin = start.map_or(0, |at| at + 1);
-            let mut elements = ElementReader::within(&bytes[begin..]);
+            let mut elements = ElementReader::within(&bytes[begin..], &PAGE_FOLLOWERS);
             // Reading from memory cannot fail.
             while let Ok(Some(found)) = elements.next() {
                 let Element::Whole { bytes: object, offset: at } = found else {
@@ -236,10 +240,11 @@ fn page(
                     continue;
                 };
                 let at = begin + usize::try_from(at).unwrap_or_default();
+                let (length, so_far) = (object.len(), broken.len());
                 if !follows_in_list(&bytes[..at]) {
+                    elements.go_back(length);
                     continue;
                 }
-                let (length, so_far) = (object.len(), broken.len());
                 element(out, object, &beside, offset + at as u64, &mut rows, &mut broken)?;
                 if broken.len() > so_far {
                     elements.go_back(length);
@@ -258,6 +263,8 @@ fn page(
             None => out.notice("page_without_tweets", offset, None),
         };
     }
+    // In a damaged page, what is whole and no tweet is a part of one.
+    let broken = broken.into_iter().filter(|(rule, _)| damaged.is_none() || *rule != "not_a_record");
     for (rule, offset) in broken {
         rows.next(out);
         out.malformed(rule, offset)?;

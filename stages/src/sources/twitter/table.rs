@@ -12,6 +12,7 @@ use crate::sources::bytes::location::ReadSeek;
 use crate::sources::config::{CsvConfig, Format};
 use crate::sources::csv_rows::{CsvRow, each_csv_row};
 use crate::sources::members::Member;
+use crate::sources::options::TruncatedPolicy;
 use crate::sources::output::{Output, Read, Stop};
 use crate::sources::parquet_rows;
 use crate::sources::record::Record;
@@ -41,13 +42,16 @@ pub(in crate::sources) fn csv_fields() -> impl Iterator<Item = &'static str> {
     COLUMNS.iter().map(|(field, _)| *field)
 }
 
-/// Reads one table with separated values.
+/// Reads one table with separated values. One without a column of texts is an error; where the policy is to keep what
+/// can be read, each of its rows is malformed by rule `not_a_record`.
 pub(super) fn read(out: &mut Output<'_>, member: Member<'_>, format: Format) -> Read {
     let config = out.source().csv.clone().unwrap_or_default();
     let mut checked = false;
     each_csv_row(out, member.stream, format, |out, row, offset| {
         if !checked {
-            check_header(out, row, &config)?;
+            if out.options().on_truncated == TruncatedPolicy::Fail {
+                check_header(out, row, &config)?;
+            }
             // People name files after whose tweets they hold.
             let author = value(row, &config, "author").or(config.author.as_deref().map(Cow::Borrowed));
             let name = without_handle(out, out.source_file(), author.as_deref());

@@ -147,17 +147,27 @@ impl<'de> Scanner<'de> {
     }
 
     fn skip_nested(&mut self) -> Result<()> {
-        let mut depth = 0_usize;
+        // Of everything that is open, innermost last, whether it is an object; the first bit marks the outermost.
+        let mut open = 1_u64;
         loop {
-            match self.bytes.get(self.at).ok_or(Refused)? {
+            let byte = *self.bytes.get(self.at).ok_or(Refused)?;
+            match byte {
                 b'"' => {
                     self.string()?;
                     continue;
                 }
-                b'{' | b'[' => depth += 1,
+                b'{' | b'[' => {
+                    if open.leading_zeros() == 0 {
+                        return Err(Refused);
+                    }
+                    open = open << 1 | u64::from(byte == b'{');
+                }
                 b'}' | b']' => {
-                    depth -= 1;
-                    if depth == 0 {
+                    if (open & 1 == 1) != (byte == b'}') {
+                        return Err(Refused);
+                    }
+                    open >>= 1;
+                    if open == 1 {
                         self.at += 1;
                         return Ok(());
                     }
@@ -355,6 +365,8 @@ mod tests {
             (b"{\"a\":1 \"b\":2}", false),
             (b"{\"a\":1,\"b\":\"x", false),
             (b"{\"a\":1}}", false),
+            (b"{\"b\":{\"c\":[1}],\"a\":1}", false),
+            (b"{\"b\":{\"c\":1],\"a\":1}", false),
             (b"{\"a\":01}", false),
             (b"{\"a\":1,}", false),
         ] {
