@@ -29,6 +29,9 @@ impl Element<'_> {
     }
 }
 
+/// Names of fields that are looked for behind a list are shorter.
+const LONGEST_KEY: usize = 64;
+
 /// Bytes that are gone through a second time at most, so that a hostile file cannot make reading it quadratic.
 const RETRY_BYTES: u64 = 64 << 20;
 
@@ -124,7 +127,6 @@ impl<R: Read> ElementReader<R> {
     /// Whether another field follows the list, or the end of the object that the list stands in.
     fn object_goes_on(&mut self) -> io::Result<bool> {
         let Some(followers) = self.followers else { return Ok(false) };
-        const LONGEST_KEY: usize = 64;
         while self.source.unread().len() < LONGEST_KEY && !self.source.ended() {
             self.source.fill()?;
         }
