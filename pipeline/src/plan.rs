@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use genome_schemas::{
     Component, Fingerprint, FingerprintHasher, Freshness, Manifest, Platform, StaleReason, Table, events,
 };
-use genome_stages::sources::{InputFile, list_files};
+use genome_stages::sources::{InputFile, Pseudonymizer, list_files};
 use genome_stages::{Scope, Stage, StageContext};
 
 use crate::config::Project;
@@ -239,6 +239,7 @@ fn stage_components(project: &Project, index: usize, cx: &StageContext) -> Resul
 
 fn dump_components(project: &Project) -> Result<Vec<Component>> {
     let secret = FingerprintHasher::new("genome author key").part("key", project.author_key()?).finish();
+    let names = Pseudonymizer::from_secret(project.author_key()?);
     let mut components = vec![
         Component { label: "version:dump readers".to_owned(), value: READERS_VERSION.to_string() },
         Component {
@@ -250,6 +251,10 @@ fn dump_components(project: &Project) -> Result<Vec<Component>> {
     for source in &project.config.sources {
         let mut without_paths = source.clone();
         without_paths.paths.clear();
+        // A handle may not stand in the store.
+        if let Some(author) = without_paths.csv.as_mut().and_then(|csv| csv.author.as_mut()) {
+            names.author_id(source.platform, author).as_str().clone_into(author);
+        }
         components.push(Component {
             label: format!("config:source {}", source.name),
             value: serde_json::to_string(&without_paths)?,
@@ -272,12 +277,16 @@ fn dump_components(project: &Project) -> Result<Vec<Component>> {
 }
 
 /// What a dump file is called in a fingerprint. Files are known by name, not by place: a moved folder of dumps is the
-/// same input. A Twitter archive is often named after its owner, and so is known by its content.
+/// same input. Files of Twitter are often named after their author, and single blogs always, and so they are known by
+/// their content.
 fn file_name(platform: Platform, file: &InputFile, digest: &str) -> String {
-    if platform == Platform::Twitter {
-        return format!("archive {}", &digest[..digest.len().min(8)]);
+    let name = file.location.name();
+    // `<blog id>.<gender>.<age>.<topic>.<sign>.xml`
+    let is_blog = platform == Platform::Blogger && name.split('.').count() == 6;
+    if platform == Platform::Twitter || is_blog {
+        return format!("archive {}", digest.get(..8).unwrap_or(digest));
     }
-    file.location.name()
+    name
 }
 
 fn digest(path: &Path) -> Result<String> {

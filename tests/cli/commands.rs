@@ -13,6 +13,43 @@ fn tiny() -> Project {
 }
 
 #[test]
+fn no_handle_of_a_config_or_file_name_is_stored() {
+    let project = Project::new(
+        r#"
+        [store]
+        path = "store"
+        [authors]
+        key = "of a test"
+        [[source]]
+        name = "tweets"
+        platform = "twitter"
+        paths = ["queen_of_tables.csv"]
+        csv = { author = "queen_of_tables" }
+        [[source]]
+        name = "blog"
+        platform = "blogger"
+        paths = ["8642097.female.17.Student.Leo.xml"]
+        [[stage]]
+        content_filter.rules = [{ min_chars = 3 }]
+        "#,
+    );
+    project.write("queen_of_tables.csv", "text,created_at\nhello out there,2017-08-27 00:05:34\n");
+    let blog = "<Blog><date>1,May,2004</date><post>hello again</post></Blog>";
+    project.write("8642097.female.17.Student.Leo.xml", blog);
+    project.genome(&["run", "genome.toml"]).succeeded();
+    let report = project.genome(&["report", "genome.toml", "--format", "json"]).succeeded().json();
+    assert_eq!(report["accounted"], true);
+    assert!(project.manifests().len() == 1, "{:?}", project.manifests());
+    for path in files(&project.path("store"), "") {
+        let bytes = std::fs::read(&path).unwrap();
+        for handle in ["queen_of_tables", "8642097"] {
+            let found = bytes.windows(handle.len()).any(|window| window == handle.as_bytes());
+            assert!(!found, "{handle} in {}", path.display());
+        }
+    }
+}
+
+#[test]
 fn help() {
     let project = Project::new("");
     for verb in ["check", "plan", "run", "report", "inspect", "train", "generate", "models"] {
