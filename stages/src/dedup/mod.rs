@@ -79,6 +79,15 @@ fn by_place() -> [SortExpr; 4] {
     ["key", "source", "source_file", "source_offset"].map(|name| col(name).sort(true, false))
 }
 
+/// `rows` with the place of each among those that are kept and equal in `partition`, and the key of the first of them.
+fn ranked(rows: DataFrame, partition: Vec<Expr>, order: Vec<SortExpr>) -> Result<DataFrame, StageError> {
+    let mut with_kept = partition.clone();
+    with_kept.push(is_kept());
+    let first = first_value(col("key")).partition_by(with_kept).order_by(order.clone()).build()?;
+    let rank = rank_kept(partition, order)?;
+    Ok(rows.window(vec![rank.alias(RANK), first.alias(FIRST)])?)
+}
+
 /// Drops all versions of one record of a platform but one: a text that is still there before one that was taken away,
 /// then the version that was retrieved last.
 fn same_records(rows: DataFrame) -> Result<DataFrame, StageError> {
@@ -89,11 +98,7 @@ fn same_records(rows: DataFrame) -> Result<DataFrame, StageError> {
         col("author_class").eq(lit("deleted")).or(measure(Measure::Removed, written()).gt(lit(0.0)));
     let mut order = vec![taken_away.sort(true, false), col("retrieved_at").sort(false, false)];
     order.extend(by_place());
-    let mut with_kept = partition.clone();
-    with_kept.push(is_kept());
-    let first = first_value(col("key")).partition_by(with_kept).order_by(order.clone()).build()?;
-    let rank = rank_kept(partition, order)?;
-    let rows = rows.window(vec![rank.alias(RANK), first.alias(FIRST)])?;
+    let rows = ranked(rows, partition, order)?;
     let version =
         Mark::new("same_record", Outcome::ExactDuplicate, col(RANK).gt(lit(1_u64))).duplicate_of(col(FIRST));
     mark_rows(rows, "dedup", &[version])
@@ -112,11 +117,7 @@ impl Dedup {
         }
         let mut order = vec![col("at").sort(true, false)];
         order.extend(by_place());
-        let mut with_kept = partition.clone();
-        with_kept.push(is_kept());
-        let first = first_value(col("key")).partition_by(with_kept).order_by(order.clone()).build()?;
-        let rank = rank_kept(partition, order)?;
-        let rows = rows.window(vec![rank.alias(RANK), first.alias(FIRST)])?;
+        let rows = ranked(rows, partition, order)?;
         let repeat = Mark::new(self.rule(), Outcome::ExactDuplicate, col(RANK).gt(lit(1_u64)))
             .measuring(lit(1.0), 1.0)
             .duplicate_of(col(FIRST));
