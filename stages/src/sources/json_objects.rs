@@ -1,5 +1,6 @@
 //! JSON objects of a dump, however they are laid out: one a line, in an array, or as rows of Parquet.
 
+use super::bytes::archive::unpacked;
 use super::bytes::container::{Dump, open};
 use super::bytes::elements::{Element, ElementReader};
 use super::bytes::peek::beginning;
@@ -34,9 +35,8 @@ pub(super) fn open_dump(out: &mut Output<'_>) -> Read<Option<Dump>> {
 
 /// Whether a member of an archive is named like a file of JSON.
 pub(super) fn is_json(name: &str) -> bool {
-    const PACKED: [&str; 4] = [".zst", ".gz", ".bz2", ".xz"];
     let name = name.to_ascii_lowercase();
-    let name = PACKED.iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);
+    let name = unpacked(&name);
     [".json", ".jsonl", ".ndjson"].iter().any(|ending| name.ends_with(ending))
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use genome_schemas::Platform;
 use glob::{MatchOptions, Pattern};
 
-use super::bytes::archive::{Archive, is_blog};
+use super::bytes::archive::{Archive, is_blog, unpacked};
 use super::bytes::location::{Location, is_url};
 use super::bytes::remote;
 use super::config::SourceConfig;
@@ -161,9 +161,8 @@ fn is_unpacked_archive(folder: &Path, platform: Platform) -> Result<bool, StageE
 
 /// Whether a file of this name, in a folder that was named, is taken for a dump.
 fn is_dump(name: &str, platform: Platform) -> bool {
-    const PACKED: [&str; 4] = [".zst", ".gz", ".bz2", ".xz"];
     let name = name.to_ascii_lowercase();
-    let name = PACKED.iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);
+    let name = unpacked(&name);
     // Months of Reddit are packed without an ending of their own: `RC_2020-01.zst`.
     let is_bare = platform == Platform::Reddit && !name.contains('.');
     is_bare || extensions(platform).iter().any(|extension| name.ends_with(extension))

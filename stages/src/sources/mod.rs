@@ -6,18 +6,15 @@
 //! the readers, so no plan ever sees one.
 //!
 //! A record that cannot be read is a row with outcome `malformed`, the reason as its `rule`, and its place in
-//! `source_file` and `source_offset`; rules are `invalid_json`, `truncated`, `not_a_record`, `nul_bytes`,
-//! `line_too_long`, `truncated_file`, and for blogs `no_post`, `unclosed_post`, `unclosed_date`, `not_a_blog`,
-//! `unclosed_entry`, `unopened_entry`. What nobody published has outcome `notice`: `blog_settings`, `draft`, `trashed`,
-//! `spam`, `spam_comment`, `not_published`.
-//! What each file held is counted by itself in [`ReadCounts`].
+//! `source_file` and `source_offset`; what nobody published or did has outcome `notice`. `docs/sources.md` lists the
+//! rules and every form that is read. What each file held is counted by itself in [`ReadCounts`].
 //!
 //! | platform | reader | what it reads |
 //! |---|---|---|
-//! | Reddit | `reddit` | NDJSON of comments and submissions, `.zst` with windows to 2 GiB, gzip or plain |
-//! | Twitter | `twitter` | personal archives, old and new form, zip or folder |
-//! | Blogger | `blogger` | the Blog Authorship Corpus in any container, its table, Atom exports of Blogger and Takeout |
-//! | Amazon | `amazon` | Amazon Reviews 2023 with product metadata |
+//! | Reddit | `reddit` | comments and submissions as JSON in any container, or as Parquet |
+//! | Twitter | `twitter` | streams and pages of its interfaces, personal archives, tables |
+//! | Blogger | `blogger` | the Blog Authorship Corpus, its table, Atom exports of Blogger and Takeout |
+//! | Amazon | `amazon` | reviews and products of 2014, 2018 and 2023, and the older table |
 
 mod amazon;
 mod author_class;

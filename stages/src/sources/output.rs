@@ -67,7 +67,7 @@ impl<'a> Output<'a> {
         produces: Produces,
         send: &'a mut dyn FnMut(RecordBatch) -> bool,
     ) -> Self {
-        // Most records take more than a few hundred bytes of a file, packed or not.
+        // A record takes more of a file as a rule, packed or not.
         let expected = usize::try_from(file.bytes / 64).unwrap_or(usize::MAX);
         let rows = options.batch_rows.min(expected.max(64));
         let builder = match produces {

@@ -259,8 +259,7 @@ pub(super) fn read_file(out: &mut Output<'_>, reader: ReaderKind) -> Read {
         ReaderKind::TwitterEvents | ReaderKind::TwitterTweets => twitter::read(out),
         ReaderKind::TwitterDeletions => twitter::read_deletions(out),
         ReaderKind::TwitterUsers => twitter::read_users(out),
-        ReaderKind::BloggerEvents => blogger::read(out),
-        ReaderKind::BloggerPosts => blogger::read_posts(out),
+        ReaderKind::BloggerEvents | ReaderKind::BloggerPosts => blogger::read(out),
         ReaderKind::AmazonReviews => amazon::read_reviews(out),
         ReaderKind::AmazonItems => amazon::read_items(out),
     }

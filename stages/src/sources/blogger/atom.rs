@@ -21,14 +21,9 @@ use crate::sources::values::encoding::decode;
 use crate::sources::values::html::html_text;
 use crate::sources::values::time::feed_time;
 
-/// Reads one feed.
+/// Reads one feed. Nothing refers to comments, so as messages they are nothing.
 pub(super) fn read(out: &mut Output<'_>, stream: Stream<'_>) -> Read {
-    each_entry(out, stream, |out, bytes, offset| entry(out, bytes, offset, false))
-}
-
-/// Reads the posts of one feed, as context of comments.
-pub(super) fn read_posts(out: &mut Output<'_>, stream: Stream<'_>) -> Read {
-    each_entry(out, stream, |out, bytes, offset| entry(out, bytes, offset, true))
+    each_entry(out, stream, entry)
 }
 
 /// Gives every entry of a feed to `read`, with its offset in bytes.
@@ -171,21 +166,19 @@ struct Attributes<'a> {
     page: bool,
 }
 
-fn entry(out: &mut Output<'_>, bytes: &[u8], offset: u64, posts_only: bool) -> Read {
+fn entry(out: &mut Output<'_>, bytes: &[u8], offset: u64) -> Read {
     let decoded = decode(bytes);
     // Behind the name of the entry's own tag.
     let fields = Fields::of(decoded.split_once('>').map_or("", |(_, inside)| inside));
     let id = fields.id.map(|id| id.text());
     let native_id = id.as_deref().and_then(local_id);
-    let is_comment = match fields.kind().as_deref() {
+    let kind = fields.kind();
+    let is_comment = match kind.as_deref() {
         Some("post" | "page") => false,
         Some("comment") => true,
         Some("settings" | "template") => return out.notice("blog_settings", offset, None),
         _ => return out.malformed("not_a_record", offset),
     };
-    if posts_only && is_comment {
-        return Ok(());
-    }
     if let Some(rule) = fields.withheld(is_comment) {
         return out.notice(rule, offset, native_id);
     }
@@ -220,7 +213,7 @@ fn entry(out: &mut Output<'_>, bytes: &[u8], offset: u64, posts_only: bool) -> R
             ..base
         });
     }
-    let page = fields.kind().as_deref() == Some("page");
+    let page = kind.as_deref() == Some("page");
     let attributes = Attributes { labels: &fields.labels, page };
     out.record(Record {
         kind: EventKind::Post,

@@ -13,7 +13,8 @@ mod entries;
 mod post;
 mod table;
 
-use super::bytes::archive::{file_name, is_blog};
+use super::batches::Produces;
+use super::bytes::archive::{file_name, is_blog, unpacked};
 use super::bytes::container::{Dump, open};
 use super::config::Format;
 use super::json_objects::open_dump;
@@ -21,17 +22,9 @@ use super::listing::InputFile;
 use super::members::{Member, each_member};
 use super::output::{Output, Read};
 
-/// Reads one dump.
+/// Reads one dump. Messages are the posts that comments can refer to, which only feeds have.
 pub(super) fn read(out: &mut Output<'_>) -> Read {
-    each_blog(out, false)
-}
-
-/// Reads the posts of a dump that comments can refer to: those of feeds.
-pub(super) fn read_posts(out: &mut Output<'_>) -> Read {
-    each_blog(out, true)
-}
-
-fn each_blog(out: &mut Output<'_>, feeds_only: bool) -> Read {
+    let feeds_only = out.produces() == Produces::Messages;
     let Some(dump) = open_dump(out)? else { return Ok(()) };
     let mut feeds = false;
     if let Dump::Archive(archive) = &dump {
@@ -47,7 +40,6 @@ fn each_blog(out: &mut Output<'_>, feeds_only: bool) -> Read {
         dump,
         |name| is_wanted(name, feeds),
         |out, member| match format(out, &member) {
-            Format::Atom if feeds_only => atom::read_posts(out, member.stream),
             Format::Atom => atom::read(out, member.stream),
             _ if feeds_only => Ok(()),
             format @ (Format::Csv | Format::Tsv) => table::read(out, member.stream, format),
@@ -116,10 +108,4 @@ fn is_wanted(name: &str, feeds: bool) -> bool {
 fn has_ending(name: &str, endings: &[&str]) -> bool {
     let name = unpacked(name).to_ascii_lowercase();
     endings.iter().any(|ending| name.ends_with(ending))
-}
-
-/// A name without the ending of a packer.
-fn unpacked(name: &str) -> &str {
-    const PACKED: [&str; 4] = [".zst", ".gz", ".bz2", ".xz"];
-    PACKED.iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(name)
 }

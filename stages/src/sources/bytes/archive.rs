@@ -92,6 +92,12 @@ pub(in crate::sources) fn file_name(member: &str) -> &str {
     member.rsplit('/').next().unwrap_or(member)
 }
 
+/// A name without the ending of a packer.
+pub(in crate::sources) fn unpacked(name: &str) -> &str {
+    const PACKED: [&str; 4] = [".zst", ".gz", ".bz2", ".xz"];
+    PACKED.iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(name)
+}
+
 fn walk(folder: &Path, prefix: &str, depth: usize, members: &mut Vec<String>) -> Result<(), StageError> {
     for entry in fs::read_dir(folder).map_err(|e| input(folder, e.to_string()))? {
         let entry = entry.map_err(|e| input(folder, e.to_string()))?;
