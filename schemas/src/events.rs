@@ -15,18 +15,23 @@ use crate::table::Table;
 /// - `source`: name of the source in the config;
 /// - `platform`, `kind`: names of [`crate::Platform`] and [`crate::EventKind`];
 /// - `author_id`: keyed hash of the handle in 32 hex digits, null where the dump names nobody;
-/// - `author_class`: what the handle says of itself: `person`, `deleted`, `bot`, `moderator`, `corporate`;
+/// - `author_class`: what the handle says of itself: `person`, `deleted`, `bot`, `listed_bot`,
+///   `moderator`, `corporate`, `corporate_word`, `unknown`;
 /// - `native_id`: the platform's own id of the record, where it has one;
 /// - `at`: microseconds UTC; `retrieved_at`: when the dump took the record from the platform, where it says so;
 /// - `thread_id`: the conversation it belongs to;
 /// - `context`: what the person answered or reviewed, root first;
 /// - `title`, `text`: what they wrote; lengths anywhere are in Unicode scalar values;
-/// - `item_id`, `rating` (1 to 5): reviews; `engagement`: score, likes or helpful votes;
+/// - `item_id`, `rating` (1 to 5): reviews; `engagement`: score, likes or helpful votes; `replies`: answers that it had
+///   when the dump was taken;
+/// - `link_domain`: of a post that is a link, the domain of the page;
 /// - `top_level`: false for an answer to an answer;
 /// - `attributes`: what the dump states of the author (age, topic, …) as JSON, for reports, never for prompts;
 /// - `source_file`, `source_offset`: where the record stood (byte offset in the decompressed file, or index of
 ///   the record in its member);
 /// - `lossy`: the record had bytes or characters that had to be replaced;
+/// - `redactions`: what was replaced in title and text by `pii_scrub`, as it stood before: which of the two, the kind of
+///   identifier, first byte and byte after the last; never the value;
 /// - `split`: `train`, `validation` or `test`, once the split has run.
 pub fn events() -> Table {
     let mut fields = vec![
@@ -46,13 +51,30 @@ pub fn events() -> Table {
         Field::new("item_id", DataType::Utf8, true),
         Field::new("rating", DataType::Float64, true),
         Field::new("engagement", DataType::Int64, true),
+        Field::new("replies", DataType::Int64, true),
+        Field::new("link_domain", DataType::Utf8, true),
         Field::new("top_level", DataType::Boolean, false),
         Field::new("attributes", DataType::Utf8, true),
         Field::new("source_file", DataType::Utf8, false),
         Field::new("source_offset", DataType::UInt64, false),
         Field::new("lossy", DataType::Boolean, false),
+        Field::new("redactions", redaction_list_type(), true),
         Field::new("split", DataType::Utf8, true),
     ];
     fields.extend(ledger_fields());
     Table::new("events", fields)
+}
+
+/// Type of the column `redactions`: a list of {field, kind, start, end}.
+pub fn redaction_list_type() -> DataType {
+    let item = DataType::Struct(
+        vec![
+            Field::new("field", DataType::Utf8, false),
+            Field::new("kind", DataType::Utf8, false),
+            Field::new("start", DataType::UInt32, false),
+            Field::new("end", DataType::UInt32, false),
+        ]
+        .into(),
+    );
+    DataType::List(Arc::new(Field::new("item", item, false)))
 }

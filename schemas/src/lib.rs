@@ -20,12 +20,12 @@ mod table;
 
 pub use authors::{author_event_fields, authors};
 pub use completions::completions;
-pub use events::events;
+pub use events::{events, redaction_list_type};
 pub use examples::examples;
 pub use fingerprint::{Fingerprint, FingerprintHasher};
 pub use judgements::judgements;
 pub use key::{KEY_BYTES, Key, KeyHasher, key_type};
-pub use ledger::{LEDGER_COLUMNS, ledger_fields};
+pub use ledger::{LEDGER_COLUMNS, ledger, ledger_fields, shard_row_fields, shard_rows_type};
 pub use manifest::{Component, FileCount, Freshness, Manifest, StaleReason};
 pub use message::{Message, message_fields, message_list_type, message_type};
 pub use outcome::{Outcome, UnknownOutcome};

@@ -29,8 +29,12 @@ outcomes! {
     Notice = "notice",
     /// Deleted by its author or removed by a moderator.
     Deleted = "deleted",
+    /// Without something that the rest of the way needs: an author, a time, a rating.
+    Incomplete = "incomplete",
     /// Written by an automation account.
     BotAuthor = "bot_author",
+    /// Written by an account that posts the same, or for the same site, again and again.
+    SpamAuthor = "spam_author",
     /// Written by a moderator or administrator in that office.
     Moderator = "moderator",
     /// Written by an account that speaks for an organisation.
@@ -45,16 +49,34 @@ outcomes! {
     TooShort = "too_short",
     /// More characters than asked for.
     TooLong = "too_long",
+    /// A link with a title, and no words of its own.
+    LinkPost = "link_post",
     /// Too many links for its words.
     TooManyLinks = "too_many_links",
+    /// Too many emoji, hashtags, mentions, digits, signs or capitals for its words.
+    TooManySymbols = "too_many_symbols",
+    /// Words that a form or a program puts under or over texts.
+    Boilerplate = "boilerplate",
+    /// Mostly a quotation of somebody else.
+    Quoted = "quoted",
     /// The same words, lines or characters over and over.
     Repetitive = "repetitive",
     /// Too few readers reacted.
     LowEngagement = "low_engagement",
+    /// Says what nobody should learn from: a listed word, or a tag by a model.
+    Harmful = "harmful",
+    /// Of too little worth, by a tag of a model.
+    LowQuality = "low_quality",
     /// In a language that is not wanted.
     OtherLanguage = "other_language",
     /// The same text as a row that stays.
     ExactDuplicate = "exact_duplicate",
+    /// An answer to a post that left.
+    Orphaned = "orphaned",
+    /// About an item that its author has written about before.
+    RepeatedItem = "repeated_item",
+    /// About an item that too few people have written about.
+    RareItem = "rare_item",
     /// The author has too few rows left.
     InactiveAuthor = "inactive_author",
     /// A validation or test row whose author has no train rows.

@@ -11,7 +11,7 @@ use crate::support::rows::{Row, from_batches, key_of, to_batch};
 
 const STAGES: &str = r#"
     [[stage]]
-    content_filter.rules = ["bot_author", { min_chars = 5 }, { max_chars = 8 }, "top_level_only", { min_engagement = 2 }]
+    content_filter.rules = ["bot_author", { min_chars = 5 }, { max_chars = 7 }, "top_level_only", { min_engagement = 2 }]
     [[stage]]
     pii_scrub = {}
     [[stage]]
@@ -62,6 +62,7 @@ struct Event {
     measured: Option<f64>,
     limit: Option<f64>,
     duplicate_of: Option<String>,
+    similarity: Option<f64>,
     split: Option<String>,
 }
 
@@ -84,6 +85,7 @@ impl Event {
             measured: None,
             limit: None,
             duplicate_of: None,
+            similarity: None,
             split: None,
         }
     }
@@ -95,8 +97,9 @@ impl Event {
             "at": self.day.map(|day| format!("2023-05-{day:02}T00:00:00Z")), "thread_id": null, "context": null,
             "title": self.title, "text": self.text, "item_id": null, "rating": null, "engagement": self.engagement,
             "top_level": self.top_level, "attributes": null, "source_file": "f", "source_offset": 0, "lossy": false, "retrieved_at": null,
+            "replies": null, "link_domain": null, "redactions": null,
             "split": null, "outcome": self.outcome, "stage": self.stage, "rule": self.rule, "measured": null,
-            "limit_value": null, "duplicate_of": null,
+            "limit_value": null, "duplicate_of": null, "similarity": null,
         });
         value.as_object().unwrap().clone()
     }
@@ -112,6 +115,7 @@ impl Event {
             measured: number("measured"),
             limit: number("limit_value"),
             duplicate_of: text("duplicate_of"),
+            similarity: number("similarity"),
             split: text("split"),
             ..self.clone()
         }
@@ -135,15 +139,15 @@ impl Event {
 fn slow_truth(events: &mut [Event], across: &str) {
     for event in events.iter_mut() {
         let stage = "content_filter";
-        let chars = (event.title.len() + 1 + event.text.len()) as f64;
+        let chars = (event.title.len() + event.text.len()) as f64;
         if event.class == "bot" {
             event.drop("bot_author", stage, "bot_author", None);
         }
         if chars < 5.0 {
             event.drop("too_short", stage, "min_chars", Some((chars, 5.0)));
         }
-        if chars > 8.0 {
-            event.drop("too_long", stage, "max_chars", Some((chars, 8.0)));
+        if chars > 7.0 {
+            event.drop("too_long", stage, "max_chars", Some((chars, 7.0)));
         }
         if !event.top_level {
             event.drop("not_top_level", stage, "top_level_only", None);
@@ -171,6 +175,7 @@ fn slow_truth(events: &mut [Event], across: &str) {
         if let Some(first) = first.filter(|first| event.is_kept() && first.key != event.key) {
             event.drop("exact_duplicate", "dedup", &format!("exact_{across}"), Some((1.0, 1.0)));
             event.duplicate_of = Some(key_of(&first.key));
+            event.similarity = Some(1.0);
         }
     }
     let before = events.to_vec();

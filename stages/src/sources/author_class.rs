@@ -1,5 +1,7 @@
 //! What a handle, description or office says of an account, decided before the handle is hashed.
 
+use genome_kernels::text::advertising::corporate_word;
+
 /// What an account says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AuthorClass {
@@ -7,10 +9,14 @@ pub(super) enum AuthorClass {
     /// Nobody is named any more, or the person took the record back.
     Deleted,
     Bot,
+    /// One of the automation accounts that `HumanLLM` lists.
+    ListedBot,
     /// Speaks as a moderator or administrator.
     Moderator,
     /// Speaks for an organisation.
     Corporate,
+    /// Its description has one of `HumanLLM`'s corporate words; whether it speaks for an organisation is open.
+    CorporateWord,
     /// The record could not be read.
     Unknown,
 }
@@ -21,16 +27,17 @@ impl AuthorClass {
             Self::Person => "person",
             Self::Deleted => "deleted",
             Self::Bot => "bot",
+            Self::ListedBot => "listed_bot",
             Self::Moderator => "moderator",
             Self::Corporate => "corporate",
+            Self::CorporateWord => "corporate_word",
             Self::Unknown => "unknown",
         }
     }
 }
 
 /// Automation accounts of Reddit whose names the patterns below do not catch, in lower case.
-const REDDIT_BOTS: [&str; 15] = [
-    "autotldr",
+const REDDIT_BOTS: [&str; 26] = [
     "b0trank",
     "remindmebot",
     "haikusbot",
@@ -45,7 +52,22 @@ const REDDIT_BOTS: [&str; 15] = [
     "linkfixerbot",
     "anti-gif-bot",
     "converter-bot",
+    "colorizebot",
+    "downloadvideo",
+    "gfycat_details_fixer",
+    "mentioned_videos",
+    "mtgcardfetcher",
+    "nice-scores",
+    "profanitycounter",
+    "roboragi",
+    "stabbot",
+    "tweetposter",
+    "user_simulator",
+    "xkcd_transcriber",
 ];
+
+/// Parts of the names of accounts that `HumanLLM` drops (filter of Reddit submissions), in lower case.
+const LISTED_BOTS: [&str; 2] = ["autotldr", "automoderator"];
 
 /// Accounts in which moderators of a subreddit speak together end so.
 const MOD_TEAM: &str = "-modteam";
@@ -54,8 +76,11 @@ const MOD_TEAM: &str = "-modteam";
 pub(super) fn reddit(author: Option<&str>, distinguished: Option<&str>) -> AuthorClass {
     let Some(author) = author else { return AuthorClass::Deleted };
     let begins = |start: &str| author.get(..start.len()).is_some_and(|s| s.eq_ignore_ascii_case(start));
-    let is_listed = REDDIT_BOTS.iter().any(|bot| author.eq_ignore_ascii_case(bot));
-    if begins("automod") || is_listed || names_a_bot(author) {
+    if LISTED_BOTS.iter().any(|name| holds(author, name)) {
+        return AuthorClass::ListedBot;
+    }
+    let is_known = REDDIT_BOTS.iter().any(|bot| author.eq_ignore_ascii_case(bot));
+    if begins("automod") || is_known || names_a_bot(author) {
         return AuthorClass::Bot;
     }
     let is_team = author
@@ -92,15 +117,22 @@ pub(super) fn twitter(screen_name: &str, description: &str) -> AuthorClass {
     {
         return AuthorClass::Corporate;
     }
+    if corporate_word(&description).is_some() {
+        return AuthorClass::CorporateWord;
+    }
     AuthorClass::Person
+}
+
+/// Whether an ASCII name holds a word in any case.
+fn holds(name: &str, word: &str) -> bool {
+    name.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// Whether "bot" stands in the name as a word of its own (`a-bot`, `bot_1`), or ends it with a capital (`HaikuBot`).
 ///
 /// A name that merely ends in "bot" is weak evidence: as many people as programs have one.
 fn names_a_bot(name: &str) -> bool {
-    let has_word = name.as_bytes().windows(3).any(|word| word.eq_ignore_ascii_case(b"bot"));
-    if !has_word {
+    if !holds(name, "bot") {
         return false;
     }
     let separate =
@@ -120,14 +152,18 @@ mod tests {
         for (author, distinguished, class) in [
             (Some("grace"), None, "person"),
             (None, None, "deleted"),
-            (Some("AutoModerator"), Some("moderator"), "bot"),
+            (Some("AutoModerator"), Some("moderator"), "listed_bot"),
+            (Some("automod_helper"), None, "bot"),
             (Some("helpful-bot"), None, "bot"),
             (Some("Bot_of_Troy"), None, "bot"),
             (Some("CatFactsBot"), None, "bot"),
+            (Some("Roboragi"), None, "bot"),
+            (Some("robotics"), None, "person"),
+            (Some("talbot"), None, "person"),
             (Some("squidbot"), None, "person"),
             (Some("IRobot"), None, "person"),
             (Some("Abbott"), None, "person"),
-            (Some("autotldr"), None, "bot"),
+            (Some("autotldr"), None, "listed_bot"),
             (Some("math-ModTeam"), None, "moderator"),
             (Some("grace"), Some("moderator"), "moderator"),
             (Some("reddit"), None, "corporate"),
@@ -143,6 +179,7 @@ mod tests {
             ("moon_bot", "", "bot"),
             ("moon", "I am a bot that tweets the moon", "bot"),
             ("shop", "The OFFICIAL account of a shop", "corporate"),
+            ("smith", "Smith & Sons Ltd., since 1950", "corporate_word"),
             ("robotics", "bottles and robots", "person"),
         ] {
             assert_eq!(twitter(name, description).as_str(), class, "{name}");

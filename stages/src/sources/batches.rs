@@ -56,6 +56,8 @@ static EVENT_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         text_field("item_id", true),
         Field::new("rating", DataType::Float64, true),
         Field::new("engagement", DataType::Int64, true),
+        Field::new("replies", DataType::Int64, true),
+        text_field("link_domain", true),
         Field::new("top_level", DataType::Boolean, false),
         text_field("attributes", true),
         text_field("source_file", false),
@@ -127,6 +129,8 @@ pub(super) struct EventBuilder {
     item_id: StringViewBuilder,
     rating: Float64Builder,
     engagement: Int64Builder,
+    replies: Int64Builder,
+    link_domain: StringViewBuilder,
     top_level: BooleanBuilder,
     attributes: StringViewBuilder,
     source_file: StringViewBuilder,
@@ -168,6 +172,8 @@ impl EventBuilder {
             item_id: text(),
             rating: Float64Builder::with_capacity(rows),
             engagement: Int64Builder::with_capacity(rows),
+            replies: Int64Builder::with_capacity(rows),
+            link_domain: text(),
             top_level: BooleanBuilder::with_capacity(rows),
             attributes: text(),
             source_file: repeating(rows),
@@ -222,6 +228,8 @@ impl EventBuilder {
         self.item_id.append_option(record.item_id);
         self.rating.append_option(record.rating);
         self.engagement.append_option(record.engagement);
+        self.replies.append_option(record.replies);
+        self.link_domain.append_option(record.link_domain);
         self.top_level.append_value(record.top_level);
         self.attributes.append_option(Some(record.attributes.as_str()).filter(|json| !json.is_empty()));
         self.lossy.append_value(lossy);
@@ -272,6 +280,7 @@ impl EventBuilder {
             &mut self.title,
             &mut self.text,
             &mut self.item_id,
+            &mut self.link_domain,
             &mut self.attributes,
             &mut self.parent_id,
             &mut self.root_id,
@@ -284,6 +293,7 @@ impl EventBuilder {
         self.retrieved_at.append_null();
         self.rating.append_null();
         self.engagement.append_null();
+        self.replies.append_null();
         self.top_level.append_value(true);
         self.lossy.append_value(false);
         self.outcome.append_value(refused.outcome.as_str());
@@ -326,6 +336,8 @@ impl EventBuilder {
             Arc::new(self.item_id.finish()),
             Arc::new(self.rating.finish()),
             Arc::new(self.engagement.finish()),
+            Arc::new(self.replies.finish()),
+            Arc::new(self.link_domain.finish()),
             Arc::new(self.top_level.finish()),
             Arc::new(self.attributes.finish()),
             Arc::new(self.source_file.finish()),

@@ -63,7 +63,7 @@ pub enum Format {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CsvConfig {
-    /// Column by field: of Twitter `id`, `url`, `author`, `text`, `at`, `reply_to`, `lang`, `engagement`, `app`; of Blogger
+    /// Column by field: of Twitter `id`, `url`, `author`, `text`, `at`, `reply_to`, `lang`, `engagement`, `replies`, `app`; of Blogger
     /// `author`, `at`, `text`.
     pub columns: BTreeMap<String, String>,
     /// Order of day and month in dates such as `3/4/17`, which are refused without it.

@@ -226,12 +226,14 @@ fn events(records: DataFrame, context: &[ContextMessage]) -> Result<DataFrame, S
         }
     };
     let table = genome_schemas::events();
+    let no_redactions = lit(ScalarValue::try_from(&with_views(&genome_schemas::redaction_list_type()))?);
     let columns = table.schema.fields().iter().map(|field| {
         let name = field.name().as_str();
         let value = match name {
             "context" => context.clone(),
             "split" => lit(ScalarValue::Utf8View(None)),
-            "measured" | "limit_value" => lit(ScalarValue::Float64(None)),
+            "redactions" => no_redactions.clone(),
+            "measured" | "limit_value" | "similarity" => lit(ScalarValue::Float64(None)),
             "duplicate_of" => lit(ScalarValue::FixedSizeBinary(16, None)),
             _ => return col(name),
         };
@@ -242,27 +244,29 @@ fn events(records: DataFrame, context: &[ContextMessage]) -> Result<DataFrame, S
     Ok(frame)
 }
 
-/// The type of a context column with strings as views, as everything that is read from files has them.
+/// The type of a context column.
 fn view_message_list() -> DataType {
-    fn with_views(data_type: &DataType) -> DataType {
-        match data_type {
-            DataType::Utf8 => DataType::Utf8View,
-            DataType::List(item) => {
-                let item = item.as_ref().clone();
-                let inner = with_views(item.data_type());
-                DataType::List(item.with_data_type(inner).into())
-            }
-            DataType::Struct(fields) => DataType::Struct(
-                fields
-                    .iter()
-                    .map(|field| {
-                        let inner = with_views(field.data_type());
-                        field.as_ref().clone().with_data_type(inner)
-                    })
-                    .collect(),
-            ),
-            other => other.clone(),
-        }
-    }
     with_views(&genome_schemas::message_list_type())
+}
+
+/// A type with strings as views, as everything that is read from files has them.
+fn with_views(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Utf8 => DataType::Utf8View,
+        DataType::List(item) => {
+            let item = item.as_ref().clone();
+            let inner = with_views(item.data_type());
+            DataType::List(item.with_data_type(inner).into())
+        }
+        DataType::Struct(fields) => DataType::Struct(
+            fields
+                .iter()
+                .map(|field| {
+                    let inner = with_views(field.data_type());
+                    field.as_ref().clone().with_data_type(inner)
+                })
+                .collect(),
+        ),
+        other => other.clone(),
+    }
 }

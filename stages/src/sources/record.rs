@@ -29,6 +29,10 @@ pub(super) struct Record<'a> {
     pub(super) item_id: Option<&'a str>,
     pub(super) rating: Option<f64>,
     pub(super) engagement: Option<i64>,
+    /// How many answers it had when the dump was taken.
+    pub(super) replies: Option<i64>,
+    /// Domain of the page that it passes on, of a post that is a link.
+    pub(super) link_domain: Option<&'a str>,
     pub(super) top_level: bool,
     /// A JSON object, or empty.
     pub(super) attributes: String,
@@ -57,6 +61,8 @@ impl Default for Record<'_> {
             item_id: None,
             rating: None,
             engagement: None,
+            replies: None,
+            link_domain: None,
             top_level: true,
             attributes: String::new(),
             retrieved: 0,

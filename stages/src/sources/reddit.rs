@@ -42,12 +42,14 @@ json_record! {
         title: Text<'a> = "title",
         selftext: Text<'a> = "selftext",
         is_self: Flag = "is_self",
+        domain: Text<'a> = "domain",
         over_18: Flag = "over_18",
         subreddit: Text<'a> = "subreddit",
         created: Number = "created_utc",
         retrieved_on: Number = "retrieved_on",
         retrieved_utc: Number = "retrieved_utc",
         score: Number = "score",
+        num_comments: Number = "num_comments",
         distinguished: Text<'a> = "distinguished",
         meta: Nested<Meta<'a>> = "_meta",
     }
@@ -156,6 +158,8 @@ fn record(out: &mut Output<'_>, line: &[u8], offset: u64, scratch: &mut Vec<u8>)
         kind: EventKind::Post,
         own_id: full_id.as_deref().map(Cow::Borrowed),
         thread_id: full_id.as_deref().map(Cow::Borrowed),
+        replies: raw.num_comments.int(),
+        link_domain: (raw.is_self.get() == Some(false)).then(|| raw.domain.as_str().unwrap_or_default()),
         title: raw.title.filled().map(clean),
         text: clean(raw.selftext.as_str().unwrap_or_default()),
         ..base

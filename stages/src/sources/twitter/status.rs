@@ -43,6 +43,7 @@ json_record! {
         reply_to_name: Text<'a> = "in_reply_to_screen_name",
         conversation: Text<'a> = "conversation_id",
         favorites: Number = "favorite_count",
+        reply_count: Number = "reply_count",
         metrics: Nested<Metrics<'a>> = "public_metrics",
         versions: Texts<'a> = "edit_history_tweet_ids",
         edit_info: Nested<EditInfo<'a>> = "edit_info",
@@ -90,6 +91,7 @@ json_record! {
 json_record! {
     struct Metrics<'a> {
         likes: Number = "like_count",
+        replies: Number = "reply_count",
     }
 }
 
@@ -312,7 +314,9 @@ pub(super) fn tweet(
     // People name programs of their own after themselves.
     let app = raw.source.filled().and_then(app_name).map(|app| without_handle(out, &app, author).into());
     let attributes = Attributes { app, lang: raw.lang.filled() };
-    let likes = raw.metrics.get().and_then(|metrics| metrics.likes.int());
+    let metrics = raw.metrics.get();
+    let likes = metrics.and_then(|metrics| metrics.likes.int());
+    let replies = metrics.and_then(|metrics| metrics.replies.int());
     let edited = raw.first_version();
     out.record(Record {
         kind,
@@ -326,6 +330,7 @@ pub(super) fn tweet(
         text: Cow::Borrowed(own),
         quoted: parts.quoted,
         engagement: raw.favorites.int().or(likes),
+        replies: raw.reply_count.int().or(replies),
         attributes: serde_json::to_string(&attributes).unwrap_or_default(),
         // Of the versions of an edited tweet the last one counts.
         retrieved: edited.and(at).map_or(0, |at| at / 1_000_000),

@@ -22,7 +22,7 @@ use crate::sources::values::text::unescape_api;
 use crate::sources::values::time::table_time;
 
 /// What a table can say of a tweet, and the usual names of its columns.
-const COLUMNS: [(&str, &[&str]); 9] = [
+const COLUMNS: [(&str, &[&str]); 10] = [
     ("id", &["id_str", "tweet_id", "tweetid", "status_id", "id"]),
     ("url", &["url", "permalink", "tweet_url", "link"]),
     (
@@ -34,6 +34,7 @@ const COLUMNS: [(&str, &[&str]); 9] = [
     ("reply_to", &["in_reply_to_status_id_str", "in_reply_to_status_id", "in_reply_to_tweet_id"]),
     ("lang", &["lang", "language"]),
     ("engagement", &["favorite_count", "favorites", "likes", "like_count"]),
+    ("replies", &["reply_count", "replies", "replies_count"]),
     ("app", &["source", "tweet_source"]),
 ];
 
@@ -115,13 +116,20 @@ fn csv_row(out: &mut Output<'_>, row: &CsvRow<'_>, config: &CsvConfig, offset: u
     let (reply_to, lang, app) =
         (value(row, config, "reply_to"), value(row, config, "lang"), value(row, config, "app"));
     let reply_to = reply_to.as_deref().and_then(whole_id);
-    let engagement = value(row, config, "engagement").map_or_else(Number::default, |n| Number::parse(&n));
+    let number = |field| value(row, config, field).map_or_else(Number::default, |n| Number::parse(&n)).int();
     out.conflicts([ruined, undated].into_iter().flatten(), offset);
     let attributes = super::status::Attributes {
         app: app.as_deref().and_then(app_name).map(|app| without_handle(out, &app, author).into()),
         lang: lang.as_deref().filter(|lang| !lang.is_empty()),
     };
-    let facts = Facts { id: whole, author, at, reply_to, engagement: engagement.int() };
+    let facts = Facts {
+        id: whole,
+        author,
+        at,
+        reply_to,
+        engagement: number("engagement"),
+        replies: number("replies"),
+    };
     let attributes = serde_json::to_string(&attributes).unwrap_or_default();
     row_record(out, &facts, &text, attributes, offset, row.is_guessed() || text.contains('\u{fffd}'))
 }
@@ -133,6 +141,7 @@ struct Facts<'a> {
     at: Option<i64>,
     reply_to: Option<&'a str>,
     engagement: Option<i64>,
+    replies: Option<i64>,
 }
 
 fn row_record(
@@ -166,6 +175,7 @@ fn row_record(
         text: Cow::Borrowed(own),
         quoted,
         engagement: facts.engagement,
+        replies: facts.replies,
         attributes,
         offset,
         lossy,
@@ -180,6 +190,7 @@ json_record! {
         id: Text<'a> = "id",
         tweet: Text<'a> = "tweet",
         likes: Number = "likes",
+        replies: Number = "replies",
         date: Text<'a> = "date",
         description: Text<'a> = "description",
     }
@@ -203,6 +214,7 @@ pub(super) fn read_tweets(out: &mut Output<'_>, file: Box<dyn ReadSeek>) -> Read
             at,
             reply_to: None,
             engagement: raw.likes.int(),
+            replies: raw.replies.int(),
         };
         row_record(out, &facts, text, String::new(), offset, lossy)
     })
