@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::links::pattern;
-use super::normalize::fold_space;
 
 /// Phrases that mark a text as advertising (`HumanLLM`, filter of Twitter posts).
 pub const ADVERTISING_PHRASES: [&str; 10] = [
@@ -43,18 +42,15 @@ pub const CORPORATE_WORDS: [&str; 15] = [
 
 /// A set of words and phrases that is looked for in texts as whole words, in any case and across any white space:
 /// "sale" is found in "Big SALE!" and in "for-sale", not in "wholesale".
+///
+/// Texts are folded (lower case, single spaces) and searched for the ends of phrases first, which the search takes
+/// many bytes at a time; the few texts that hold one are then searched phrase by phrase.
 #[derive(Debug, Clone)]
 pub struct PhraseSet {
-    patterns: Option<Patterns>,
-}
-
-/// Patterns of a set that is not empty.
-#[derive(Debug, Clone)]
-struct Patterns {
-    /// The phrases anywhere, also inside words: quick to rule out.
-    anywhere: Regex,
-    /// The phrases as whole words.
-    whole: Regex,
+    /// Folded phrases; of two that start alike the longer comes first.
+    phrases: Vec<String>,
+    /// Of each phrase its end, or one that it has in common with another.
+    ends: Option<Regex>,
 }
 
 /// A phrase of a [`PhraseSet`] as it was found.
@@ -81,42 +77,147 @@ pub fn corporate_word(description: &str) -> Option<PhraseMatch> {
 impl PhraseSet {
     /// A set of phrases; case and surplus white space do not matter, empty phrases are left out.
     pub fn new<'a>(phrases: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut alternatives: Vec<String> = phrases
-            .into_iter()
-            .map(|phrase| phrase.split_whitespace().map(regex::escape).collect::<Vec<_>>().join(r"\s+"))
-            .filter(|phrase| !phrase.is_empty())
-            .collect();
+        let mut phrases: Vec<String> =
+            phrases.into_iter().map(|phrase| fold(phrase).trim().to_owned()).collect();
+        phrases.retain(|phrase| !phrase.is_empty());
         // Of two phrases that start alike the longer is meant.
-        alternatives.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        let any = alternatives.join("|");
-        Self {
-            patterns: (!alternatives.is_empty()).then(|| Patterns {
-                anywhere: pattern(&format!("(?i){any}")),
-                whole: pattern(&format!(r"(?i)\b{{start-half}}(?:{any})\b{{end-half}}")),
-            }),
+        phrases.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        phrases.dedup();
+        let mut ends: Vec<&str> = Vec::new();
+        for phrase in phrases.iter().rev() {
+            if !ends.iter().any(|end| phrase.contains(end)) {
+                ends.push(rare_end(phrase));
+            }
         }
+        let ends: Vec<String> = ends.into_iter().map(regex::escape).collect();
+        Self { ends: (!ends.is_empty()).then(|| pattern(&ends.join("|"))), phrases }
     }
 
     /// The first phrase of the set in a text.
     pub fn find(&self, text: &str) -> Option<PhraseMatch> {
-        let found = self.whole_words(text)?.find(text)?;
-        Some(PhraseMatch { phrase: fold_space(&found.as_str().to_lowercase()), range: found.range() })
+        let folded = self.fold_if_possible(text)?;
+        let (at, phrase) = self.next(&folded, 0)?;
+        Some(located(text, &folded, at, phrase))
+    }
+
+    /// All phrases of the set in a text, in order and disjoint.
+    pub fn find_all(&self, text: &str) -> Vec<PhraseMatch> {
+        let mut all = Vec::new();
+        if let Some(folded) = self.fold_if_possible(text) {
+            let mut from = 0;
+            while let Some((at, phrase)) = self.next(&folded, from) {
+                all.push(located(text, &folded, at, phrase));
+                from = at + phrase.len();
+            }
+        }
+        all
     }
 
     /// How many phrases of the set a text holds, each as often as it stands there.
     pub fn count(&self, text: &str) -> usize {
-        self.whole_words(text).map_or(0, |pattern| pattern.find_iter(text).count())
+        self.find_all(text).len()
     }
 
-    /// The pattern of whole words, if the text can have any: word boundaries are slow outside ASCII.
-    fn whole_words(&self, text: &str) -> Option<&Regex> {
-        let Patterns { anywhere, whole } = self.patterns.as_ref()?;
-        anywhere.is_match(text).then_some(whole)
+    /// The folded text, if it can hold a phrase.
+    fn fold_if_possible(&self, text: &str) -> Option<String> {
+        let ends = self.ends.as_ref()?;
+        let folded = fold(text);
+        ends.is_match(&folded).then_some(folded)
     }
+
+    /// The first phrase of a folded text that starts at `from` or later, and where it does.
+    fn next(&self, folded: &str, from: usize) -> Option<(usize, &str)> {
+        let mut before = folded[..from].chars().next_back();
+        for (at, c) in folded[from..].char_indices() {
+            let starts = !goes_on(before.replace(c));
+            let rest = &folded[from + at..];
+            let is_whole = |phrase: &&String| {
+                rest.strip_prefix(phrase.as_str()).is_some_and(|rest| !goes_on(rest.chars().next()))
+            };
+            if let Some(phrase) = self.phrases.iter().filter(|_| starts).find(is_whole) {
+                return Some((from + at, phrase));
+            }
+        }
+        None
+    }
+}
+
+/// A phrase that stands at `at` in the folded text, as a match in the text itself.
+fn located(text: &str, folded: &str, at: usize, phrase: &str) -> PhraseMatch {
+    // Folding keeps the order of what is visible, so places are told by the number of visible bytes before them.
+    let visible = |text: &str| text.bytes().filter(|b| *b != b' ').count();
+    let (start, end) = (visible(&folded[..at]), visible(&folded[..at + phrase.len()]));
+    let mut range = 0..text.len();
+    let mut seen = 0;
+    for (place, c) in text.char_indices().filter(|(_, c)| !c.is_whitespace()) {
+        if seen == start {
+            range.start = place;
+        }
+        seen += fold_char(c).len_utf8();
+        if seen >= end {
+            range.end = place + c.len_utf8();
+            break;
+        }
+    }
+    PhraseMatch { phrase: phrase.to_owned(), range }
+}
+
+/// Lower case, with one space for each run of white space, and one kind of apostrophe.
+#[expect(clippy::needless_bitwise_bool, reason = "without branches the compiler takes many bytes at a time")]
+fn fold(text: &str) -> String {
+    // ASCII is mapped byte by byte, which the compiler does many at a time; the rest stays as it is.
+    let bytes = text.bytes().map(|b| if matches!(b, b'\t'..=b'\r') { b' ' } else { b.to_ascii_lowercase() });
+    let mut folded = String::from_utf8(bytes.collect()).unwrap_or_default();
+    if !folded.is_ascii() {
+        folded = folded.chars().map(|c| if c.is_ascii() { c } else { fold_char(c) }).collect();
+    }
+    let pairs = folded.bytes().zip(folded.as_bytes().get(1..).unwrap_or_default());
+    if pairs.fold(false, |doubled, (a, b)| doubled | ((a == b' ') & (*b == b' '))) {
+        let mut single = String::with_capacity(folded.len());
+        for word in folded.split(' ').filter(|word| !word.is_empty()) {
+            single.push_str(word);
+            single.push(' ');
+        }
+        folded = single;
+    }
+    folded
+}
+
+/// A character in lower case, white space as a space, and an apostrophe as typewriters have it; a character whose
+/// lower case is two (`İ`) stays.
+fn fold_char(c: char) -> char {
+    let mut lower = c.to_lowercase();
+    match (lower.next(), lower.next()) {
+        _ if c.is_whitespace() => ' ',
+        (Some('’'), None) => '\'',
+        (Some(lower), None) => lower,
+        _ => c,
+    }
+}
+
+/// The end of a phrase from its least common four letters on, by the order of letters in English; long enough to be
+/// seldom met by chance.
+fn rare_end(phrase: &str) -> &str {
+    const MIN_LEN: usize = 10;
+    const COMMON_FIRST: &str = " etaoinshrdlucmfwygpbvk";
+    let rarity = |c: char| COMMON_FIRST.find(c).unwrap_or(COMMON_FIRST.len());
+    let places: Vec<(usize, usize)> = phrase.char_indices().map(|(at, c)| (at, rarity(c))).collect();
+    let rarest = places
+        .windows(4)
+        .filter(|four| phrase.len() - four[0].0 >= MIN_LEN)
+        .max_by_key(|four| four.iter().map(|(_, rarity)| rarity).sum::<usize>());
+    rarest.map_or(phrase, |four| &phrase[four[0].0..])
+}
+
+/// Whether a word goes on with a character.
+fn goes_on(c: Option<char>) -> bool {
+    c.is_some_and(|c| c.is_alphanumeric() || c == '_')
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -148,6 +249,23 @@ mod tests {
             ("nurse, cyclist, brewer", None),
         ] {
             assert_eq!(corporate_word(text).map(|found| found.phrase).as_deref(), word, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn phrases_are_found_as_by_a_pattern(
+            text in "([Ss][Aa][Ll][Ee]|buy|NOW|get|It|a\\+|use|code|[ab_.é]|[ \n\u{a0}]{1,2}|İ){0,14}",
+        ) {
+            let phrases = ["sale", "buy now", "get it now", "use code", "use code now", "a+"];
+            let set = PhraseSet::new(phrases);
+            let truth = Regex::new(
+                r"(?i)\b{start-half}(?:get\s+it\s+now|use\s+code\s+now|buy\s+now|use\s+code|sale|a\+)\b{end-half}",
+            );
+            let expected: Vec<_> = truth.unwrap().find_iter(&text).map(|found| found.range()).collect();
+            let found: Vec<_> = set.find_all(&text).into_iter().map(|found| found.range).collect();
+            prop_assert_eq!(&found, &expected);
+            prop_assert_eq!(set.find(&text).map(|found| found.range), expected.first().cloned());
         }
     }
 

@@ -3,6 +3,8 @@
 //! Words are what stands between white space, as in the papers' own `split()`. Repetition has its own module,
 //! [`super::repetition`].
 
+use std::ops::Range;
+
 use super::links::{links, mentions};
 
 /// Length in Unicode scalar values.
@@ -101,17 +103,20 @@ pub fn emoji_ratio(text: &str) -> f64 {
 
 /// Number of hashtags: `#` and a word with a letter in it, not inside a link or a word.
 pub fn n_hashtags(text: &str) -> usize {
-    let mut links = links(text).peekable();
-    let mut count = 0;
-    for (at, _) in text.match_indices('#') {
+    hashtags(text, &links(text).collect::<Vec<_>>()).count()
+}
+
+/// Where the hashtags of a text stand, in bytes and in order; `links` are the text's links.
+pub(super) fn hashtags<'a>(text: &'a str, links: &'a [Range<usize>]) -> impl Iterator<Item = usize> + 'a {
+    let mut links = links.iter().peekable();
+    text.match_indices('#').map(|(at, _)| at).filter(move |&at| {
         while links.next_if(|link| link.end <= at).is_some() {}
         let in_link = links.peek().is_some_and(|link| link.start < at);
         let in_word =
             text[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || "#&_/".contains(c));
-        let tag = text[at + 1..].chars().take_while(|c| c.is_alphanumeric() || *c == '_');
-        count += usize::from(!in_link && !in_word && tag.into_iter().any(char::is_alphabetic));
-    }
-    count
+        let mut tag = text[at + 1..].chars().take_while(|c| c.is_alphanumeric() || *c == '_');
+        !in_link && !in_word && tag.any(char::is_alphabetic)
+    })
 }
 
 /// Number of mentions of people (`@name`, `u/name`).
@@ -120,7 +125,7 @@ pub fn n_mentions(text: &str) -> usize {
 }
 
 /// Whether a character shows as a picture of its own.
-fn is_emoji(c: char) -> bool {
+pub(super) fn is_emoji(c: char) -> bool {
     matches!(
         u32::from(c),
         0x203c | 0x2049 | 0x2139 | 0x231a..=0x231b | 0x2328 | 0x23cf | 0x23e9..=0x23f3 | 0x23f8..=0x23fa
@@ -133,7 +138,7 @@ fn is_emoji(c: char) -> bool {
 }
 
 /// Whether a character only changes the emoji beside it.
-fn is_emoji_part(c: char) -> bool {
+pub(super) fn is_emoji_part(c: char) -> bool {
     matches!(c, '\u{200d}' | '\u{fe0f}' | '\u{20e3}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0020}'..='\u{e007f}')
 }
 

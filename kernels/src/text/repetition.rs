@@ -80,11 +80,11 @@ pub fn repeated_word_share(text: &str) -> f64 {
 pub fn repeated_character_share(text: &str) -> f64 {
     let (mut chars, mut stretched, mut run) = (0_usize, 0_usize, 0_usize);
     let mut last = None;
-    for c in text.chars().filter(|c| !c.is_whitespace()) {
+    for c in text.chars() {
         run = if last == Some(c) { run + 1 } else { 1 };
         last = Some(c);
-        chars += 1;
-        stretched += usize::from(run > 3);
+        chars += usize::from(!c.is_whitespace());
+        stretched += usize::from(run > 3 && !c.is_whitespace());
     }
     share(stretched, chars)
 }

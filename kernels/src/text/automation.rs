@@ -1,0 +1,48 @@
+//! Words by which programs sign what they post.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::links::pattern;
+
+/// Whether a text says that a program wrote it: "I am a bot", "this action was performed automatically".
+///
+/// ```
+/// use genome_kernels::text::automation::is_automated;
+/// assert!(is_automated("Beep boop. I'm a bot."));
+/// assert!(!is_automated("I am a botanist."));
+/// ```
+pub fn is_automated(text: &str) -> bool {
+    /// The letters that every sign has, for a quick look.
+    static SIGNS: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(
+            r"(?i)i(?: a|['\x{2019}])m an? (?:automated )?bot\b|\bbeep boop\b|this action was performed automatically|this is an automated |\bautomated review by |do not reply to this message|(?:message|comment|post|reply) was (?:written|posted|generated|created|made) (?:by a (?:program|bot|script)|automatically)|^\W*bleep bloop\b",
+        )
+    });
+    SIGNS.is_match(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_sign_and_people_do_not() {
+        for (text, signed) in [
+            ("I am a bot, and this action was performed automatically.", true),
+            ("*I’m a bot*", true),
+            ("^(I'M A BOT)", true),
+            ("Beep boop.", true),
+            ("This is an automated reminder.", true),
+            ("this message was written by a program, report problems", true),
+            ("I am a botanist", false),
+            ("He said he is a bot", false),
+            ("nothing here is automated", false),
+            ("This comment was written by a friend", false),
+            ("", false),
+        ] {
+            assert_eq!(is_automated(text), signed, "{text}");
+        }
+    }
+}
