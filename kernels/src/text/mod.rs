@@ -2,18 +2,22 @@
 //!
 //! - [`normalize`]: the normal form under which two texts count as the same;
 //! - [`measures`], [`repetition`]: numbers about a text, each with its range and the paper that uses it;
+//! - [`profile`]: all of these of one text, each counted once;
 //! - [`language`]: which language a text is in;
 //! - [`pii`]: personal identifiers (e-mail addresses, phone numbers, …), found and replaced;
 //! - [`advertising`]: advertising phrases and the words by which organisations describe themselves;
+//! - [`automation`]: words by which programs sign what they post;
 //! - [`links`]: links and mentions, as all of the above see them.
 //!
 //! Characters are Unicode scalar values everywhere, offsets are bytes, ratios lie in `0.0..=1.0`, and the ratio of
 //! a text without anything to count is 0.
 
 pub mod advertising;
+pub mod automation;
 pub mod language;
 pub mod links;
 pub mod measures;
 pub mod normalize;
 pub mod pii;
+pub mod profile;
 pub mod repetition;
