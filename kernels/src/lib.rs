@@ -2,6 +2,8 @@
 //! no config file and no clock, and opens no file except the model weights it is given.
 
 mod error;
+pub mod history;
+pub mod kcore;
 pub mod llm;
 pub mod text;
 pub mod train;
