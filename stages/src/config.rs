@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::authors::{AuthorActivity, GroupAuthors};
+use crate::author_language::AuthorLanguage;
+use crate::authors::{AuthorActivity, AuthorHistory, GroupAuthors, KCore};
 use crate::dedup::Dedup;
 use crate::filter::ContentFilter;
+use crate::kept_threads::KeptThreads;
 use crate::pii_scrub::PiiScrub;
 use crate::split::Split;
 use crate::stage::Stage;
-use crate::synthesis::{Judge, QualityGate, Synthesize};
+use crate::synthesis::{ApplyTags, Judge, QualityGate, Synthesize};
 use crate::tasks::Compose;
 
 /// One stage of a config. The struct behind each name is the stage.
@@ -17,10 +19,18 @@ use crate::tasks::Compose;
 pub enum StageConfig {
     /// events → events: drops by rules on single records.
     ContentFilter(ContentFilter),
+    /// events → events: drops texts in other languages, short ones by what their authors write in.
+    AuthorLanguage(AuthorLanguage),
+    /// events → events: drops comments whose post is gone.
+    KeptThreads(KeptThreads),
     /// events → events: replaces personal data by placeholders.
     PiiScrub(PiiScrub),
     /// events → events: drops repeats.
     Dedup(Dedup),
+    /// events → events: drops accounts that behave like programs or spammers.
+    AuthorHistory(AuthorHistory),
+    /// events → events: drops reviews of people with too few items and of items with too few people.
+    KCore(KCore),
     /// events → events: drops authors with too few events.
     AuthorActivity(AuthorActivity),
     /// events → events: gives each event its split.
@@ -29,6 +39,8 @@ pub enum StageConfig {
     GroupAuthors(GroupAuthors),
     /// events or authors → completions: asks a model.
     Synthesize(Synthesize),
+    /// completions and events → events: drops by tags, and puts new texts in the place of old ones.
+    ApplyTags(ApplyTags),
     /// completions → judgements: asks a judge.
     Judge(Judge),
     /// completions → completions: drops what scored too low.
@@ -42,12 +54,17 @@ impl StageConfig {
     pub fn stage(&self) -> &dyn Stage {
         match self {
             Self::ContentFilter(stage) => stage,
+            Self::AuthorLanguage(stage) => stage,
+            Self::KeptThreads(stage) => stage,
             Self::PiiScrub(stage) => stage,
             Self::Dedup(stage) => stage,
+            Self::AuthorHistory(stage) => stage,
+            Self::KCore(stage) => stage,
             Self::AuthorActivity(stage) => stage,
             Self::Split(stage) => stage,
             Self::GroupAuthors(stage) => stage,
             Self::Synthesize(stage) => stage,
+            Self::ApplyTags(stage) => stage,
             Self::Judge(stage) => stage,
             Self::QualityGate(stage) => stage,
             Self::Compose(stage) => stage,

@@ -3,6 +3,7 @@
 //! A stage turns one [`DataFrame`](datafusion::prelude::DataFrame) into another and runs nothing itself.
 //! [`StageConfig`] is the list of all stages there are.
 
+pub mod author_language;
 pub mod authors;
 mod config;
 pub mod dedup;
@@ -10,6 +11,7 @@ mod error;
 pub mod filter;
 mod frames;
 pub mod functions;
+pub mod kept_threads;
 pub mod mark;
 pub mod pii_scrub;
 pub mod sources;

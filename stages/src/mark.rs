@@ -12,6 +12,7 @@ use datafusion::prelude::{DataFrame, Expr, col, lit, when};
 use genome_schemas::{KEY_BYTES, LEDGER_COLUMNS, Outcome, ledger_fields};
 
 use crate::StageError;
+use crate::filter::Rule;
 
 /// One reason for which a stage drops rows.
 #[derive(Debug, Clone)]
@@ -28,12 +29,19 @@ pub struct Mark {
     pub limit: Option<f64>,
     /// Key of the surviving row that a dropped one repeats.
     pub duplicate_of: Option<Expr>,
+    /// How alike the row and its survivor are, `0.0..=1.0`.
+    pub similarity: Option<Expr>,
 }
 
 impl Mark {
     /// A mark that measures nothing.
     pub fn new(rule: &'static str, outcome: Outcome, when: Expr) -> Self {
-        Self { rule, outcome, when, measured: None, limit: None, duplicate_of: None }
+        Self { rule, outcome, when, measured: None, limit: None, duplicate_of: None, similarity: None }
+    }
+
+    /// The mark of a filter rule, whose `when` is decided elsewhere.
+    pub(crate) fn of_rule(rule: &Rule) -> Self {
+        Self { limit: rule.limit(), ..Self::new(rule.name(), rule.outcome(), lit(false)) }
     }
 
     /// With what it measures and the limit.
@@ -48,6 +56,13 @@ impl Mark {
     #[must_use]
     pub fn duplicate_of(mut self, key: Expr) -> Self {
         self.duplicate_of = Some(key);
+        self
+    }
+
+    /// With how alike the row and its survivor are, `0.0..=1.0`.
+    #[must_use]
+    pub fn similar(mut self, similarity: Expr) -> Self {
+        self.similarity = Some(similarity);
         self
     }
 }
@@ -101,6 +116,7 @@ pub fn mark_rows(rows: DataFrame, stage: &'static str, marks: &[Mark]) -> Result
             "rule" => pick(&|m| Some(lit(m.rule)), "rule", &DataType::Utf8),
             "measured" => pick(&|m| m.measured.clone(), "measured", &DataType::Float64),
             "limit_value" => pick(&|m| m.limit.map(lit), "limit_value", &DataType::Float64),
+            "similarity" => pick(&|m| m.similarity.clone(), "similarity", &DataType::Float64),
             "duplicate_of" => pick(
                 &|m| m.duplicate_of.clone(),
                 "duplicate_of",
@@ -112,18 +128,10 @@ pub fn mark_rows(rows: DataFrame, stage: &'static str, marks: &[Mark]) -> Result
     Ok(rows.select(exprs)?)
 }
 
-/// Number of kept rows that share `partition` with a row.
-///
-/// # Errors
-/// Only if DataFusion refuses the window, which would be a bug here.
-pub fn count_kept(partition: Vec<Expr>) -> Result<Expr, StageError> {
-    count_where(is_kept(), partition)
-}
-
 /// Number of rows that share `partition` with a row and for which `condition` holds.
 ///
 /// # Errors
-/// As [`count_kept`].
+/// Only if DataFusion refuses the window, which would be a bug here.
 pub fn count_where(condition: Expr, partition: Vec<Expr>) -> Result<Expr, StageError> {
     let one = when(condition.is_true(), lit(1_i64)).otherwise(lit(0_i64))?;
     window(sum_udaf(), one, partition)
@@ -143,7 +151,7 @@ pub(crate) fn window(
 /// apart.
 ///
 /// # Errors
-/// As [`count_kept`].
+/// As [`count_where`].
 pub fn rank_kept(mut partition: Vec<Expr>, order: Vec<SortExpr>) -> Result<Expr, StageError> {
     partition.push(is_kept());
     Ok(row_number().partition_by(partition).order_by(order).build()?)
@@ -185,4 +193,51 @@ fn case_when(branches: Vec<(Expr, Expr)>, otherwise: Option<Expr>) -> Expr {
         when_then_expr: branches.into_iter().map(|(w, t)| (Box::new(w), Box::new(t))).collect(),
         else_expr: otherwise.map(Box::new),
     })
+}
+
+/// Marks rows by the number of the mark that holds for each, which column `which` has: negative for none. `measured`
+/// is what that mark measured. It is [`mark_rows`] for marks that are decided in one call.
+///
+/// # Errors
+/// As [`mark_rows`].
+pub(crate) fn mark_numbered(
+    rows: DataFrame,
+    stage: &'static str,
+    which: &str,
+    marks: &[Mark],
+    measured: Expr,
+) -> Result<DataFrame, StageError> {
+    let is_marked = || column(which).gt_eq(lit(0_i32));
+    let looked_up = |value: &dyn Fn(&Mark) -> Expr| {
+        Expr::Case(Case {
+            expr: Some(Box::new(column(which))),
+            when_then_expr: (0_i32..)
+                .zip(marks)
+                .map(|(number, mark)| (Box::new(lit(number)), Box::new(value(mark))))
+                .collect(),
+            else_expr: None,
+        })
+    };
+    let columns: Vec<Expr> = rows
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| {
+            let name = field.name().as_str();
+            if marks.is_empty() || !LEDGER_COLUMNS.contains(&name) {
+                return column(name);
+            }
+            let value = match name {
+                "outcome" => looked_up(&|mark| lit(mark.outcome.as_str())),
+                "stage" => lit(stage),
+                "rule" => looked_up(&|mark| lit(mark.rule)),
+                "measured" => measured.clone(),
+                "limit_value" => looked_up(&|mark| lit(ScalarValue::Float64(mark.limit))),
+                _ => null_of(field.data_type()),
+            };
+            let value = datafusion::logical_expr::cast(value, field.data_type().clone());
+            case_when(vec![(is_marked(), value)], Some(column(name))).alias(name)
+        })
+        .collect();
+    Ok(rows.select(columns)?)
 }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::prelude::DataFrame;
+use genome_kernels::text::language::LanguageDetector;
 use genome_schemas::{Outcome, Table};
 
 use crate::StageError;
 use crate::functions::{EngineSource, NoEngines};
+use crate::pii_scrub::RedactionKey;
 use crate::synthesis::RecipeLibrary;
 
 /// One step of curation: a pure function from plan to plan.
@@ -123,6 +125,10 @@ pub struct StageContext {
     pub model_digests: BTreeMap<String, String>,
     /// Hands out engines when a plan runs.
     pub engines: Arc<dyn EngineSource>,
+    /// The secret by which placeholders of personal data are numbered.
+    pub redaction_key: RedactionKey,
+    /// Tells the languages of texts.
+    pub languages: Arc<LanguageDetector>,
 }
 
 impl Default for StageContext {
@@ -132,6 +138,8 @@ impl Default for StageContext {
             recipes: RecipeLibrary::default(),
             model_digests: BTreeMap::new(),
             engines: Arc::new(NoEngines),
+            redaction_key: RedactionKey::default(),
+            languages: Arc::new(LanguageDetector::common()),
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use datafusion::functions_window::expr_fn::first_value;
 use datafusion::logical_expr::{ExprFunctionExt, SortExpr};
-use datafusion::prelude::{DataFrame, Expr, coalesce, col, concat, lit};
+use datafusion::prelude::{DataFrame, Expr, coalesce, col, concat, lit, when};
 use genome_schemas::{Outcome, events};
 use serde::{Deserialize, Serialize};
 
 use crate::StageError;
 use crate::filter::written;
-use crate::functions::{Measure, key_hex, measure, text_digest};
+use crate::functions::{is_removed, key_hex, text_digest};
 use crate::mark::{Mark, column, is_kept, mark_rows, rank_kept};
 use crate::stage::{Card, Scope, Stage, StageContext};
 
@@ -54,7 +54,7 @@ impl Stage for Dedup {
     fn card(&self) -> Card {
         Card {
             name: "dedup",
-            version: 2,
+            version: 3,
             scope: Scope::Corpus,
             at_rest: true,
             input: events,
@@ -94,13 +94,15 @@ fn same_records(rows: DataFrame) -> Result<DataFrame, StageError> {
     // A record without an id of the platform is only itself.
     let id = coalesce(vec![col("native_id"), concat(vec![lit("key "), key_hex(col("key"))])]);
     let partition = vec![col("platform"), col("kind"), id];
-    let taken_away =
-        col("author_class").eq(lit("deleted")).or(measure(Measure::Removed, written()).gt(lit(0.0)));
+    let taken_away = col("author_class").eq(lit("deleted")).or(is_removed(written()));
     let mut order = vec![taken_away.sort(true, false), col("retrieved_at").sort(false, false)];
     order.extend(by_place());
     let rows = ranked(rows, partition, order)?;
-    let version =
-        Mark::new("same_record", Outcome::ExactDuplicate, col(RANK).gt(lit(1_u64))).duplicate_of(col(FIRST));
+    // A version has the key of another only if its text is the same.
+    let same = when(col("key").eq(col(FIRST)), lit(1.0)).end()?;
+    let version = Mark::new("same_record", Outcome::ExactDuplicate, col(RANK).gt(lit(1_u64)))
+        .duplicate_of(col(FIRST))
+        .similar(same);
     mark_rows(rows, "dedup", &[version])
 }
 
@@ -120,7 +122,8 @@ impl Dedup {
         let rows = ranked(rows, partition, order)?;
         let repeat = Mark::new(self.rule(), Outcome::ExactDuplicate, col(RANK).gt(lit(1_u64)))
             .measuring(lit(1.0), 1.0)
-            .duplicate_of(col(FIRST));
+            .duplicate_of(col(FIRST))
+            .similar(lit(1.0));
         mark_rows(rows, "dedup", &[repeat])
     }
 

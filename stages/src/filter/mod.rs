@@ -1,32 +1,76 @@
-//! Content filter: rules on single records, folded into one `CASE`.
+//! Content filter: rules on single records, in the order of their precedence.
 
+mod facts;
+mod preset;
 mod rule;
+mod subject;
 
-use datafusion::prelude::DataFrame;
-use genome_schemas::{Outcome, events};
+use std::sync::Arc;
+
+use datafusion::prelude::{DataFrame, Expr, col, concat_ws, lit, nullif};
+use genome_schemas::{EventKind, Outcome, Platform, events};
 use serde::{Deserialize, Serialize};
 
-pub use rule::{LanguageRule, Rule};
+pub use facts::RuleFacts;
+pub use preset::Preset;
+pub use rule::{Engagement, LanguageRule, NgramLimit, Rule, RuleScope, WordList};
 
-pub(crate) use rule::written;
+pub(crate) use subject::{Checker, Record, Subject, Verdict, is_placeholder};
 
 use crate::StageError;
-use crate::mark::{Mark, mark_rows};
+use crate::functions::{RuleList, broken_rule, rule_measure};
+use crate::mark::{Mark, column, mark_numbered};
 use crate::stage::{Card, Scope, Stage, StageContext};
 
 /// Drops events by rules; the first rule that holds gives the reason.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+///
+/// Without keys it is the preset `short_posts`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContentFilter {
+    /// Rules to begin with. Those of `rules` take the place of their kind in it; others come after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
     /// Rules, in the order of their precedence.
-    pub rules: Vec<Rule>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Vec<Rule>>,
+    /// Platforms whose records are held against the rules; all if none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<Platform>,
+    /// Kinds of events that are held against the rules; all if none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<EventKind>,
+}
+
+impl ContentFilter {
+    /// Rules and where they hold, in the order of their precedence.
+    pub fn groups(&self) -> Vec<(RuleScope, Vec<Rule>)> {
+        let own = self.rules.as_deref().unwrap_or_default();
+        let mut groups = match (self.preset, &self.rules) {
+            (None, Some(rules)) => return vec![(RuleScope::default(), rules.clone())],
+            (preset, _) => preset.unwrap_or(Preset::ShortPosts).groups(),
+        };
+        for rule in own {
+            for (_, rules) in &mut groups {
+                match rules.iter_mut().find(|known| rule.replaces(known)) {
+                    Some(known) => *known = rule.clone(),
+                    None => rules.push(rule.clone()),
+                }
+            }
+        }
+        groups
+    }
+
+    fn scope(&self) -> RuleScope {
+        RuleScope { platforms: self.platforms.clone(), kinds: self.kinds.clone() }
+    }
 }
 
 impl Stage for ContentFilter {
     fn card(&self) -> Card {
         Card {
             name: "content_filter",
-            version: 1,
+            version: 2,
             scope: Scope::Row,
             at_rest: false,
             input: events,
@@ -34,6 +78,7 @@ impl Stage for ContentFilter {
             reads: &[],
             outcomes: &[
                 Outcome::Deleted,
+                Outcome::Incomplete,
                 Outcome::BotAuthor,
                 Outcome::Moderator,
                 Outcome::CorporateAuthor,
@@ -42,20 +87,37 @@ impl Stage for ContentFilter {
                 Outcome::NotTopLevel,
                 Outcome::TooShort,
                 Outcome::TooLong,
+                Outcome::LinkPost,
                 Outcome::TooManyLinks,
+                Outcome::TooManySymbols,
+                Outcome::Boilerplate,
+                Outcome::Quoted,
                 Outcome::Repetitive,
                 Outcome::LowEngagement,
+                Outcome::Harmful,
                 Outcome::OtherLanguage,
             ],
         }
     }
 
     fn problems(&self, _cx: &StageContext) -> Vec<String> {
-        self.rules.iter().filter_map(Rule::problem).collect()
+        self.rules.iter().flatten().filter_map(Rule::problem).collect()
     }
 
-    fn plan(&self, _cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
-        let marks: Vec<Mark> = self.rules.iter().map(Rule::mark).collect();
-        mark_rows(rows, self.card().name, &marks)
+    fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
+        const WHICH: &str = "__rule";
+        let rules = Arc::new(RuleList::new(self.scope(), self.groups(), Arc::clone(&cx.languages)));
+        let plain: Vec<Expr> = rows.schema().fields().iter().map(|f| column(f.name())).collect();
+        let mut numbered = plain.clone();
+        numbered.push(broken_rule(&rules).alias(WHICH));
+        let rows = rows.select(numbered)?;
+        let marks: Vec<Mark> = rules.rules().map(Mark::of_rule).collect();
+        let measured = rule_measure(&rules, col(WHICH));
+        Ok(mark_numbered(rows, self.card().name, WHICH, &marks, measured)?.select(plain)?)
     }
+}
+
+/// Title and text together: what the person wrote.
+pub(crate) fn written() -> Expr {
+    concat_ws(lit("\n"), vec![nullif(col("title"), lit("")), nullif(col("text"), lit(""))])
 }

@@ -1,32 +1,41 @@
-//! The closed list of filter rules: each is an outcome, what it measures, and a limit.
+//! The closed list of filter rules, as a config writes them: each has an outcome, and most have a limit.
 
-use datafusion::prelude::{Expr, character_length, col, concat_ws, lit, nullif};
-use genome_schemas::Outcome;
+use genome_schemas::{EventKind, Outcome, Platform};
 use serde::{Deserialize, Serialize};
-
-use crate::functions::{Measure, detect_language, is_advertising, measure};
-use crate::mark::Mark;
 
 /// One rule of a content filter.
 ///
-/// Lengths are in Unicode scalar values over title and text together; words are separated by white space;
-/// ratios are in `0.0..=1.0`.
+/// Lengths are in Unicode scalar values over title and text together, the line end between them left out; words are
+/// separated by white space; shares are in `0.0..=1.0`. What each one measures and where it comes from is told by
+/// [`Rule::facts`] and by `genome explain-rule`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// Deleted by the author, removed by a moderator, or empty.
     Deleted,
-    /// The account's name says that it is automated or is a known one, or the text says that a program wrote it.
+    /// Names no author, or has no usable time.
+    Incomplete,
+    /// Has no rating.
+    RatingRequired,
+    /// Comes with what it answers or reviews.
+    ContextRequired,
+    /// The account's name or description says that it is automated, or the text says that a program wrote it.
     BotAuthor,
+    /// The account is one of those that `HumanLLM` lists.
+    ListedBotAuthor,
     /// Written by a moderator or administrator in that office.
     Moderator,
-    /// The reader found that the account speaks for an organisation, by the description that the dump has of it.
+    /// The account's description says that it speaks for an organisation.
     CorporateAuthor,
+    /// The account's description has one of `HumanLLM`'s corporate words.
+    CorporateWords,
     /// Somebody else's words, passed on.
     Repost,
-    /// Advertising phrases (`HumanLLM`'s Twitter filter, matched as whole words).
+    /// A post that is a link.
+    LinkPost,
+    /// Advertising phrases.
     Advertisement,
-    /// Only answers to a post itself (`HumanLLM`'s Reddit comments).
+    /// Only answers to a post itself.
     TopLevelOnly,
     /// At least so many characters.
     MinChars(u32),
@@ -34,14 +43,83 @@ pub enum Rule {
     MaxChars(u32),
     /// At least so many words.
     MinWords(u32),
+    /// At most so many words.
+    MaxWords(u32),
+    /// At least so many words in the text alone.
+    MinTextWords(u32),
+    /// A text that ends in a question mark has at least so many words.
+    BareQuestion(u32),
     /// At most this share of words may be links.
     MaxLinks(f64),
-    /// At most this share of words may stand in repeated lines or runs of the same word.
-    MaxRepetition(f64),
+    /// At most this share of visible characters may be emoji.
+    MaxEmoji(f64),
+    /// At most this share of words may be hashtags.
+    MaxHashtags(f64),
+    /// At most this share of words may be mentions.
+    MaxMentions(f64),
+    /// At most this share of letters with a case may be capitals; texts of fewer than twenty such letters pass.
+    MaxUpperCase(f64),
+    /// At most this share of visible characters may be digits.
+    MaxDigits(f64),
+    /// At most this share of visible characters may be neither letters nor digits.
+    MaxSymbols(f64),
+    /// At most this share of visible characters may stretch a run of one character beyond its third.
+    MaxRepeatedCharacters(f64),
+    /// At most this share of words may repeat the word before.
+    MaxRepeatedWords(f64),
+    /// At most this share of characters may lie in lines that repeat an earlier one.
+    MaxRepeatedLines(f64),
+    /// At most this share of the words' characters may lie in the most frequent sequence of `n` words.
+    MaxTopNgram(NgramLimit),
+    /// At most this share of the words' characters may lie in sequences of `n` words said before.
+    MaxRepeatedNgrams(NgramLimit),
+    /// At most this share of words may lie in a passage that says one phrase over and over.
+    MaxLoop(f64),
+    /// At most so many signs of a form or a program: see [`genome_kernels::text::profile`].
+    MaxBoilerplate(u32),
+    /// At most this share of characters may stand in quoted lines.
+    MaxQuoted(f64),
     /// At least this score, likes or votes; events without a count pass.
     MinEngagement(i64),
+    /// At least this score **or** so many answers; events without either count pass.
+    EngagementAny(Engagement),
+    /// At least this score **and** so many answers; a count that is missing passes.
+    EngagementAll(Engagement),
+    /// At most so many of these words or phrases.
+    WordList(WordList),
     /// Written in one of these languages.
     Language(LanguageRule),
+}
+
+/// A share for sequences of so many words.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NgramLimit {
+    /// Words of a sequence: 2 to 4 for the most frequent one, 5 to 10 for repeated ones.
+    pub n: u32,
+    /// Largest share.
+    pub share: f64,
+}
+
+/// What readers must have done with a post.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engagement {
+    /// Score, likes or helpful votes.
+    pub engagement: i64,
+    /// Answers.
+    pub replies: i64,
+}
+
+/// Words that a text may not have too many of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WordList {
+    /// Words and phrases, found as whole words in any case.
+    pub words: Vec<String>,
+    /// So many may occur.
+    #[serde(default)]
+    pub max: u32,
 }
 
 /// The languages that are wanted.
@@ -55,16 +133,44 @@ pub struct LanguageRule {
     pub min_chars: u32,
 }
 
-fn default_language_chars() -> u32 {
+const fn default_language_chars() -> u32 {
     20
+}
+
+/// Where a list of rules holds: everywhere, or on some platforms and kinds of events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RuleScope {
+    /// Platforms; empty means all.
+    pub platforms: Vec<Platform>,
+    /// Kinds of events; empty means all.
+    pub kinds: Vec<EventKind>,
+}
+
+impl RuleScope {
+    /// Whether a record of this platform and kind is meant.
+    pub fn holds(&self, platform: &str, kind: &str) -> bool {
+        (self.platforms.is_empty() || self.platforms.iter().any(|p| p.as_str() == platform))
+            && (self.kinds.is_empty() || self.kinds.iter().any(|k| k.as_str() == kind))
+    }
 }
 
 impl Rule {
     /// What is wrong with the rule's limit, if anything.
     pub fn problem(&self) -> Option<String> {
+        if let Some(limit) = self.share()
+            && !(0.0..=1.0).contains(&limit)
+        {
+            return Some(format!("{} must be between 0 and 1, not {limit}", self.name()));
+        }
         match self {
-            Self::MaxLinks(limit) | Self::MaxRepetition(limit) if !(0.0..=1.0).contains(limit) => {
-                Some(format!("{} must be between 0 and 1, not {limit}", self.name()))
+            Self::MaxTopNgram(NgramLimit { n, .. }) if !(2..=4).contains(n) => {
+                Some(format!("max_top_ngram.n must be 2, 3 or 4, not {n}"))
+            }
+            Self::MaxRepeatedNgrams(NgramLimit { n, .. }) if !(5..=10).contains(n) => {
+                Some(format!("max_repeated_ngrams.n must be from 5 to 10, not {n}"))
+            }
+            Self::WordList(list) if list.words.iter().all(|word| word.trim().is_empty()) => {
+                Some("word_list.words must have at least one word".to_owned())
             }
             Self::Language(rule) if rule.allow.is_empty() => {
                 Some("language.allow must name at least one language".to_owned())
@@ -78,86 +184,56 @@ impl Rule {
         }
     }
 
-    /// Name in the ledger.
-    pub const fn name(&self) -> &'static str {
+    /// The limit that what is measured is held against, where the rule has one.
+    pub fn limit(&self) -> Option<f64> {
         match self {
-            Self::Deleted => "deleted",
-            Self::BotAuthor => "bot_author",
-            Self::Moderator => "moderator",
-            Self::CorporateAuthor => "corporate_author",
-            Self::Repost => "repost",
-            Self::Advertisement => "advertisement",
-            Self::TopLevelOnly => "top_level_only",
-            Self::MinChars(_) => "min_chars",
-            Self::MaxChars(_) => "max_chars",
-            Self::MinWords(_) => "min_words",
-            Self::MaxLinks(_) => "max_links",
-            Self::MaxRepetition(_) => "max_repetition",
-            Self::MinEngagement(_) => "min_engagement",
-            Self::Language(_) => "language",
+            Self::MinChars(n) | Self::MaxChars(n) | Self::MinWords(n) | Self::MaxWords(n) => {
+                Some(f64::from(*n))
+            }
+            Self::MinTextWords(n) | Self::BareQuestion(n) | Self::MaxBoilerplate(n) => Some(f64::from(*n)),
+            Self::MinEngagement(n) => Some(*n as f64),
+            Self::EngagementAny(limits) | Self::EngagementAll(limits) => Some(limits.engagement as f64),
+            Self::WordList(list) => Some(f64::from(list.max)),
+            _ => self.share(),
         }
     }
 
-    pub(super) fn mark(&self) -> Mark {
-        let name = self.name();
-        let class = |wanted: &str| col("author_class").eq(lit(wanted));
-        let chars = || character_length(written());
+    /// The limit of a rule that measures a share.
+    fn share(&self) -> Option<f64> {
         match self {
-            Self::Deleted => Mark::new(
-                name,
-                Outcome::Deleted,
-                class("deleted").or(measure(Measure::Removed, written()).gt(lit(0.0))),
-            ),
-            Self::BotAuthor => Mark::new(
-                name,
-                Outcome::BotAuthor,
-                class("bot").or(measure(Measure::Automated, written()).gt(lit(0.0))),
-            ),
-            Self::Moderator => Mark::new(name, Outcome::Moderator, class("moderator")),
-            Self::CorporateAuthor => Mark::new(name, Outcome::CorporateAuthor, class("corporate")),
-            Self::Repost => Mark::new(name, Outcome::Repost, col("kind").eq(lit("repost"))),
-            Self::Advertisement => Mark::new(name, Outcome::Advertisement, is_advertising(written())),
-            Self::TopLevelOnly => Mark::new(name, Outcome::NotTopLevel, col("top_level").is_false()),
-            Self::MinChars(limit) => Mark::new(name, Outcome::TooShort, chars().lt(lit(i64::from(*limit))))
-                .measuring(chars(), f64::from(*limit)),
-            Self::MaxChars(limit) => Mark::new(name, Outcome::TooLong, chars().gt(lit(i64::from(*limit))))
-                .measuring(chars(), f64::from(*limit)),
-            Self::MinWords(limit) => {
-                at_least(name, Outcome::TooShort, measure(Measure::Words, written()), f64::from(*limit))
-            }
-            Self::MaxLinks(limit) => {
-                at_most(name, Outcome::TooManyLinks, measure(Measure::LinkShare, written()), *limit)
-            }
-            Self::MaxRepetition(limit) => {
-                at_most(name, Outcome::Repetitive, measure(Measure::Repetition, written()), *limit)
-            }
-            Self::MinEngagement(limit) => {
-                Mark::new(name, Outcome::LowEngagement, col("engagement").lt(lit(*limit)))
-                    .measuring(col("engagement"), *limit as f64)
-            }
-            Self::Language(rule) => {
-                let allowed = rule.allow.iter().map(lit).chain([lit("und")]).collect();
-                Mark::new(
-                    name,
-                    Outcome::OtherLanguage,
-                    chars()
-                        .gt_eq(lit(i64::from(rule.min_chars)))
-                        .and(detect_language(written()).in_list(allowed, true)),
-                )
-            }
+            Self::MaxLinks(limit)
+            | Self::MaxEmoji(limit)
+            | Self::MaxHashtags(limit)
+            | Self::MaxMentions(limit)
+            | Self::MaxUpperCase(limit)
+            | Self::MaxDigits(limit)
+            | Self::MaxSymbols(limit)
+            | Self::MaxRepeatedCharacters(limit)
+            | Self::MaxRepeatedWords(limit)
+            | Self::MaxRepeatedLines(limit)
+            | Self::MaxLoop(limit)
+            | Self::MaxQuoted(limit) => Some(*limit),
+            Self::MaxTopNgram(limit) | Self::MaxRepeatedNgrams(limit) => Some(limit.share),
+            _ => None,
         }
     }
-}
 
-/// Title and text together: what the person wrote.
-pub(crate) fn written() -> Expr {
-    concat_ws(lit("\n"), vec![nullif(col("title"), lit("")), nullif(col("text"), lit(""))])
-}
+    /// Whether two rules are of one kind, so that one can take the other's place in a preset.
+    pub fn replaces(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::MaxTopNgram(a), Self::MaxTopNgram(b))
+            | (Self::MaxRepeatedNgrams(a), Self::MaxRepeatedNgrams(b)) => a.n == b.n,
+            _ => self.name() == other.name(),
+        }
+    }
 
-fn at_least(name: &'static str, outcome: Outcome, value: Expr, limit: f64) -> Mark {
-    Mark::new(name, outcome, value.clone().lt(lit(limit))).measuring(value, limit)
-}
+    /// Name in configs and in the ledger.
+    pub fn name(&self) -> &'static str {
+        self.facts().name
+    }
 
-fn at_most(name: &'static str, outcome: Outcome, value: Expr, limit: f64) -> Mark {
-    Mark::new(name, outcome, value.clone().gt(lit(limit))).measuring(value, limit)
+    /// The outcome of what it drops.
+    pub fn outcome(&self) -> Outcome {
+        self.facts().outcome
+    }
 }

@@ -1,16 +1,24 @@
 //! DataFusion functions over the kernels. A function here has a signature and one call into `genome-kernels`.
 
 mod answer;
+mod author_history;
 mod generate;
 mod history;
+mod k_core;
 mod key;
+mod redact;
+mod rules;
 mod text;
 
 pub use answer::check_answer;
+pub use author_history::author_history;
 pub use generate::{CallSpec, EngineSource, NoEngines, answer_parts, generate};
 pub use history::in_time_order;
+pub(crate) use k_core::{core_rule_name, pairs_outside_core};
 pub use key::{key_fraction, key_hex, row_key};
-pub use text::{Measure, detect_language, is_advertising, measure, redact, text_digest};
+pub(crate) use redact::{Redactor, redact, redactions};
+pub(crate) use rules::{RuleList, broken_rule, rule_measure};
+pub use text::{is_removed, text_digest};
 
 use std::sync::Arc;
 

@@ -102,10 +102,14 @@ pub struct RecipeLibrary {
     rubrics: BTreeMap<String, Arc<Rubric>>,
 }
 
-const BUILT_IN_RECIPES: [&str; 3] = [
+const BUILT_IN_RECIPES: [&str; 7] = [
     include_str!("../../recipes/persona.md"),
     include_str!("../../recipes/inner_thought.md"),
     include_str!("../../recipes/latent_states.md"),
+    include_str!("../../recipes/quality_harmless.md"),
+    include_str!("../../recipes/unsafe_social.md"),
+    include_str!("../../recipes/cleaned_text.md"),
+    include_str!("../../recipes/coherent_text.md"),
 ];
 
 const BUILT_IN_RUBRICS: [&str; 2] = [

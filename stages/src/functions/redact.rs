@@ -1,0 +1,87 @@
+//! Personal data in plans: replaced by placeholders, and noted.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringViewBuilder};
+use arrow::buffer::NullBuffer;
+use arrow::datatypes::DataType;
+use datafusion::error::DataFusionError;
+use datafusion::prelude::{Expr, cast, col};
+use genome_kernels::text::pii::{PiiKinds, redact_with, spans_of};
+use serde::Serialize;
+
+use super::{array_function, list_array, string_at, strings};
+use crate::StageError;
+use crate::pii_scrub::RedactionKey;
+
+/// What is replaced, and by which secret placeholders are numbered, if they are.
+pub(crate) struct Redactor {
+    pub(crate) kinds: PiiKinds,
+    pub(crate) key: Option<RedactionKey>,
+}
+
+/// A text of an author with personal data replaced by placeholders.
+pub(crate) fn redact(redactor: &Arc<Redactor>, text: Expr, author: Expr) -> Expr {
+    let redactor = Arc::clone(redactor);
+    let types = vec![DataType::Utf8View, DataType::Utf8View];
+    array_function("redact", types, DataType::Utf8View, move |args| {
+        let (texts, authors) = (strings(args, 0)?, strings(args, 1)?);
+        let mut out = StringViewBuilder::with_capacity(texts.len());
+        for row in 0..texts.len() {
+            let author = string_at(authors, row).unwrap_or_default();
+            out.append_option(string_at(texts, row).map(|text| {
+                let number = |kind, value: &str| Some(redactor.key.as_ref()?.number(author, kind, value));
+                redact_with(text, redactor.kinds, &number).0
+            }));
+        }
+        Ok(Arc::new(out.finish()) as ArrayRef)
+    })
+    .call(vec![cast(text, DataType::Utf8View), cast(author, DataType::Utf8View)])
+}
+
+/// One place where an identifier stood.
+#[derive(Serialize)]
+struct Redaction {
+    field: &'static str,
+    kind: &'static str,
+    start: usize,
+    end: usize,
+}
+
+/// Where personal data stands in title and text; null where there is none.
+pub(crate) fn redactions(redactor: &Arc<Redactor>, list_type: &DataType) -> Result<Expr, StageError> {
+    let DataType::List(item) = list_type else {
+        return Err(DataFusionError::Internal("redactions should be a list".to_owned()).into());
+    };
+    let (redactor, item) = (Arc::clone(redactor), Arc::clone(item));
+    let types = vec![DataType::Utf8View, DataType::Utf8View];
+    let function = array_function("redactions", types, list_type.clone(), move |args| {
+        let fields = [("title", strings(args, 0)?), ("text", strings(args, 1)?)];
+        let rows: Vec<Vec<Redaction>> = (0..args[0].len())
+            .map(|row| {
+                let of_field = |(field, texts): (&'static str, _)| {
+                    let spans = string_at(texts, row).map(|text| spans_of(text, redactor.kinds));
+                    spans.into_iter().flatten().map(move |span| Redaction {
+                        field,
+                        kind: span.kind.as_str(),
+                        start: span.start,
+                        end: span.end,
+                    })
+                };
+                fields.into_iter().flat_map(of_field).collect()
+            })
+            .collect();
+        let lists = list_array(&item, &rows)?;
+        let lists = lists
+            .as_list_opt::<i32>()
+            .ok_or_else(|| DataFusionError::Internal("a list was expected".to_owned()))?;
+        let found: NullBuffer = rows.iter().map(|row| !row.is_empty()).collect();
+        Ok(Arc::new(ListArray::try_new(
+            Arc::clone(&item),
+            lists.offsets().clone(),
+            Arc::clone(lists.values()),
+            Some(found),
+        )?) as ArrayRef)
+    });
+    Ok(function.call(["title", "text"].map(|name| cast(col(name), DataType::Utf8View)).to_vec()))
+}
