@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::what_if::SampleSize;
+
 /// Turns platform dumps into training data for models of individual people, and trains on it.
 #[derive(Debug, Parser)]
 #[command(name = "genome", version, max_term_width = 110)]
@@ -26,6 +28,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Show rows of a table, for a human to disagree with
     Inspect(InspectArgs),
+    /// Say what a filter rule measures, what it drops and where it comes from
+    ExplainRule(ExplainRuleArgs),
     /// Train on the shards of a config
     Train(TrainArgs),
     /// Let a model answer one prompt
@@ -75,6 +79,16 @@ pub struct ReportArgs {
     /// The config.
     #[command(flatten)]
     pub config: ConfigArgs,
+    /// Only records of this source
+    #[arg(long, value_name = "NAME")]
+    pub source: Option<String>,
+    /// Estimate, before any run, what another value would drop: `content_filter.min_chars=30`,
+    /// `author_activity.min_events=3`; `=off` takes a rule away. Can be given several times
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub what_if: Vec<String>,
+    /// Sample of --what-if: most records, or with a point the share of authors, `0.1`; `1.0` is all
+    #[arg(long, value_name = "SIZE", default_value = "20000", requires = "what_if")]
+    pub sample: SampleSize,
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -86,7 +100,8 @@ pub struct InspectArgs {
     /// The config.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Table to look at: events, authors, completions, judgements, examples
+    /// Table to look at: events, authors, completions, judgements, examples, ledger
+    #[arg(default_value = "events")]
     pub table: String,
     /// Only rows of this outcome
     #[arg(long)]
@@ -94,6 +109,9 @@ pub struct InspectArgs {
     /// Only rows that this rule dropped
     #[arg(long)]
     pub rule: Option<String>,
+    /// Only rows that this stage dropped
+    #[arg(long)]
+    pub stage: Option<String>,
     /// Only rows of this source
     #[arg(long)]
     pub source: Option<String>,
@@ -143,6 +161,13 @@ pub struct TrainRunArgs {
     /// How to print
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+}
+
+/// Arguments of `explain-rule`.
+#[derive(Debug, Args)]
+pub struct ExplainRuleArgs {
+    /// Name of a rule or of an outcome; without one, all rules are listed
+    pub name: Option<String>,
 }
 
 /// Arguments of `generate`.

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
+use genome_kernels::text::language::LanguageDetector;
+use genome_kernels::text::language::lingua::LinguaOpinion;
+use genome_stages::pii_scrub::RedactionKey;
 use genome_stages::sources::{ReaderOptions, SourceConfig, is_url};
 use genome_stages::synthesis::RecipeLibrary;
 use genome_stages::{StageConfig, StageContext};
@@ -254,6 +258,17 @@ impl Project {
         let model_digests =
             self.models().into_iter().map(|(name, model)| (name, model.sha256.as_str().to_owned())).collect();
         Ok(StageContext { recipes, model_digests, ..StageContext::default() })
+    }
+
+    /// What stages may look at when they run: [`Self::stage_context`] with what only a run needs, the author secret and
+    /// the models that tell languages.
+    ///
+    /// # Errors
+    /// As [`Self::stage_context`] and [`Self::author_key`].
+    pub fn run_context(&self) -> Result<StageContext> {
+        let redaction_key = RedactionKey::from_secret(self.author_key()?);
+        let languages = LanguageDetector::common().with_third_opinion(Arc::new(LinguaOpinion::new()));
+        Ok(StageContext { redaction_key, languages: Arc::new(languages), ..self.stage_context()? })
     }
 
     /// Everything that is wrong with the values of the config, found without any data.

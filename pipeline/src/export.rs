@@ -6,12 +6,13 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use datafusion::prelude::{SessionContext, col};
 use futures::StreamExt as _;
-use genome_schemas::{Fingerprint, FingerprintHasher, Freshness};
+use genome_schemas::{Fingerprint, FingerprintHasher};
 use genome_stages::{StageConfig, union_all};
 
 use crate::config::{Project, ShardsConfig};
 use crate::plan::Planned;
 use crate::progress::Task;
+use crate::report;
 use crate::run::artifact_rows;
 use crate::shards::{CardFacts, ModelFacts, ModelRole, ShardConfig, ShardWriter, SourceFacts};
 
@@ -80,12 +81,10 @@ async fn facts(
     planned: &[Planned],
     fingerprint: &Fingerprint,
 ) -> Result<CardFacts> {
-    let fresh: Vec<Planned> =
-        planned.iter().cloned().map(|p| Planned { freshness: Freshness::Fresh, ..p }).collect();
-    let report = crate::report::report(session, project, &fresh).await?;
+    let funnels = report::sources(session, project, planned).await?;
     let mut sources = Vec::new();
     for source in &project.config.sources {
-        if let Some(counts) = report.sources.iter().find(|r| r.source == source.name) {
+        if let Some(counts) = funnels.iter().find(|r| r.source == source.name) {
             sources.push(SourceFacts {
                 name: source.name.clone(),
                 platform: source.platform,
@@ -124,7 +123,7 @@ async fn facts(
         sources,
         models: models.into_values().collect(),
         steps: steps.collect(),
-        limits: report.remarks,
+        limits: report::remarks(project),
         languages: Vec::new(),
         license: String::new(),
         fingerprint: Some(fingerprint.to_string()),

@@ -52,13 +52,13 @@ impl<'a> Runner<'a> {
         Ok(Self { project, store, engines, limits })
     }
 
-    /// Brings every artifact of the config up to date, and its shards.
+    /// Brings every artifact of the config up to date, its shards, and the ledger over all of it.
     ///
     /// # Errors
-    /// A segment fails; the artifacts of the segments before it stay. Or the shards cannot be written.
+    /// A segment fails; the artifacts of the segments before it stay. Or the shards or the ledger cannot be written.
     pub async fn run(&self) -> Result<RunSummary> {
         let mut summary = RunSummary::default();
-        let mut cx = self.project.stage_context()?;
+        let mut cx = self.project.run_context()?;
         cx.engines = self.engines.clone();
         let planned = plan(self.project, &cx, &self.store)?;
         self.fetch_models(&planned)?;
@@ -82,6 +82,7 @@ impl<'a> Runner<'a> {
         }
         let session = session::for_records(self.limits)?;
         crate::export::write_shards(&session, self.project, &planned).await?;
+        crate::ledger::write(self.limits, self.project, &planned).await?;
         Ok(summary)
     }
 

@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use datafusion::arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
 use datafusion::common::config::TableParquetOptions;
 use datafusion::dataframe::DataFrameWriteOptions;
-use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext, col};
+use datafusion::prelude::{DataFrame, Expr, ParquetReadOptions, SessionContext, col};
 use genome_schemas::{Manifest, Table};
 use genome_stages::union_all;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -261,14 +262,19 @@ pub async fn read_parts(
     }
     for (outcome, folders) in by_outcome {
         let rows = session.read_parquet(folders, ParquetReadOptions::default()).await?;
-        let columns = table.columns().map(|name| {
-            if name == "outcome" {
+        let columns = table.schema.fields().iter().map(|field| {
+            let name = field.name().as_str();
+            Ok(if name == "outcome" {
                 datafusion::prelude::lit(outcome.as_str()).alias("outcome")
+            } else if field.is_nullable() && !rows.schema().has_column_with_unqualified_name(name) {
+                // A pool keeps its parts when a later version of the program adds a column.
+                Expr::Literal(ScalarValue::try_from(field.data_type())?, None).alias(name)
             } else {
                 col(name)
-            }
+            })
         });
-        all.push(rows.select(columns.collect::<Vec<_>>())?);
+        let columns = columns.collect::<Result<Vec<_>>>()?;
+        all.push(rows.select(columns)?);
     }
     union_all(all)?.map_or_else(|| empty(session, table), Ok)
 }

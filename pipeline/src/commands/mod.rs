@@ -1,6 +1,7 @@
 //! The verbs, one file each: from arguments to an exit code.
 
 mod check;
+mod explain_rule;
 mod generate;
 mod inspect;
 mod models;
@@ -28,6 +29,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Run(args) => run::run(&args),
         Command::Report(args) => report::report(&args),
         Command::Inspect(args) => inspect::inspect(&args),
+        Command::ExplainRule(args) => explain_rule::explain_rule(&args),
         Command::Train(args) => train::train(&args),
         Command::Generate(args) => generate::generate(&args),
         Command::Models(args) => models::models(&args),

@@ -36,6 +36,14 @@ pub fn for_records(limits: Limits) -> Result<SessionContext> {
     session(limits, limits.threads.max(2), 8192)
 }
 
+/// A session for sorts of many narrow rows in little memory: in small batches, so that merging many runs takes less.
+///
+/// # Errors
+/// As [`for_records`].
+pub fn for_narrow_rows(limits: Limits) -> Result<SessionContext> {
+    session(limits, limits.threads.max(2), 1024)
+}
+
 /// A session for plans that call a model: one partition, and whole parts as one batch, so that the engine sees all
 /// prompts of a part at once.
 ///

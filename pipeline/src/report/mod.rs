@@ -1,0 +1,186 @@
+//! The report: where every record went. Counts are queries over the ledger and over the artifacts of other tables.
+
+mod funnel;
+mod text;
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, anyhow};
+use datafusion::arrow::array::AsArray as _;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::prelude::{DataFrame, SessionContext, cast, coalesce, col, lit};
+use genome_schemas::Freshness;
+use genome_stages::StageConfig;
+use serde::Serialize;
+
+use crate::config::Project;
+use crate::error::Hinted;
+use crate::ledger::{self, Which};
+use crate::plan::Planned;
+use crate::run::artifact_rows;
+use crate::store::read_manifest;
+
+pub use funnel::{Drop, Ended, SourceReport, Step};
+pub(crate) use text::{grouped, number};
+
+use funnel::{Read, funnels};
+
+/// Where the records of a config went.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Input records by source.
+    pub sources: Vec<SourceReport>,
+    /// Rows that each segment wrote.
+    pub segments: Vec<SegmentReport>,
+    /// Whether every input record is accounted for.
+    pub accounted: bool,
+    /// Folder of the ledger, which has a row for every record.
+    pub ledger: String,
+    /// Remarks on the run, such as a judge that judges itself.
+    pub remarks: Vec<String>,
+}
+
+/// What one segment made.
+#[derive(Debug, Serialize)]
+pub struct SegmentReport {
+    /// Name.
+    pub segment: String,
+    /// Table.
+    pub table: String,
+    /// Rows per source and outcome.
+    pub rows: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Wall seconds of the run that made it.
+    pub seconds: f64,
+}
+
+/// Builds the report of a config from its ledger and its artifacts; of one source only, if one is named.
+///
+/// # Errors
+/// The config was not run, or an artifact is damaged.
+pub async fn report(
+    session: &SessionContext,
+    project: &Project,
+    planned: &[Planned],
+    source: Option<&str>,
+) -> Result<Report> {
+    let wanted = |name: &str| source.is_none_or(|source| source == name);
+    let stale = |name: &str| {
+        Hinted::new(
+            format!("{name} is not up to date: the config was not run, or not to the end"),
+            project.command("run"),
+        )
+    };
+    if let Some(this) = planned.iter().find(|p| p.freshness != Freshness::Fresh) {
+        return Err(stale(&this.segment.name).into());
+    }
+    let ledger = ledger::plan(project, planned)?;
+    if ledger.freshness != Freshness::Fresh {
+        return Err(stale("the ledger").into());
+    }
+    let mut read = counted(planned)?;
+    read.retain(|source, _| wanted(source));
+    let mut rows = ledger::rows(session, &ledger).await?;
+    if let Some(source) = source {
+        rows = rows.filter(col("source").eq(lit(source)))?;
+    }
+    let sources = funnels(project, read, rows, project.config.shards.is_some()).await?;
+    let mut segments = Vec::new();
+    for this in planned {
+        let mut rows = counts(artifact_rows(session, project, this, None).await?).await?;
+        rows.retain(|source, _| wanted(source));
+        segments.push(SegmentReport {
+            segment: this.segment.name.clone(),
+            table: this.segment.output.name.to_owned(),
+            rows,
+            seconds: this.manifest.as_ref().map_or(0.0, |manifest| manifest.seconds),
+        });
+    }
+    Ok(Report {
+        accounted: sources.iter().all(|source| source.accounted),
+        sources,
+        segments,
+        ledger: ledger.folder.display().to_string(),
+        remarks: remarks(project),
+    })
+}
+
+/// The funnels of all sources before there is a ledger: all artifacts over events are there.
+///
+/// # Errors
+/// An artifact is damaged.
+pub async fn sources(
+    session: &SessionContext,
+    project: &Project,
+    planned: &[Planned],
+) -> Result<Vec<SourceReport>> {
+    let events = ledger::whole_table(session, project, planned, "events", Which::All)
+        .await?
+        .ok_or_else(|| anyhow!("internal error: nothing writes events"))?;
+    funnels(project, counted(planned)?, events, false).await
+}
+
+/// What the readers counted, by source.
+fn counted(planned: &[Planned]) -> Result<BTreeMap<String, Read>> {
+    let mut sources: BTreeMap<String, Read> = BTreeMap::new();
+    for this in planned.iter().filter(|p| p.segment.ingests) {
+        let manifest = read_manifest(&this.folder)?
+            .ok_or_else(|| anyhow!("internal error: {} has no manifest", this.folder.display()))?;
+        for file in &manifest.files {
+            let read = sources.entry(file.source.clone()).or_default();
+            if file.yields_events {
+                read.records += file.records;
+            }
+            read.files += 1;
+            read.lossy += file.lossy;
+            for (field, (count, first)) in &file.type_conflicts {
+                read.lost_values.push(format!("{}: {count} × `{field}`, first at offset {first}", file.name));
+            }
+        }
+    }
+    Ok(sources)
+}
+
+/// Rows by source and outcome.
+async fn counts(rows: DataFrame) -> Result<BTreeMap<String, BTreeMap<String, u64>>> {
+    let text = |name: &str| cast(coalesce(vec![col(name), lit("")]), DataType::Utf8).alias(name);
+    let counted = rows
+        .select(vec![text("source"), text("outcome")])?
+        .aggregate(vec![col("source"), col("outcome")], vec![count(lit(1_i64)).alias("rows")])?
+        .collect()
+        .await?;
+    let mut counts: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    for batch in &counted {
+        let word = |column: usize, row: usize| batch.column(column).as_string::<i32>().value(row).to_owned();
+        let rows = batch.column(2).as_primitive::<Int64Type>();
+        for row in 0..batch.num_rows() {
+            let count = u64::try_from(rows.value(row)).unwrap_or(0);
+            counts.entry(word(0, row)).or_default().insert(word(1, row), count);
+        }
+    }
+    Ok(counts)
+}
+
+/// What a reader of the numbers must know.
+pub fn remarks(project: &Project) -> Vec<String> {
+    let writers: std::collections::BTreeSet<&str> = project
+        .config
+        .stages
+        .iter()
+        .filter_map(
+            |stage| if let StageConfig::Synthesize(s) = stage { Some(s.model.as_str()) } else { None },
+        )
+        .collect();
+    project
+        .config
+        .stages
+        .iter()
+        .filter_map(|stage| match stage {
+            StageConfig::Judge(judge) if writers.contains(judge.model.as_str()) => Some(format!(
+                "the judge `{}` also wrote answers that it judges; its scores are worth less than another model's",
+                judge.model
+            )),
+            _ => None,
+        })
+        .collect()
+}
