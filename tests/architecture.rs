@@ -160,13 +160,18 @@ pub(crate) fn one_of_each() -> Vec<StageConfig> {
     let text = r#"
         stage = [
             { content_filter = { rules = [] } },
+            { author_language = { allow = ["eng"] } },
+            { kept_threads = { platforms = ["reddit"] } },
             { pii_scrub = {} },
             { dedup = {} },
+            { author_history = {} },
+            { k_core = {} },
             { author_activity = { min_events = 1 } },
             { split = {} },
             { group_authors = {} },
             { synthesize = { recipe = "persona", over = "authors", model = "m" } },
             { synthesize = { recipe = "inner_thought", over = "events", model = "m" } },
+            { apply_tags = { recipe = "quality_harmless" } },
             { judge = { rubric = "grounding", recipes = ["persona"], model = "m" } },
             { quality_gate = { recipe = "persona", rubric = "grounding", thresholds = {} } },
             { compose = { tasks = ["reply"] } },
@@ -177,12 +182,17 @@ pub(crate) fn one_of_each() -> Vec<StageConfig> {
     for stage in &stages {
         match stage {
             StageConfig::ContentFilter(_)
+            | StageConfig::AuthorLanguage(_)
+            | StageConfig::KeptThreads(_)
             | StageConfig::PiiScrub(_)
             | StageConfig::Dedup(_)
+            | StageConfig::AuthorHistory(_)
+            | StageConfig::KCore(_)
             | StageConfig::AuthorActivity(_)
             | StageConfig::Split(_)
             | StageConfig::GroupAuthors(_)
             | StageConfig::Synthesize(_)
+            | StageConfig::ApplyTags(_)
             | StageConfig::Judge(_)
             | StageConfig::QualityGate(_)
             | StageConfig::Compose(_) => {}
@@ -216,7 +226,7 @@ fn cards_are_filled_in() {
         let unique: BTreeSet<_> = card.outcomes.iter().collect();
         assert_eq!(unique.len(), card.outcomes.len(), "{}: an outcome is there twice", card.name);
     }
-    assert_eq!(names.len(), 10, "{names:?}");
+    assert_eq!(names.len(), 15, "{names:?}");
 }
 
 #[test]

@@ -3,4 +3,6 @@
 mod bad_input;
 mod commands;
 mod disk;
+mod ledger;
 mod mistakes;
+mod what_if;

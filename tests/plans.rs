@@ -18,6 +18,14 @@ const VARIANTS: &str = r#"
     [[stage]]
     split = { by = "paper_humanllm" }
     [[stage]]
+    author_history = {}
+    [[stage]]
+    author_activity = { min_events = 6, min_active_days = 3 }
+    [[stage]]
+    k_core = {}
+    [[stage]]
+    k_core = { within = "all", one_per_item = false }
+    [[stage]]
     dedup = { across = "author" }
     [[stage]]
     dedup = { across = "platform", exact = "raw" }

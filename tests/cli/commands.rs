@@ -39,7 +39,7 @@ fn no_handle_of_a_config_or_file_name_is_stored() {
     project.genome(&["run", "genome.toml"]).succeeded();
     let report = project.genome(&["report", "genome.toml", "--format", "json"]).succeeded().json();
     assert_eq!(report["accounted"], true);
-    assert!(project.manifests().len() == 1, "{:?}", project.manifests());
+    assert!(project.manifests().len() == 2, "events and the ledger: {:?}", project.manifests());
     for path in files(&project.path("store"), "") {
         let bytes = std::fs::read(&path).unwrap();
         for handle in ["queen_of_tables", "8642097"] {
@@ -84,8 +84,11 @@ fn the_whole_way() {
     session.genome(&["plan", "genome.toml"]).succeeded();
     session.genome(&["run", "genome.toml", "--threads", "1"]).succeeded();
     session.genome(&["report", "genome.toml"]).succeeded();
+    session.genome(&["report", "genome.toml", "--source", "harbor"]).failed();
     session.ends_as("the_whole_way");
 
+    let one = project.genome(&["report", "genome.toml", "--source", "harbour"]).succeeded();
+    assert_eq!(one.stdout, project.genome(&["report", "genome.toml"]).succeeded().stdout, "the only source");
     let report = project.genome(&["report", "genome.toml", "--format", "json"]).succeeded().json();
     assert_eq!(report["accounted"], true);
     for source in report["sources"].as_array().unwrap() {
@@ -93,6 +96,21 @@ fn the_whole_way() {
         let dropped: u64 = dropped.iter().map(|drop| drop["rows"].as_u64().unwrap()).sum();
         assert_eq!(source["records"], source["kept"].as_u64().unwrap() + dropped, "{source}");
         assert_eq!(source["records"], configs::tiny_dump().lines().count(), "{source}");
+        let steps = source["steps"].as_array().unwrap();
+        let names: Vec<&str> = steps.iter().map(|step| step["stage"].as_str().unwrap()).collect();
+        assert_eq!(
+            names,
+            ["source", "content_filter", "pii_scrub", "dedup", "author_activity", "split"],
+            "{source}"
+        );
+        assert_eq!(steps[0]["rows_in"], source["records"]);
+        for (step, next) in steps.iter().zip(&steps[1..]) {
+            assert_eq!(step["kept"], next["rows_in"]);
+        }
+        assert_eq!(steps.last().unwrap()["kept"], source["kept"]);
+        assert_eq!(source["shards"]["records"], source["kept"]);
+        let short = source["dropped"].as_array().unwrap().iter().find(|drop| drop["rule"] == "min_chars");
+        assert_eq!((&short.unwrap()["median"], &short.unwrap()["limit"]), (&9.0.into(), &30.0.into()));
     }
     assert_eq!(report["segments"].as_array().unwrap().len(), 8);
 
@@ -109,7 +127,13 @@ fn the_whole_way() {
     session
         .genome(&["inspect", "genome.toml", "completions", "--recipe", "persona", "--sample", "1"])
         .succeeded();
+    session.note("The table is `events` if none is named; of a repeat, what it repeats is shown.");
+    session.genome(&["inspect", "genome.toml", "--stage", "dedup"]).succeeded();
+    session.genome(&["inspect", "genome.toml", "ledger", "--outcome", "kept", "--sample", "1"]).succeeded();
+    session.note("What nobody has.");
     session.genome(&["inspect", "genome.toml", "events", "--source", "nobody"]).succeeded();
+    session.genome(&["inspect", "genome.toml", "events", "--rule", "min_char"]).succeeded();
+    session.genome(&["inspect", "genome.toml", "--stage", "dedup", "--outcome", "kept"]).succeeded();
     session.note("What does not exist.");
     session.genome(&["inspect", "genome.toml", "happenings"]).failed();
     session.genome(&["inspect", "genome.toml", "events", "--outcome", "lost"]).failed();
@@ -135,6 +159,15 @@ fn inspected_rows(project: &Project) {
     let short = inspect(&["--rule", "min_chars"]);
     assert_eq!(short.len(), 1);
     assert_eq!((&short[0]["outcome"], &short[0]["limit_value"]), (&"too_short".into(), &30.0.into()));
+    assert_eq!(inspect(&["--stage", "content_filter", "--sample", "9"]).len(), 2);
+    for row in kept.iter().take(3) {
+        assert!(!row["shards"].as_array().unwrap().is_empty(), "{row}");
+    }
+    let ledger =
+        project.genome(&["inspect", "genome.toml", "ledger", "--sample", "1000", "--format", "json"]);
+    let ledger = ledger.succeeded().json_lines();
+    let keys = |rows: &[Value]| rows.iter().map(|row| row["key"].clone()).collect::<Vec<_>>();
+    assert_eq!(keys(&ledger), keys(&all), "the same records, in the same order");
 }
 
 #[test]

@@ -1,10 +1,11 @@
-//! The same shards, byte for byte, with one thread and with two, and from moved and reordered files; and nothing at
-//! all for a second run.
+//! The same shards and the same ledger, byte for byte, with one thread and with two, and from moved and reordered
+//! files; and nothing at all for a second run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 
+use crate::support::ledger::ledger_file;
 use crate::support::project::Project;
 use crate::support::{configs, files, root};
 
@@ -36,6 +37,8 @@ fn threads_places_and_order_of_files_do_not_matter() {
     let two = Project::new(&config);
     two.genome(&["run", "genome.toml", "--threads", "2"]).succeeded();
     assert_eq!(two.checksums(), expected, "another number of threads");
+    let ledger = std::fs::read(ledger_file(&one)).unwrap();
+    assert!(ledger == std::fs::read(ledger_file(&two)).unwrap(), "another number of threads, another ledger");
 
     // Each file in a folder of its own, so that their paths sort the other way round.
     let moved = Project::new(&config);
@@ -69,6 +72,7 @@ fn threads_places_and_order_of_files_do_not_matter() {
         checksums.lines().filter(|line| !line.ends_with("  README.md")).map(str::to_owned).collect()
     };
     assert_eq!(data(&moved.checksums()), data(&expected), "other places, another order");
+    assert!(ledger == std::fs::read(ledger_file(&moved)).unwrap(), "other places, another ledger");
 }
 
 #[test]

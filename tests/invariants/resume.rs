@@ -1,19 +1,25 @@
-//! A run that was stopped, by whatever and whenever, goes on where it was: the same shards, and no answer twice.
+//! A run that was stopped, by whatever and whenever, goes on where it was: the same shards, the same ledger, and no
+//! answer twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use crate::support::ledger::ledger_file;
 use crate::support::project::Project;
 use crate::support::rows::read_parquet;
 use crate::support::{configs, files};
 
-/// A run that nothing stopped.
-fn straight() -> String {
+/// What a run that nothing stopped leaves: checksums of the shards, and the ledger.
+fn straight() -> (String, Vec<u8>) {
     let project = tiny();
     project.genome(&["run", "genome.toml"]).succeeded();
-    project.checksums()
+    results(&project)
+}
+
+fn results(project: &Project) -> (String, Vec<u8>) {
+    (project.checksums(), std::fs::read(ledger_file(project)).unwrap())
 }
 
 fn tiny() -> Project {
@@ -69,7 +75,7 @@ fn goes_on_after(stop: impl Fn(Child)) {
         }
     }
     assert_eq!(keys.len(), 9);
-    assert_eq!(project.checksums(), straight());
+    assert!(results(&project) == straight(), "not what a run leaves that nothing stopped");
 }
 
 #[test]
@@ -108,7 +114,7 @@ fn after_a_kill_at_any_time() {
     }
     assert!(kills > 0, "every run was over before it was killed");
     project.genome(&["run", "genome.toml"]).succeeded();
-    assert_eq!(project.checksums(), straight());
+    assert!(results(&project) == straight(), "not what a run leaves that nothing stopped");
     let leftovers: Vec<_> = files(&project.path("store"), "")
         .into_iter()
         .filter(|path| path.to_string_lossy().contains(".building"))

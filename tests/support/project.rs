@@ -5,6 +5,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::ledger::accounts_for_everything;
 use super::program::{self, Ran};
 use super::{root, toy::toy_model};
 
@@ -57,9 +58,15 @@ impl Project {
         program::command(self.folder.path(), arguments)
     }
 
-    /// Runs the program in the project's folder.
+    /// Runs the program in the project's folder. Whenever that is a run to its end, the ledger accounts for every record.
+    #[track_caller]
     pub(crate) fn genome(&self, arguments: &[&str]) -> Ran {
-        program::finish(self.command(arguments))
+        let ran = program::finish(self.command(arguments));
+        let is_run = arguments.first() == Some(&"run") && !arguments.contains(&"--help");
+        if is_run && ran.code == Some(0) {
+            accounts_for_everything(&self.path("store"));
+        }
+        ran
     }
 
     /// The artifact of a segment: the only folder in the store with a manifest whose name starts with `name`.
