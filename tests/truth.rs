@@ -26,7 +26,9 @@ const REASONS: [(&str, &str); 12] = [
 ];
 
 /// Kind and platform of records that leave for another reason, and why that is so.
-const EXCEPTIONS: [(&str, &str, &str, &str); 4] = [
+const EXCEPTIONS: [(&str, &str, &str, &str); 6] = [
+    ("link_only", "blogger", "too_short", "the corpus has the word `urlLink` in the place of every link"),
+    ("link_only", "blogger", "repetitive", "the corpus has the word `urlLink` in the place of every link"),
     ("link_only", "reddit", "too_short", "the link of a link post is not part of its text"),
     ("pii", "amazon", "inactive_author", "somebody with fewer than six texts"),
     ("pii", "blogger", "inactive_author", "somebody with fewer than six texts"),

@@ -123,7 +123,13 @@ impl<'a> Runner<'a> {
             seconds: started.elapsed().as_secs_f64(),
             program: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        store::commit_manifest(&this.folder, &manifest)?;
+        if let Err(error) = store::commit_manifest(&this.folder, &manifest) {
+            // Rows without a manifest are no artifact; what a model answered is kept, as it is part of a pool.
+            if !this.segment.calls_model {
+                store::remove_artifact(&this.folder)?;
+            }
+            return Err(error);
+        }
         task.end(&format!("{} in {:.1} s", describe_rows(&rows), manifest.seconds));
         Ok(true)
     }

@@ -205,7 +205,7 @@ pub(crate) fn mark_numbered(
     stage: &'static str,
     which: &str,
     marks: &[Mark],
-    measured: Expr,
+    measured: &Expr,
 ) -> Result<DataFrame, StageError> {
     let is_marked = || column(which).gt_eq(lit(0_i32));
     let looked_up = |value: &dyn Fn(&Mark) -> Expr| {

@@ -121,11 +121,12 @@ fn a_kept_record_that_ends_nowhere_says_why() {
     assert_eq!(unused(&profiles), of(&[("", 6), ("no example", 3)]));
     // An answer of one token is cut off.
     let recipes = tempfile::tempdir().unwrap();
+    let limit = regex::Regex::new(r"max_tokens = \d+").unwrap();
     for path in files(&root().join("tests/recipes"), ".md") {
         let name = path.strip_prefix(root().join("tests/recipes")).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let text = if name.ends_with("inner_thought.md") {
-            regex::Regex::new(r"max_tokens = \d+").unwrap().replace(&text, "max_tokens = 1").into_owned()
+            limit.replace(&text, "max_tokens = 1").into_owned()
         } else {
             text
         };

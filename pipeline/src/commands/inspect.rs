@@ -233,15 +233,11 @@ fn verdict(row: &Row) -> Option<String> {
     let text = |name: &str| row.get(name).and_then(Value::as_str);
     let float = |name: &str| row.get(name).and_then(Value::as_f64).map(number);
     let (outcome, stage, rule) = (text("outcome")?, text("stage")?, text("rule")?);
-    let mut verdict = format!("{outcome} by {stage}, rule {rule}");
-    if let Some(measured) = float("measured") {
-        verdict.push_str(&format!(": measured {measured}"));
-    }
-    if let Some(limit) = float("limit_value") {
-        verdict.push_str(&format!(", limit {limit}"));
-    }
-    if let Some(similarity) = float("similarity") {
-        verdict.push_str(&format!(", similarity {similarity}"));
-    }
-    Some(verdict)
+    let part = |before: &str, name: &str| float(name).map_or_else(String::new, |n| format!("{before} {n}"));
+    Some(format!(
+        "{outcome} by {stage}, rule {rule}{}{}{}",
+        part(": measured", "measured"),
+        part(", limit", "limit_value"),
+        part(", similarity", "similarity")
+    ))
 }

@@ -33,14 +33,13 @@ impl Decoder {
     /// The rows as table `ledger`.
     pub(super) fn decode(&self, rows: &RecordBatch) -> Result<RecordBatch> {
         let table = ledger();
-        let (shards, unused) = match &self.shards {
-            Some(places) => endings(rows, &places.names(), &places.tasks())?,
-            None => {
-                let of = |name: &str| -> Result<ArrayRef> {
-                    Ok(new_null_array(table.schema.field_with_name(name)?.data_type(), rows.num_rows()))
-                };
-                (of("shards")?, of("unused")?)
-            }
+        let (shards, unused) = if let Some(places) = &self.shards {
+            endings(rows, &places.names(), &places.tasks())?
+        } else {
+            let of = |name: &str| -> Result<ArrayRef> {
+                Ok(new_null_array(table.schema.field_with_name(name)?.data_type(), rows.num_rows()))
+            };
+            (of("shards")?, of("unused")?)
         };
         let columns = table.schema.fields().iter().map(|field| match field.name().as_str() {
             "shards" => Ok(Arc::clone(&shards)),

@@ -17,6 +17,9 @@ const UNSEEN: f64 = 3.0;
 /// A way to end: stage, rule, outcome.
 pub(super) type Way = (String, String, String);
 
+/// Rows of an author by where they went, with the config as it is and as it would be.
+type Ways = [BTreeMap<Way, u64>; 2];
+
 /// Author and source.
 pub(super) type Cluster = (String, String);
 
@@ -24,7 +27,7 @@ pub(super) type Cluster = (String, String);
 pub(super) struct Counted {
     share: f64,
     records: BTreeMap<String, u64>,
-    clusters: BTreeMap<Cluster, [BTreeMap<Way, u64>; 2]>,
+    clusters: BTreeMap<Cluster, Ways>,
 }
 
 impl Counted {
@@ -33,7 +36,7 @@ impl Counted {
         now: BTreeMap<Cluster, BTreeMap<Way, u64>>,
         then: BTreeMap<Cluster, BTreeMap<Way, u64>>,
     ) -> Self {
-        let mut clusters: BTreeMap<Cluster, [BTreeMap<Way, u64>; 2]> = BTreeMap::new();
+        let mut clusters: BTreeMap<Cluster, Ways> = BTreeMap::new();
         for (which, counts) in [now, then].into_iter().enumerate() {
             for (cluster, ways) in counts {
                 clusters.entry(cluster).or_default()[which] = ways;
@@ -57,10 +60,9 @@ impl Counted {
     pub(super) fn estimate(&self, changed: &Changed) -> Estimate {
         let ways: BTreeSet<&Way> = self.clusters.values().flatten().flat_map(BTreeMap::keys).collect();
         let change = |way: &Way| {
-            let of =
-                |which: usize, ways: &[BTreeMap<Way, u64>; 2]| ways[which].get(way).copied().unwrap_or(0);
+            let of = |which: usize, ways: &Ways| ways[which].get(way).copied().unwrap_or(0);
             let sum = |which: usize| self.clusters.values().map(|ways| of(which, ways)).sum();
-            let number = |which: usize, ways: &[BTreeMap<Way, u64>; 2]| of(which, ways) as f64;
+            let number = |which: usize, ways: &Ways| of(which, ways) as f64;
             Change {
                 stage: way.0.clone(),
                 rule: way.1.clone(),
@@ -101,7 +103,7 @@ impl Counted {
     /// The sum of a quantity over all records, from its sums over the sampled authors: of each source the sample's sum
     /// times records in all by records of the sample (ratio estimator), with the variance of drawing each author with
     /// the same probability (Poisson sampling; Särndal, Swensson and Wretman, *Model Assisted Survey Sampling*, 7.3).
-    fn interval(&self, of: &dyn Fn(&[BTreeMap<Way, u64>; 2]) -> f64) -> Interval {
+    fn interval(&self, of: &dyn Fn(&Ways) -> f64) -> Interval {
         let mut totals: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
         for ((_, source), ways) in &self.clusters {
             let (quantity, records) = totals.entry(source).or_default();
@@ -188,6 +190,11 @@ mod tests {
     /// Authors of different zeal whose records end as their author does, sampled over and over: the interval holds the truth
     /// about as often as it says.
     #[test]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the draws are small and positive"
+    )]
     fn intervals_hold_the_truth() {
         let kept = || (String::new(), String::new(), "kept".to_owned());
         let short = || ("content_filter".to_owned(), "min_chars".to_owned(), "too_short".to_owned());

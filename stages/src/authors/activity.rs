@@ -49,8 +49,8 @@ impl Stage for AuthorActivity {
     fn plan(&self, _cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
         const COUNT: &str = "__events";
         const DAYS: &str = "__days";
-        let plain: Vec<Expr> = rows.schema().fields().iter().map(|f| column(f.name())).collect();
         const UNDATED: &str = "__undated";
+        let plain: Vec<Expr> = rows.schema().fields().iter().map(|f| column(f.name())).collect();
         let author = || vec![col("author_id")];
         let counted = || is_kept().and(self.is_counted());
         let is_meant = |condition: Expr| self.is_meant().and(condition);

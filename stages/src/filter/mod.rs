@@ -113,7 +113,7 @@ impl Stage for ContentFilter {
         let rows = rows.select(numbered)?;
         let marks: Vec<Mark> = rules.rules().map(Mark::of_rule).collect();
         let measured = rule_measure(&rules, col(WHICH));
-        Ok(mark_numbered(rows, self.card().name, WHICH, &marks, measured)?.select(plain)?)
+        Ok(mark_numbered(rows, self.card().name, WHICH, &marks, &measured)?.select(plain)?)
     }
 }
 

@@ -17,6 +17,7 @@ const PLACEHOLDERS: [&str; 4] = ["[deleted]", "[removed]", "[ removed by reddit 
 
 /// A record as the tables have it.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own that some rule asks for")]
 pub(crate) struct Record<'a> {
     pub(crate) kind: &'a str,
     pub(crate) author_class: &'a str,

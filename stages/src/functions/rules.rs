@@ -147,8 +147,8 @@ impl<'a> Rows<'a> {
             texts.push(strings(args, index)?);
         }
         let mut flags = Vec::with_capacity(5);
-        for index in 6..11 {
-            flags.push(args[index].as_boolean_opt().ok_or_else(wrong_type)?);
+        for array in &args[6..11] {
+            flags.push(array.as_boolean_opt().ok_or_else(wrong_type)?);
         }
         Ok(Self {
             texts: texts.try_into().map_err(|_| wrong_type())?,
