@@ -152,6 +152,8 @@ pub async fn write_part(rows: DataFrame, table: &Table, folder: &Path) -> Result
     fs::create_dir_all(&building).with_context(|| format!("cannot make {}", building.display()))?;
     let mut parquet = TableParquetOptions::default();
     parquet.global.compression = Some("zstd(3)".to_owned());
+    // What is being written is held in memory until its group of rows is whole, in every outcome's folder.
+    parquet.global.max_row_group_size = 65_536;
     let options = DataFrameWriteOptions::new().with_partition_by(vec!["outcome".to_owned()]);
     let target = format!("{}/", building.display());
     let written = rows.write_parquet(&target, options, Some(parquet)).await;
