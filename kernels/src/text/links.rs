@@ -40,6 +40,19 @@ pub fn mentions(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     })
 }
 
+/// Where the hashtags of a text stand, in bytes and in order; `links` are the text's links.
+pub(super) fn hashtags<'a>(text: &'a str, links: &'a [Range<usize>]) -> impl Iterator<Item = usize> + 'a {
+    let mut links = links.iter().peekable();
+    text.match_indices('#').map(|(at, _)| at).filter(move |&at| {
+        while links.next_if(|link| link.end <= at).is_some() {}
+        let in_link = links.peek().is_some_and(|link| link.start < at);
+        let in_word =
+            text[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || "#&_/".contains(c));
+        let mut tag = text[at + 1..].chars().take_while(|c| c.is_alphanumeric() || *c == '_');
+        !in_link && !in_word && tag.any(char::is_alphabetic)
+    })
+}
+
 /// Compiles a pattern of this crate.
 #[expect(clippy::expect_used, reason = "patterns are constants, and every one of them is used by a test")]
 pub(super) fn pattern(pattern: &str) -> Regex {

@@ -1,8 +1,8 @@
 //! Text kernels: plain functions over `&str`, equal text in, equal answer out.
 //!
 //! - [`normalize`]: the normal form under which two texts count as the same;
-//! - [`measures`], [`repetition`]: numbers about a text, each with its range and the paper that uses it;
-//! - [`profile`]: all of these of one text, each counted once;
+//! - [`profile`]: numbers about a text, each with its range and the paper that uses it, counted once;
+//! - [`repetition`]: the loops that a language model falls into;
 //! - [`language`]: which language a text is in;
 //! - [`pii`]: personal identifiers (e-mail addresses, phone numbers, …), found and replaced;
 //! - [`advertising`]: advertising phrases and the words by which organisations describe themselves;
@@ -16,7 +16,6 @@ pub mod advertising;
 pub mod automation;
 pub mod language;
 pub mod links;
-pub mod measures;
 pub mod normalize;
 pub mod pii;
 pub mod profile;

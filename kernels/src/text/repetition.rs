@@ -1,6 +1,6 @@
-//! Texts that repeat themselves: shares after the Gopher rules, and the loops that a language model falls into.
+//! The loops that a language model falls into.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::links::links;
@@ -42,99 +42,6 @@ pub enum LoopUnit {
 /// Made for the answers of models: a song's chorus or a chant in a person's own text is a loop too.
 pub fn repetition_loop(text: &str) -> Option<RepetitionLoop> {
     word_loop(text).or_else(|| char_loop(text))
-}
-
-/// Share of the lines that repeat an earlier line, empty lines left out.
-/// Gopher drops above 0.30 (Rae et al. 2021, table A1).
-pub fn repeated_line_share(text: &str) -> f64 {
-    let mut seen = HashSet::new();
-    let (mut lines, mut repeated) = (0_usize, 0_usize);
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        lines += 1;
-        repeated += usize::from(!seen.insert(line));
-    }
-    share(repeated, lines)
-}
-
-/// Share of the characters in lines that repeat an earlier line, white space around lines left out.
-/// Gopher drops above 0.20 (Rae et al. 2021, table A1).
-pub fn repeated_line_char_share(text: &str) -> f64 {
-    let mut seen = HashSet::new();
-    let (mut chars, mut repeated) = (0_usize, 0_usize);
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let len = line.chars().count();
-        chars += len;
-        repeated += if seen.insert(line) { 0 } else { len };
-    }
-    share(repeated, chars)
-}
-
-/// Share of the words that only repeat the word before them, in any case: 3 of 5 in "buy buy BUY buy now".
-pub fn repeated_word_share(text: &str) -> f64 {
-    let words = lower_words(text);
-    share(words.windows(2).filter(|pair| pair[0] == pair[1]).count(), words.len())
-}
-
-/// Share of the characters, white space left out, that stretch a run of one character beyond its third:
-/// 4 of 9 in "sooooooo!", 0 in "www" and "…".
-pub fn repeated_character_share(text: &str) -> f64 {
-    let (mut chars, mut stretched, mut run) = (0_usize, 0_usize, 0_usize);
-    let mut last = None;
-    for c in text.chars() {
-        run = if last == Some(c) { run + 1 } else { 1 };
-        last = Some(c);
-        chars += usize::from(!c.is_whitespace());
-        stretched += usize::from(run > 3 && !c.is_whitespace());
-    }
-    share(stretched, chars)
-}
-
-/// Share of distinct words among all words, in any case; 1 for a text that never says a word twice.
-/// It falls with length: compare texts of one length only.
-pub fn distinct_word_ratio(text: &str) -> f64 {
-    let words = lower_words(text);
-    share(words.iter().collect::<HashSet<_>>().len(), words.len())
-}
-
-/// Share of the words' characters that lie in the most frequent sequence of `n` words that occurs at least twice.
-/// Gopher drops above 0.20 for n = 2, 0.18 for 3, 0.16 for 4 (Rae et al. 2021, table A1).
-pub fn top_ngram_char_share(text: &str, n: usize) -> f64 {
-    let words = lower_words(text);
-    let total: usize = words.iter().map(|word| word.chars().count()).sum();
-    if n == 0 || words.len() < n {
-        return 0.0;
-    }
-    let mut counts: HashMap<&[String], usize> = HashMap::new();
-    for ngram in words.windows(n) {
-        *counts.entry(ngram).or_default() += 1;
-    }
-    let chars = |ngram: &[String]| ngram.iter().map(|word| word.chars().count()).sum::<usize>();
-    // Walked in the order of the text, so that ties do not depend on the map.
-    let top = words.windows(n).filter_map(|ngram| {
-        let count = counts.get(ngram).copied().unwrap_or(0);
-        (count > 1).then(|| (count, chars(ngram)))
-    });
-    top.max().map_or(0.0, |(count, len)| share((count * len).min(total), total))
-}
-
-/// Share of the words' characters that lie in sequences of `n` words said before, each character counted once.
-/// Gopher drops above 0.15 for n = 5 to 0.10 for n = 10 (Rae et al. 2021, table A1).
-pub fn repeated_ngram_char_share(text: &str, n: usize) -> f64 {
-    let words = lower_words(text);
-    if n == 0 || words.len() < n {
-        return 0.0;
-    }
-    let mut seen = HashSet::new();
-    let mut repeated = vec![false; words.len()];
-    for (at, ngram) in words.windows(n).enumerate() {
-        if !seen.insert(ngram) {
-            repeated[at..at + n].fill(true);
-        }
-    }
-    let chars = |keep: &dyn Fn(usize) -> bool| -> usize {
-        words.iter().enumerate().filter(|(at, _)| keep(*at)).map(|(_, word)| word.chars().count()).sum()
-    };
-    share(chars(&|at| repeated[at]), chars(&|_| true))
 }
 
 fn word_loop(text: &str) -> Option<RepetitionLoop> {
@@ -211,23 +118,11 @@ fn number<T: Eq + Hash>(items: &[T]) -> Vec<usize> {
         .collect()
 }
 
-fn lower_words(text: &str) -> Vec<String> {
-    text.split_whitespace().map(str::to_lowercase).collect()
-}
-
-fn share(part: usize, whole: usize) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn close(a: f64, b: f64) -> bool {
-        (a - b).abs() < 1e-12
-    }
 
     #[test]
     fn loops_of_models_are_found() {
@@ -267,24 +162,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn shares_count_what_they_say() {
-        assert!(close(repeated_word_share("buy buy BUY buy now"), 0.6));
-        assert!(close(repeated_character_share("sooooooo!"), 4.0 / 9.0));
-        assert!(close(repeated_character_share("www…"), 0.0));
-        assert!(close(repeated_line_share("a\n\nb\n a \nc"), 0.25));
-        assert!(close(repeated_line_char_share("aa\nb\naa"), 0.4));
-        assert!(close(distinct_word_ratio("The cat the dog"), 0.75));
-        assert!(close(top_ngram_char_share("a b c a b d", 2), 4.0 / 6.0));
-        assert!(close(top_ngram_char_share("a b c", 2), 0.0));
-        assert!(close(repeated_ngram_char_share("a b c x a b c y", 3), 3.0 / 8.0));
-        for measure in
-            [repeated_word_share, repeated_character_share, repeated_line_share, distinct_word_ratio]
-        {
-            assert!(close(measure(""), 0.0));
-        }
-    }
-
     proptest! {
             #[test]
             fn a_passage_said_four_times_is_a_loop(
@@ -299,17 +176,6 @@ mod tests {
     let word = |i: usize| -> String { "abcdefghij".chars().cycle().skip(i % 10).take(1 + i / 10).collect() };
                 let text = (0..n).map(word).collect::<Vec<_>>().join(" ");
                 prop_assert_eq!(word_loop(&text), None);
-            }
-
-            #[test]
-            fn shares_stay_in_range(text in "([ab ]|[a-c]{1,3} |\n|\\PC){0,60}", n in 0_usize..6) {
-                for share in [
-                    repeated_word_share(&text), repeated_character_share(&text), repeated_line_share(&text),
-                    repeated_line_char_share(&text), distinct_word_ratio(&text), top_ngram_char_share(&text, n),
-                    repeated_ngram_char_share(&text, n),
-                ] {
-                    prop_assert!((0.0..=1.0).contains(&share), "{}", share);
-                }
             }
         }
 }

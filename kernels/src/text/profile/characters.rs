@@ -2,8 +2,6 @@
 
 use std::sync::LazyLock;
 
-use super::super::measures::{is_emoji, is_emoji_part};
-
 /// Characters up to here have an entry in the table of kinds: the Basic Multilingual Plane and that of the emoji.
 const TABLE_LEN: u32 = 0x2_0000;
 
@@ -145,20 +143,22 @@ impl Signs {
     }
 }
 
-/// Number of different characters of a text, white space left out.
-pub(super) fn n_distinct(text: &str) -> usize {
-    let mut ascii = [false; 128];
-    let mut others = Vec::new();
-    for c in text.chars() {
-        match ascii.get_mut(c as usize) {
-            Some(seen) => *seen = !c.is_whitespace(),
-            None if c.is_whitespace() => {}
-            None => others.push(c),
-        }
-    }
-    others.sort_unstable();
-    others.dedup();
-    ascii.iter().filter(|seen| **seen).count() + others.len()
+/// Whether a character shows as a picture of its own.
+pub(super) fn is_emoji(c: char) -> bool {
+    matches!(
+        u32::from(c),
+        0x203c | 0x2049 | 0x2139 | 0x231a..=0x231b | 0x2328 | 0x23cf | 0x23e9..=0x23f3 | 0x23f8..=0x23fa
+            | 0x24c2 | 0x25fb..=0x25fe | 0x2600..=0x27bf | 0x2b05..=0x2b07 | 0x2b1b..=0x2b1c | 0x2b50 | 0x2b55
+            | 0x3297 | 0x3299 | 0x1f004 | 0x1f0cf | 0x1f170..=0x1f171 | 0x1f17e..=0x1f17f | 0x1f18e
+            | 0x1f191..=0x1f19a | 0x1f1e6..=0x1f1ff | 0x1f201..=0x1f202 | 0x1f21a | 0x1f22f | 0x1f232..=0x1f23a
+            | 0x1f250..=0x1f251 | 0x1f300..=0x1f3fa | 0x1f400..=0x1f64f | 0x1f680..=0x1f6ff | 0x1f7e0..=0x1f7eb
+            | 0x1f90c..=0x1f9ff | 0x1fa70..=0x1faff
+    )
+}
+
+/// Whether a character only changes the emoji beside it.
+pub(super) fn is_emoji_part(c: char) -> bool {
+    matches!(c, '\u{200d}' | '\u{fe0f}' | '\u{20e3}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0020}'..='\u{e007f}')
 }
 
 /// White space of ASCII as Unicode has it, the vertical tab with it.

@@ -15,6 +15,8 @@ mod words;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod truth;
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -23,8 +25,7 @@ use self::characters::Characters;
 use self::lines::Lines;
 use self::ngrams::Ngrams;
 use self::words::{Vocabulary, Words};
-use super::links::{links, mentions};
-use super::measures::hashtags;
+use super::links::{hashtags, links, mentions};
 
 /// The measures of one text.
 ///
@@ -66,11 +67,6 @@ impl<'t> TextProfile<'t> {
         }
     }
 
-    /// The text itself.
-    pub const fn text(&self) -> &'t str {
-        self.text
-    }
-
     /// Length in Unicode scalar values. `HumanLLM` asks for 300 in Reddit posts, tweets and blog posts and for 200 in
     /// Reddit comments.
     pub fn n_chars(&self) -> usize {
@@ -94,12 +90,6 @@ impl<'t> TextProfile<'t> {
     /// A1.1), which is made for languages that put spaces between words.
     pub fn mean_word_chars(&self) -> f64 {
         ratio(self.characters().visible(), self.n_words())
-    }
-
-    /// Number of different characters, white space left out; case counts. Few in many mean a line drawn with signs
-    /// or a cry: 1 in "=====", 3 in "hahaha!".
-    pub fn n_distinct_chars(&self) -> usize {
-        characters::n_distinct(self.text)
     }
 
     /// Share of the characters, white space left out, that stretch a run of one character beyond its third:
@@ -229,12 +219,6 @@ impl<'t> TextProfile<'t> {
     /// "click here to unsubscribe". A person may happen upon one of them; two or more are a template.
     pub fn n_boilerplate(&self) -> usize {
         *self.boilerplate.get_or_init(|| boilerplate::count(self.text))
-    }
-
-    /// Whether the text ends in a question mark, white space left out. `HumanLLM` drops Reddit posts under 10 words
-    /// that do.
-    pub fn is_question(&self) -> bool {
-        self.text.trim_end().ends_with(['?', '？', '؟', '\u{37e}'])
     }
 
     fn characters(&self) -> &Characters {
