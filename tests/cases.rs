@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use datafusion::prelude::SessionContext;
-use genome::session::{Limits, for_records};
+use genome::session::{Limits, for_lookups, for_records};
 use genome_schemas::{Outcome, Table, all_tables};
 use genome_stages::{StageConfig, StageContext};
 use serde_json::{Value, json};
@@ -84,7 +84,9 @@ impl Case {
     }
 
     async fn run(&self, partitions: usize) -> Vec<Row> {
-        let session = for_records(Limits { threads: partitions, memory_bytes: 64 << 20 }).unwrap();
+        let limits = Limits { threads: partitions, memory_bytes: 64 << 20 };
+        let looks_up = self.stages.iter().any(|config| config.stage().looks_up());
+        let session = if looks_up { for_lookups(limits) } else { for_records(limits) }.unwrap();
         let mut cx = StageContext::default();
         cx.model_digests.insert("m".to_owned(), "digest of m".to_owned());
         for recipe in ["persona", "inner_thought", "latent_states"] {

@@ -240,7 +240,7 @@ fn names_left(row: &Row, names: &BTreeSet<String>, left: &mut Left) {
     }
     let messages = row.get("context").and_then(Value::as_array).into_iter().flatten();
     let contents = messages.map(|message| &message["content"]);
-    let sigil = if row["platform"] == "twitter" { "@" } else { "u/" };
+    let sigil = if row.get("platform").is_some_and(|platform| platform == "twitter") { "@" } else { "u/" };
     for text in ["title", "text"].iter().filter_map(|name| row.get(*name)).chain(contents) {
         let text = text.as_str().unwrap_or_default().to_lowercase();
         let mut mentions = text.split(sigil).skip(1).map(|rest| rest.split(|c| !is_name(c)).next());

@@ -48,6 +48,19 @@ pub struct ConfigArgs {
     pub model: Option<String>,
 }
 
+/// A size in MiB.
+fn mebibytes(text: &str) -> Result<usize, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim_end();
+    let unit = text[digits.len()..].trim().to_ascii_lowercase();
+    let factor = match unit.as_str() {
+        "" | "m" | "mib" => Some(1),
+        "g" | "gib" => Some(1024),
+        _ => None,
+    };
+    let size = factor.and_then(|factor| digits.parse::<usize>().ok()?.checked_mul(factor));
+    size.ok_or_else(|| "give a whole number of MiB or GiB, such as 512MiB or 4GiB".to_owned())
+}
+
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
@@ -68,8 +81,8 @@ pub struct RunArgs {
     /// Worker threads, all cores if not given; the result is the same
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
-    /// Memory that sorts, joins and windows may hold before they spill, in MiB
-    #[arg(long, value_name = "MIB")]
+    /// Memory that sorts, joins and windows may hold before they spill: 256MiB, 4GiB, or a number of MiB
+    #[arg(long, value_name = "SIZE", value_parser = mebibytes)]
     pub memory_limit: Option<usize>,
 }
 

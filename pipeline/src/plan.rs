@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use genome_schemas::{
     Component, Fingerprint, FingerprintHasher, Freshness, Manifest, Platform, StaleReason, Table, events,
 };
+use genome_stages::dedup::Signatures;
 use genome_stages::sources::{InputFile, Pseudonymizer, list_files};
 use genome_stages::{Scope, Stage, StageContext};
 
@@ -22,6 +23,8 @@ const READERS_VERSION: u32 = 3;
 pub struct Segment {
     /// Indices of its stages in the config; empty for a segment that only ingests.
     pub stages: Vec<usize>,
+    /// Whether it runs the index of its one stage ([`Stage::index`]) in place of the stage.
+    pub is_index: bool,
     /// Whether it begins with the dumps.
     pub ingests: bool,
     /// Whether it calls a model, and so grows in parts.
@@ -36,7 +39,41 @@ pub struct Segment {
     pub name: String,
 }
 
+/// A stage of a segment: one of the config's, or the index of one.
+pub enum SegmentStage<'a> {
+    /// A stage of the config.
+    Config(&'a dyn Stage),
+    /// The index of a stage of the config.
+    Index(Signatures),
+}
+
+impl<'a> std::ops::Deref for SegmentStage<'a> {
+    type Target = dyn Stage + 'a;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Config(stage) => *stage,
+            Self::Index(stage) => stage,
+        }
+    }
+}
+
 impl Segment {
+    /// Its stages, in the order in which they run.
+    pub fn stages<'a>(&self, project: &'a Project) -> Vec<SegmentStage<'a>> {
+        let stages = self.stages.iter().map(|index| project.config.stages[*index].stage());
+        if self.is_index {
+            stages.filter_map(|stage| stage.index().map(SegmentStage::Index)).collect()
+        } else {
+            stages.map(SegmentStage::Config).collect()
+        }
+    }
+
+    /// Whether its joins look up short lists, see [`Stage::looks_up`].
+    pub fn looks_up(&self, project: &Project) -> bool {
+        self.stages(project).iter().any(|stage| stage.looks_up())
+    }
+
     /// Whether the output replaces the input table for later stages.
     pub fn refines(&self) -> bool {
         !self.ingests && self.input.name == self.output.name
@@ -72,6 +109,7 @@ pub struct Planned {
 pub fn segments(project: &Project) -> Result<Vec<Segment>> {
     let mut segments = vec![Segment {
         stages: Vec::new(),
+        is_index: false,
         ingests: true,
         calls_model: false,
         input: events(),
@@ -84,7 +122,7 @@ pub fn segments(project: &Project) -> Result<Vec<Segment>> {
         let stage = config.stage();
         let card = stage.card();
         let (input, output) = ((card.input)(), (card.output)());
-        let reads: Vec<Table> = card.reads.iter().map(|table| table()).collect();
+        let mut reads: Vec<Table> = card.reads.iter().map(|table| table()).collect();
         for table in reads.iter().chain([&input]) {
             if !written.contains(table.name) {
                 return Err(anyhow!(
@@ -95,11 +133,28 @@ pub fn segments(project: &Project) -> Result<Vec<Segment>> {
                 ));
             }
         }
+        if let Some(table) = stage.index() {
+            let card = table.card();
+            written.insert((card.output)().name);
+            reads.push((card.output)());
+            segments.push(Segment {
+                stages: vec![index],
+                is_index: true,
+                ingests: false,
+                calls_model: false,
+                input: (card.input)(),
+                output: (card.output)(),
+                reads: Vec::new(),
+                name: segment_name(&table),
+            });
+        }
         let calls_model = stage.model_stage().is_some();
         let fuses = segments.last().is_some_and(|last| {
             last.output.name == input.name
                 && output.name == input.name
                 && !card.at_rest
+                // What it joins may be too long a list to be held.
+                && (reads.is_empty() || !last.looks_up(project))
                 && !calls_model
                 && !last.calls_model
                 // What an ingest segment reads is only whole once it is stored.
@@ -115,6 +170,7 @@ pub fn segments(project: &Project) -> Result<Vec<Segment>> {
             }
             _ => segments.push(Segment {
                 stages: vec![index],
+                is_index: false,
                 ingests: false,
                 calls_model,
                 input,
@@ -147,8 +203,8 @@ pub fn plan(project: &Project, cx: &StageContext, store: &Store) -> Result<Vec<P
         if segment.ingests {
             own.extend(dump_components(project)?);
         }
-        for index in &segment.stages {
-            own.extend(stage_components(project, *index, cx)?);
+        for (index, stage) in segment.stages.iter().zip(segment.stages(project)) {
+            own.extend(stage_components(project, *index, &stage, cx)?);
         }
         let identity = fingerprint("genome segment", &own);
         let inputs = if segment.ingests {
@@ -222,13 +278,20 @@ fn fingerprint(domain: &str, components: &[Component]) -> Fingerprint {
     hasher.finish()
 }
 
-fn stage_components(project: &Project, index: usize, cx: &StageContext) -> Result<Vec<Component>> {
-    let config = &project.config.stages[index];
-    let stage = config.stage();
+fn stage_components(
+    project: &Project,
+    index: usize,
+    stage: &SegmentStage<'_>,
+    cx: &StageContext,
+) -> Result<Vec<Component>> {
     let card = stage.card();
     let label = format!("{} {}", index + 1, card.name);
+    let config = match stage {
+        SegmentStage::Config(_) => serde_json::to_string(&project.config.stages[index])?,
+        SegmentStage::Index(stage) => serde_json::to_string(stage)?,
+    };
     let mut components = vec![
-        Component { label: format!("config:{}", card.name), value: serde_json::to_string(config)? },
+        Component { label: format!("config:{}", card.name), value: config },
         Component { label: format!("version:{}", card.name), value: card.version.to_string() },
     ];
     for asset in stage.assets(cx).with_context(|| format!("stage {label}"))? {

@@ -135,12 +135,8 @@ impl<'a> Runner<'a> {
     }
 
     fn stage_names(&self, planned: &Planned) -> Vec<String> {
-        let mut names: Vec<String> = planned
-            .segment
-            .stages
-            .iter()
-            .map(|i| self.project.config.stages[*i].stage().card().name.to_owned())
-            .collect();
+        let stages = planned.segment.stages(self.project);
+        let mut names: Vec<String> = stages.iter().map(|stage| stage.card().name.to_owned()).collect();
         if planned.segment.ingests {
             names.insert(0, "ingest".to_owned());
         }
@@ -155,7 +151,11 @@ impl<'a> Runner<'a> {
         cx: &StageContext,
         task: &mut Task,
     ) -> Result<SegmentRows> {
-        let session = session::for_records(self.limits)?;
+        let session = if this.segment.looks_up(self.project) {
+            session::for_lookups(self.limits)?
+        } else {
+            session::for_records(self.limits)?
+        };
         let source_cx = SourceContext::new(
             session.clone(),
             Pseudonymizer::from_secret(self.project.author_key()?),
@@ -169,8 +169,8 @@ impl<'a> Runner<'a> {
         } else {
             self.table_rows(&session, planned, &this.inputs, &this.segment.input).await?
         };
-        for index in &this.segment.stages {
-            rows = self.project.config.stages[*index].stage().plan(&cx, rows)?;
+        for stage in this.segment.stages(self.project) {
+            rows = stage.plan(&cx, rows)?;
         }
         store::remove_artifact(&this.folder)?;
         std::fs::create_dir_all(&this.folder)?;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
-use datafusion::common::config::TableParquetOptions;
+use datafusion::common::config::{ParquetColumnOptions, TableParquetOptions};
 use datafusion::dataframe::DataFrameWriteOptions;
 use datafusion::prelude::{DataFrame, Expr, ParquetReadOptions, SessionContext, col};
 use genome_schemas::{Manifest, Table};
@@ -154,6 +154,14 @@ pub async fn write_part(rows: DataFrame, table: &Table, folder: &Path) -> Result
     parquet.global.compression = Some("zstd(3)".to_owned());
     // What is being written is held in memory until its group of rows is whole, in every outcome's folder.
     parquet.global.max_row_group_size = 65_536;
+    for field in table.schema.fields().iter().filter(|field| is_hash(field.data_type())) {
+        let as_it_is = ParquetColumnOptions {
+            dictionary_enabled: Some(false),
+            compression: Some("uncompressed".to_owned()),
+            ..ParquetColumnOptions::default()
+        };
+        parquet.column_specific_options.insert(field.name().clone(), as_it_is);
+    }
     let options = DataFrameWriteOptions::new().with_partition_by(vec!["outcome".to_owned()]);
     let target = format!("{}/", building.display());
     let written = rows.write_parquet(&target, options, Some(parquet)).await;
@@ -168,6 +176,11 @@ pub async fn write_part(rows: DataFrame, table: &Table, folder: &Path) -> Result
             Err(error.context(format!("while writing {}", folder.display())))
         }
     }
+}
+
+/// Whether a column holds hashes, which nothing makes smaller.
+const fn is_hash(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::FixedSizeBinary(_) | DataType::Binary)
 }
 
 fn building_name(folder: &Path) -> PathBuf {

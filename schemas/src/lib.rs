@@ -1,7 +1,7 @@
 //! The vocabulary of the Cognitive Genome builder: data types and checks, nothing that runs.
 //!
 //! Tables, in the order a row meets them: [`events()`] → [`authors()`] → [`completions()`] → [`judgements()`] →
-//! [`examples()`]. A row of any table leaves by an [`Outcome`], is identified by a [`Key`], and rests in an
+//! [`examples()`]. [`signatures()`] stands beside events, [`ledger()`] over all. A row of any table leaves by an [`Outcome`], is identified by a [`Key`], and rests in an
 //! artifact described by a [`Manifest`] under a [`Fingerprint`].
 
 mod authors;
@@ -16,6 +16,7 @@ mod manifest;
 mod message;
 mod outcome;
 mod platform;
+mod signatures;
 mod table;
 
 pub use authors::{author_event_fields, authors};
@@ -30,4 +31,5 @@ pub use manifest::{Component, FileCount, Freshness, Manifest, StaleReason};
 pub use message::{Message, message_fields, message_list_type, message_type};
 pub use outcome::{Outcome, UnknownOutcome};
 pub use platform::{EventKind, Platform};
+pub use signatures::signatures;
 pub use table::{ContractError, Table, all_tables};

@@ -71,6 +71,8 @@ outcomes! {
     OtherLanguage = "other_language",
     /// The same text as a row that stays.
     ExactDuplicate = "exact_duplicate",
+    /// Nearly the same text as a row that stays.
+    NearDuplicate = "near_duplicate",
     /// An answer to a post that left.
     Orphaned = "orphaned",
     /// About an item that its author has written about before.

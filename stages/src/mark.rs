@@ -187,7 +187,7 @@ pub(crate) fn null_of(data_type: &DataType) -> Expr {
     Expr::Literal(ScalarValue::try_from(data_type).unwrap_or(ScalarValue::Null), None)
 }
 
-fn case_when(branches: Vec<(Expr, Expr)>, otherwise: Option<Expr>) -> Expr {
+pub(crate) fn case_when(branches: Vec<(Expr, Expr)>, otherwise: Option<Expr>) -> Expr {
     Expr::Case(Case {
         expr: None,
         when_then_expr: branches.into_iter().map(|(w, t)| (Box::new(w), Box::new(t))).collect(),

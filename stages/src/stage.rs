@@ -8,6 +8,7 @@ use genome_kernels::text::language::LanguageDetector;
 use genome_schemas::{Outcome, Table};
 
 use crate::StageError;
+use crate::dedup::Signatures;
 use crate::functions::{EngineSource, NoEngines};
 use crate::pii_scrub::RedactionKey;
 use crate::synthesis::RecipeLibrary;
@@ -40,6 +41,23 @@ pub trait Stage {
     /// # Errors
     /// The plan cannot be built over `rows`, or the config refers to something that is not there.
     fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError>;
+
+    /// What follows from the config and is worth knowing before a run, a sentence each.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What this stage looks through more than once, as a stage over the same rows that is run before it and stored, and
+    /// whose table it then finds in its context. Where it does not, it works the table out by itself.
+    fn index(&self) -> Option<Signatures> {
+        None
+    }
+
+    /// Whether its joins look up lists that fit in memory, such as of rows that leave: they run as hash joins that hold the
+    /// list, where those of other stages sort both sides and spill.
+    fn looks_up(&self) -> bool {
+        false
+    }
 
     /// The two halves of a stage that calls a model, if this is one.
     fn model_stage(&self) -> Option<&dyn ModelStage> {

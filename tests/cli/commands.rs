@@ -112,7 +112,7 @@ fn the_whole_way() {
         let short = source["dropped"].as_array().unwrap().iter().find(|drop| drop["rule"] == "min_chars");
         assert_eq!((&short.unwrap()["median"], &short.unwrap()["limit"]), (&9.0.into(), &30.0.into()));
     }
-    assert_eq!(report["segments"].as_array().unwrap().len(), 8);
+    assert_eq!(report["segments"].as_array().unwrap().len(), 9);
 
     let plan = project.genome(&["plan", "genome.toml", "--format", "json"]).succeeded().json();
     let lines = plan.as_array().unwrap();
@@ -122,7 +122,7 @@ fn the_whole_way() {
     let mut session = Session::new(&project);
     session.genome(&["inspect", "genome.toml", "events", "--outcome", "malformed"]).succeeded();
     session
-        .genome(&["inspect", "genome.toml", "events", "--rule", "exact_all", "--format", "json"])
+        .genome(&["inspect", "genome.toml", "events", "--rule", "own_repost", "--format", "json"])
         .succeeded();
     session
         .genome(&["inspect", "genome.toml", "completions", "--recipe", "persona", "--sample", "1"])

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use genome::session::{Limits, for_records};
+use genome::session::{Limits, for_lookups};
 use genome_stages::{StageConfig, StageContext};
 use serde_json::{Value, json};
 
@@ -96,7 +96,7 @@ impl Event {
             "author_id": self.author, "author_class": self.class, "native_id": null,
             "at": self.day.map(|day| format!("2023-05-{day:02}T00:00:00Z")), "thread_id": null, "context": null,
             "title": self.title, "text": self.text, "item_id": null, "rating": null, "engagement": self.engagement,
-            "top_level": self.top_level, "attributes": null, "source_file": "f", "source_offset": 0, "lossy": false, "retrieved_at": null,
+            "top_level": self.top_level, "attributes": null, "source_file": self.key, "source_offset": 0, "lossy": false, "retrieved_at": null,
             "replies": null, "link_domain": null, "redactions": null,
             "split": null, "outcome": self.outcome, "stage": self.stage, "rule": self.rule, "measured": null,
             "limit_value": null, "duplicate_of": null, "similarity": null,
@@ -166,14 +166,17 @@ fn slow_truth(events: &mut [Event], across: &str) {
             other.is_kept()
                 && (other.title, other.text) == (event.title, event.text)
                 && match across {
-                    "author" => other.author == event.author,
+                    // What nobody wrote has no other of its author.
+                    "author" => other.author.is_some() && other.author == event.author,
                     "platform" => other.platform == event.platform,
                     _ => true,
                 }
         });
         let first = same.reduce(|a, b| if earlier(b, a) { b } else { a });
         if let Some(first) = first.filter(|first| event.is_kept() && first.key != event.key) {
-            event.drop("exact_duplicate", "dedup", &format!("exact_{across}"), Some((1.0, 1.0)));
+            let is_own = event.author.is_some() && first.author == event.author;
+            let rule = if is_own { "own_repost" } else { "cross_user_copy" };
+            event.drop("exact_duplicate", "dedup", rule, Some((1.0, 1.0)));
             event.duplicate_of = Some(key_of(&first.key));
             event.similarity = Some(1.0);
         }
@@ -218,7 +221,7 @@ fn slow_truth(events: &mut [Event], across: &str) {
 
 /// The ledger of every event after the stages, by key.
 async fn through_stages(events: &[Event], across: &str, partitions: usize) -> BTreeMap<String, Row> {
-    let session = for_records(Limits { threads: partitions, memory_bytes: 64 << 20 }).unwrap();
+    let session = for_lookups(Limits { threads: partitions, memory_bytes: 64 << 20 }).unwrap();
     let rows: Vec<Row> = events.iter().map(Event::row).collect();
     let mut frame = session.read_batch(to_batch(&genome_schemas::events().schema, &rows)).unwrap();
     let stages: Stages = toml::from_str(&STAGES.replace("ACROSS", across)).unwrap();

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::bytes::{Reader, Writer};
 use super::{hash_text, mix, pair};
 use crate::text::links::links;
-use crate::text::normalize::{LINK_PLACEHOLDER, MENTION_PLACEHOLDER, normalize};
+use crate::text::normalize::{LINK_PLACEHOLDER, MENTION_PLACEHOLDER, normalize_handles};
 
 /// Numbers of words at the beginning and at the end by which posts are compared.
 pub(super) const STRETCHES: [usize; 4] = [6, 12, 24, 48];
@@ -45,7 +45,7 @@ pub(super) struct Post {
 impl Post {
     pub(super) fn new(at: Option<i64>, text: &str) -> Self {
         let own = without_quoted_lines(text);
-        let normal = normalize(&own);
+        let normal = normalize_handles(&own);
         let masked = without_quotations(&normal);
         let words: Vec<u64> = masked.split(' ').flat_map(mask).map(hash_text).collect();
         let plain = plain_words(&normal);

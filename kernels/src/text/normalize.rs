@@ -1,8 +1,9 @@
 //! The normal form under which two texts count as the same.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use unicode_normalization::{UnicodeNormalization as _, is_nfkc_quick};
+use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfkc_quick};
 
 use super::links::{links, mentions};
 
@@ -12,18 +13,30 @@ pub const LINK_PLACEHOLDER: &str = "<link>";
 /// What a mention of a person is folded to.
 pub const MENTION_PLACEHOLDER: &str = "<mention>";
 
-/// The normal form of a text for duplicate hashing: NFKC, lower case, invisible characters left out, each link and
-/// each mention folded to one placeholder word, white space folded, trimmed.
+/// The normal form of a text for duplicate hashing: NFKC, lower case, invisible characters left out, each link in one
+/// form of those that lead to the same page, white space folded, trimmed.
 ///
-/// Two texts with one normal form say the same to a reader. Punctuation stays: "no" and "no?" differ.
-/// The form of a form is itself.
+/// Two texts with one normal form say the same to a reader. Punctuation stays: "no" and "no?" differ. Of a link the
+/// scheme, `www.`, what only follows the reader around (`utm_source=…`), the place in the page, and a final slash do not
+/// count. The form of a form is itself.
 ///
 /// ```
 /// use genome_kernels::text::normalize::normalize;
-/// assert_eq!(normalize("  Look,  ＠Ann:\nhttps://example.com/1 "), normalize("look, @bob: http://example.com/2"));
+/// assert_eq!(normalize("  Look:\nhttps://www.example.com/1/?utm_source=x "), normalize("look: http://Example.com/1"));
 /// ```
 pub fn normalize(text: &str) -> String {
-    fold_space(&replace_handles(&fold_case(text)))
+    replace_all(&fold_space(&fold_case(text)), one_form_of_links).into_owned()
+}
+
+/// The normal form of a text in which each link and each mention of a person is one placeholder word: texts with one such
+/// form differ at most in whom they are said to and where their links lead.
+///
+/// ```
+/// use genome_kernels::text::normalize::normalize_handles;
+/// assert_eq!(normalize_handles("Look, ＠Ann: https://example.com/1"), normalize_handles("look, @bob: http://example.com/2"));
+/// ```
+pub fn normalize_handles(text: &str) -> String {
+    replace_all(&fold_space(&fold_case(text)), placeholders).into_owned()
 }
 
 /// The text with every run of white space and control characters as one space, trimmed.
@@ -40,34 +53,60 @@ pub fn fold_space(text: &str) -> String {
 }
 
 /// NFKC in lower case, without invisible characters.
-fn fold_case(text: &str) -> Cow<'_, str> {
+pub(crate) fn fold_case(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         if text.bytes().any(|b| b.is_ascii_uppercase()) {
             return Cow::Owned(text.to_ascii_lowercase());
         }
         return Cow::Borrowed(text);
     }
+    if is_folded(text) {
+        return Cow::Borrowed(text);
+    }
     let mut folded = fold_once(text);
     // Lower case may decompose ('İ' becomes two characters) and reorder marks; it is stable after few rounds.
     for _ in 0..3 {
-        let again = fold_once(&folded);
-        if again == folded {
+        if is_folded(&folded) {
             break;
         }
-        folded = again;
+        folded = fold_once(&folded);
     }
     Cow::Owned(folded)
 }
 
+/// Whether folding changes nothing. It may say no of a text that is folded, never yes of one that is not.
+fn is_folded(text: &str) -> bool {
+    let is_lower = |c: char| {
+        if c.is_ascii() {
+            return !c.is_ascii_uppercase();
+        }
+        let mut lower = c.to_lowercase();
+        lower.next() == Some(c) && lower.next().is_none() && !is_invisible(c) && c != 'ς'
+    };
+    text.chars().all(is_lower) && is_nfkc_quick(text.chars()) == IsNormalized::Yes
+}
+
 fn fold_once(text: &str) -> String {
     let visible = text.chars().filter(|c| !is_invisible(*c));
-    let lower: String = if is_nfkc_quick(visible.clone()) == unicode_normalization::IsNormalized::Yes {
-        visible.flat_map(char::to_lowercase).collect()
+    if is_nfkc_quick(visible.clone()) == IsNormalized::Yes {
+        lower(text.len(), visible)
     } else {
-        visible.nfkc().flat_map(char::to_lowercase).collect()
-    };
-    // The final sigma is a matter of position, not of meaning.
-    if lower.contains('ς') { lower.replace('ς', "σ") } else { lower }
+        lower(text.len(), visible.nfkc())
+    }
+}
+
+/// Characters in lower case; `len` is about how many bytes there will be.
+fn lower(len: usize, characters: impl Iterator<Item = char>) -> String {
+    let mut lower = String::with_capacity(len);
+    for c in characters {
+        match c {
+            c if c.is_ascii() => lower.push(c.to_ascii_lowercase()),
+            // The final sigma is a matter of position, not of meaning.
+            'ς' => lower.push('σ'),
+            c => lower.extend(c.to_lowercase()),
+        }
+    }
+    lower
 }
 
 /// Characters that a reader does not see: joiners, direction marks, variation selectors, soft hyphen, byte order mark.
@@ -80,28 +119,57 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
-/// Puts placeholders in the place of links and mentions, until there are none: what stands beside a placeholder may
-/// only then count as one.
-fn replace_handles(text: &str) -> Cow<'_, str> {
-    let mut placed = Cow::Borrowed(text);
-    while let Some(replaced) = replace_once(&placed) {
-        placed = Cow::Owned(replaced);
+/// Replaces handles until nothing changes: what stands beside a replaced one may only then count as one.
+fn replace_all(text: &str, once: impl Fn(&str) -> Option<String>) -> Cow<'_, str> {
+    let mut replaced = Cow::Borrowed(text);
+    while let Some(again) = once(&replaced).filter(|again| *again != replaced) {
+        replaced = Cow::Owned(again);
     }
-    placed
+    replaced
 }
 
-fn replace_once(text: &str) -> Option<String> {
+fn placeholders(text: &str) -> Option<String> {
     if !text.contains(['/', '@']) && !text.contains("www.") {
         return None;
     }
-    let mut handles: Vec<_> = links(text).map(|range| (range, LINK_PLACEHOLDER)).collect();
-    handles.extend(mentions(text).map(|range| (range, MENTION_PLACEHOLDER)));
+    let mut handles: Vec<_> = links(text).map(|range| (range, Cow::Borrowed(LINK_PLACEHOLDER))).collect();
+    handles.extend(mentions(text).map(|range| (range, Cow::Borrowed(MENTION_PLACEHOLDER))));
     handles.sort_unstable_by_key(|(range, _)| range.start);
+    with_replaced(text, &handles)
+}
+
+fn one_form_of_links(text: &str) -> Option<String> {
+    if !text.contains('/') && !text.contains("www.") {
+        return None;
+    }
+    let handles: Vec<_> =
+        links(text).map(|range| (range.clone(), Cow::Owned(one_form(&text[range])))).collect();
+    with_replaced(text, &handles)
+}
+
+/// Parameters of links that tell where a reader came from, not what is read.
+const TRACKING: [&str; 6] = ["fbclid", "gclid", "igshid", "mc_cid", "mc_eid", "ref_src"];
+
+/// A link in lower case in one form of those that lead to the same page.
+fn one_form(link: &str) -> String {
+    let bare = link.trim_start_matches("https://").trim_start_matches("http://").trim_start_matches("www.");
+    let page = bare.split_once('#').map_or(bare, |(page, _)| page);
+    let (path, query) = page.split_once('?').unwrap_or((page, ""));
+    let is_tracking = |name: &str| name.starts_with("utm_") || TRACKING.contains(&name);
+    let parameters = query.split('&').filter(|parameter| {
+        !parameter.is_empty() && !is_tracking(parameter.split_once('=').map_or(*parameter, |(name, _)| name))
+    });
+    let query = parameters.collect::<Vec<_>>().join("&");
+    let path = path.trim_end_matches('/');
+    if query.is_empty() { format!("http://{path}") } else { format!("http://{path}?{query}") }
+}
+
+fn with_replaced(text: &str, handles: &[(Range<usize>, Cow<'_, str>)]) -> Option<String> {
     let mut replaced = String::with_capacity(text.len());
     let mut from = 0;
-    for (range, placeholder) in &handles {
+    for (range, form) in handles {
         replaced.push_str(&text[from..range.start]);
-        replaced.push_str(placeholder);
+        replaced.push_str(form);
         from = range.end;
     }
     replaced.push_str(&text[from..]);
@@ -113,6 +181,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn links_to_one_page_have_one_form() {
+        for (text, form) in [
+            ("See https://www.Example.com/A/?utm_source=x&b=c#top.", "see http://example.com/a?b=c."),
+            ("t.co/abc and WWW.example.com/", "http://t.co/abc and http://example.com"),
+            ("[x](http://example.com/?gclid=1) @Ann", "[x](http://example.com) @ann"),
+            ("http://http://example.com", "http://example.com"),
+            ("either/or www. http://", "either/or www. http://"),
+        ] {
+            assert_eq!(normalize(text), form, "{text:?}");
+        }
+    }
 
     #[test]
     fn the_same_words_have_the_same_form() {
@@ -128,7 +209,7 @@ mod tests {
             ("no?", "no?"),
             ("@u/u/http://\u{200b}", "<mention><mention>://"),
         ] {
-            assert_eq!(normalize(text), form, "{text:?}");
+            assert_eq!(normalize_handles(text), form, "{text:?}");
         }
     }
 
@@ -145,9 +226,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_form_of_a_form_is_itself(text in "(\\PC|[ @/:.a-z]|http://|u/|\u{200b}|\n){0,40}") {
-            let form = normalize(&text);
-            prop_assert_eq!(normalize(&form), form);
+        fn the_form_of_a_form_is_itself(text in "(\\PC|[ @/:.?&#=a-z]|http://|www.|utm_|u/|\u{200b}|\n){0,40}") {
+            for normalize in [normalize, normalize_handles] {
+                let form = normalize(&text);
+                prop_assert_eq!(normalize(&form), form);
+            }
         }
 
         #[test]

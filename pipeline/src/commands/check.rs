@@ -10,7 +10,7 @@ use crate::cli::ConfigArgs;
 use crate::config::Project;
 use crate::plan::segments;
 use crate::progress::tell;
-use crate::session::{Limits, for_records};
+use crate::session::{Limits, for_lookups, for_records};
 use crate::store::empty;
 
 pub(super) fn check(args: &ConfigArgs) -> Result<ExitCode> {
@@ -28,11 +28,11 @@ pub(super) fn check(args: &ConfigArgs) -> Result<ExitCode> {
 
 /// Builds every plan against empty tables and checks that it keeps its table's contract.
 async fn contracts(project: &Project) -> Result<()> {
-    let session = for_records(Limits { threads: 1, memory_bytes: 64 << 20 })?;
+    let limits = Limits { threads: 1, memory_bytes: 64 << 20 };
     let cx: StageContext = project.stage_context()?;
     for segment in segments(project)? {
-        for index in &segment.stages {
-            let stage = project.config.stages[*index].stage();
+        let session = if segment.looks_up(project) { for_lookups(limits) } else { for_records(limits) }?;
+        for (index, stage) in segment.stages.iter().zip(segment.stages(project)) {
             let card = stage.card();
             let mut cx = cx.clone();
             for table in card.reads {

@@ -20,6 +20,7 @@ struct Line {
     folder: String,
     fresh: bool,
     state: String,
+    remarks: Vec<String>,
 }
 
 pub(super) fn plan(args: &PlanArgs) -> Result<ExitCode> {
@@ -30,14 +31,15 @@ pub(super) fn plan(args: &PlanArgs) -> Result<ExitCode> {
         .map(|planned| Line {
             stages: planned
                 .segment
-                .stages
+                .stages(&project)
                 .iter()
-                .map(|i| project.config.stages[*i].stage().card().name.to_owned())
+                .map(|stage| stage.card().name.to_owned())
                 .collect(),
             table: planned.segment.output.name.to_owned(),
             folder: planned.folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
             fresh: planned.freshness == Freshness::Fresh,
             state: describe(&planned),
+            remarks: planned.segment.stages(&project).iter().flat_map(|stage| stage.remarks()).collect(),
             segment: planned.segment.name,
         })
         .collect();
@@ -46,6 +48,9 @@ pub(super) fn plan(args: &PlanArgs) -> Result<ExitCode> {
         Format::Text => {
             for line in &lines {
                 print(&format!("{:<12} {:<36} {}", line.table, line.folder, line.state))?;
+                for remark in &line.remarks {
+                    print(&format!("{:<12} {remark}", ""))?;
+                }
             }
         }
     }

@@ -36,6 +36,17 @@ pub fn for_records(limits: Limits) -> Result<SessionContext> {
     session(limits, limits.threads.max(2), 8192)
 }
 
+/// A session for plans whose joins look up lists that fit in memory: each is held once, as the left side of a hash join,
+/// and the rows that are looked up stream past it unsorted.
+///
+/// # Errors
+/// As [`for_records`].
+pub fn for_lookups(limits: Limits) -> Result<SessionContext> {
+    let mut config = config(limits.threads.max(2), 8192);
+    config.options_mut().optimizer.repartition_joins = false;
+    with_pool(limits, config)
+}
+
 /// A session for sorts of many narrow rows in little memory: in small batches, so that merging many runs takes less.
 ///
 /// # Errors
@@ -54,12 +65,20 @@ pub fn for_model(limits: Limits, part_rows: usize) -> Result<SessionContext> {
 }
 
 fn session(limits: Limits, partitions: usize, batch_size: usize) -> Result<SessionContext> {
+    with_pool(limits, config(partitions, batch_size))
+}
+
+fn config(partitions: usize, batch_size: usize) -> SessionConfig {
     let mut config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(batch_size);
     let options = config.options_mut();
     // Hash joins do not spill; sort-merge joins do.
     options.optimizer.prefer_hash_join = false;
     options.execution.sort_spill_reservation_bytes = 1 << 20;
     options.execution.collect_statistics = false;
+    config
+}
+
+fn with_pool(limits: Limits, config: SessionConfig) -> Result<SessionContext> {
     let pool = TrackConsumersPool::new(FairSpillPool::new(limits.memory_bytes), TOP_CONSUMERS);
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
     Ok(SessionContext::new_with_config_rt(config, runtime))

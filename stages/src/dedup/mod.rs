@@ -1,38 +1,52 @@
 //! Deduplication: of rows that say the same, one stays.
 
-use datafusion::functions_window::expr_fn::first_value;
-use datafusion::logical_expr::{ExprFunctionExt, SortExpr};
-use datafusion::prelude::{DataFrame, Expr, coalesce, col, concat, lit, when};
+mod near;
+mod repeats;
+mod signatures;
+
+pub use near::{Near, NearConfig, ShingleConfig};
+pub use signatures::Signatures;
+
+use datafusion::prelude::{DataFrame, Expr, col, lit};
 use genome_schemas::{Outcome, events};
 use serde::{Deserialize, Serialize};
 
 use crate::StageError;
-use crate::filter::written;
-use crate::functions::{is_removed, key_hex, text_digest};
-use crate::mark::{Mark, column, is_kept, mark_rows, rank_kept};
+use crate::mark::{Mark, column, mark_rows};
 use crate::stage::{Card, Scope, Stage, StageContext};
+use repeats::{IS_NEAR, RELATION, SAME_RECORD, SIMILARITY, SURVIVOR};
 
-/// Drops exact repeats: first the other versions of a record of the platform (rule `same_record`), then other records
-/// of the same text. The earliest event stays; among equals the one with the smallest key, then file and offset,
-/// so that the survivors do not depend on the order of files or threads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Drops repeats: other versions of a record of the platform (rule `same_record`), other records of the same text, and
+/// texts that are nearly the same as one that stays.
+///
+/// The earliest stays; of equally old ones that of the preferred source, then the one with the smallest key. Which ones
+/// stay does not depend on the order of files or on threads, and later rows change nothing for earlier ones.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dedup {
     /// What counts as the same text.
     #[serde(default)]
     pub exact: Exact,
-    /// Among which events it is looked for.
+    /// Which texts are nearly the same; `"off"` for none.
+    #[serde(default)]
+    pub near: NearConfig,
+    /// Among which events repeats are looked for.
     #[serde(default)]
     pub across: Across,
+    /// Names of sources, the most preferred one first; those that are not named come last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prefer: Vec<String>,
 }
 
 /// What counts as the same text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exact {
-    /// Alike after case, Unicode, white space, links and mentions are folded.
+    /// Alike after case, Unicode, white space and forms of a link are folded.
     #[default]
     Normalized,
+    /// As `normalized`, and any link is like any other, any mention of a person too.
+    WithoutLinks,
     /// Alike byte for byte.
     Raw,
 }
@@ -50,88 +64,109 @@ pub enum Across {
     All,
 }
 
+/// What a repeat is to the text that stays: the rule by which the ledger knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// By the same author.
+    OwnRepost,
+    /// By somebody else.
+    CrossUserCopy,
+    /// A form filled in again: both authors are automation by name, or an author has [`TEMPLATE_REPEATS`] nearly the same
+    /// texts.
+    BotTemplate,
+}
+
+/// From how many nearly the same texts of one author on they are a template.
+pub const TEMPLATE_REPEATS: u32 = 10;
+
+impl Relation {
+    const ALL: [Self; 3] = [Self::OwnRepost, Self::CrossUserCopy, Self::BotTemplate];
+
+    /// The relation of two texts: whether they have one author, whether both authors are automation by name, and how many
+    /// texts leave for the one that stays because they are nearly the same.
+    pub(crate) const fn of(is_own: bool, is_automation: bool, near_repeats: u32) -> Self {
+        match (is_own, is_automation) {
+            (_, true) => Self::BotTemplate,
+            (true, false) if near_repeats >= TEMPLATE_REPEATS => Self::BotTemplate,
+            (true, false) => Self::OwnRepost,
+            (false, false) => Self::CrossUserCopy,
+        }
+    }
+
+    /// The name in the ledger.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OwnRepost => "own_repost",
+            Self::CrossUserCopy => "cross_user_copy",
+            Self::BotTemplate => "bot_template",
+        }
+    }
+}
+
 impl Stage for Dedup {
     fn card(&self) -> Card {
         Card {
             name: "dedup",
-            version: 3,
+            version: 4,
             scope: Scope::Corpus,
             at_rest: true,
             input: events,
             output: events,
             reads: &[],
-            outcomes: &[Outcome::ExactDuplicate],
+            outcomes: &[Outcome::ExactDuplicate, Outcome::NearDuplicate],
         }
     }
 
-    fn plan(&self, _cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
+    fn problems(&self, _cx: &StageContext) -> Vec<String> {
+        self.near.problems().into_iter().map(|problem| format!("dedup.near.{problem}")).collect()
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        self.near.remarks()
+    }
+
+    fn index(&self) -> Option<Signatures> {
+        Some(Signatures {
+            exact: self.exact,
+            across: self.across,
+            near: self.near.signature(),
+            prefer: self.prefer.clone(),
+        })
+    }
+
+    fn looks_up(&self) -> bool {
+        true
+    }
+
+    fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
         let plain: Vec<Expr> = rows.schema().fields().iter().map(|f| column(f.name())).collect();
-        let rows = same_records(rows)?.select(plain.clone())?;
-        Ok(self.same_texts(rows)?.select(plain)?)
+        let signatures = match cx.tables.get(genome_schemas::signatures().name) {
+            Some(stored) => stored.clone(),
+            None => self.index().unwrap_or_default().plan(cx, rows.clone())?,
+        };
+        let rows = repeats::joined(rows, signatures, self.near.threshold())?;
+        let mut marks = vec![same_record()];
+        marks.extend(Relation::ALL.map(exact));
+        let threshold = self.near.threshold().unwrap_or(1.0);
+        marks.extend(Relation::ALL.map(|relation| nearly(relation, threshold)));
+        Ok(mark_rows(rows, "dedup", &marks)?.select(plain)?)
     }
 }
 
-const RANK: &str = "__rank";
-const FIRST: &str = "__first";
-
-/// Where rows stood, which sets apart those that are alike in everything else.
-fn by_place() -> [SortExpr; 4] {
-    ["key", "source", "source_file", "source_offset"].map(|name| col(name).sort(true, false))
+fn same_record() -> Mark {
+    mark_of(SAME_RECORD, Outcome::ExactDuplicate, col(RELATION).eq(lit(SAME_RECORD)))
 }
 
-/// `rows` with the place of each among those that are kept and equal in `partition`, and the key of the first of them.
-fn ranked(rows: DataFrame, partition: Vec<Expr>, order: Vec<SortExpr>) -> Result<DataFrame, StageError> {
-    let mut with_kept = partition.clone();
-    with_kept.push(is_kept());
-    let first = first_value(col("key")).partition_by(with_kept).order_by(order.clone()).build()?;
-    let rank = rank_kept(partition, order)?;
-    Ok(rows.window(vec![rank.alias(RANK), first.alias(FIRST)])?)
+fn exact(relation: Relation) -> Mark {
+    let when = col(RELATION).eq(lit(relation.name())).and(col(IS_NEAR).is_not_true());
+    mark_of(relation.name(), Outcome::ExactDuplicate, when).measuring(col(SIMILARITY), 1.0)
 }
 
-/// Drops all versions of one record of a platform but one: a text that is still there before one that was taken away,
-/// then the version that was retrieved last.
-fn same_records(rows: DataFrame) -> Result<DataFrame, StageError> {
-    // A record without an id of the platform is only itself.
-    let id = coalesce(vec![col("native_id"), concat(vec![lit("key "), key_hex(col("key"))])]);
-    let partition = vec![col("platform"), col("kind"), id];
-    let taken_away = col("author_class").eq(lit("deleted")).or(is_removed(written()));
-    let mut order = vec![taken_away.sort(true, false), col("retrieved_at").sort(false, false)];
-    order.extend(by_place());
-    let rows = ranked(rows, partition, order)?;
-    // A version has the key of another only if its text is the same.
-    let same = when(col("key").eq(col(FIRST)), lit(1.0)).end()?;
-    let version = Mark::new("same_record", Outcome::ExactDuplicate, col(RANK).gt(lit(1_u64)))
-        .duplicate_of(col(FIRST))
-        .similar(same);
-    mark_rows(rows, "dedup", &[version])
+fn nearly(relation: Relation, threshold: f64) -> Mark {
+    let when = col(RELATION).eq(lit(relation.name())).and(col(IS_NEAR));
+    mark_of(relation.name(), Outcome::NearDuplicate, when).measuring(col(SIMILARITY), threshold)
 }
 
-impl Dedup {
-    /// Drops all rows of one text but the first.
-    fn same_texts(&self, rows: DataFrame) -> Result<DataFrame, StageError> {
-        const DIGEST: &str = "__digest";
-        let rows = rows.with_column(DIGEST, text_digest(written(), self.exact == Exact::Normalized))?;
-        let mut partition = vec![col(DIGEST)];
-        match self.across {
-            Across::Author => partition.push(col("author_id")),
-            Across::Platform => partition.push(col("platform")),
-            Across::All => {}
-        }
-        let mut order = vec![col("at").sort(true, false)];
-        order.extend(by_place());
-        let rows = ranked(rows, partition, order)?;
-        let repeat = Mark::new(self.rule(), Outcome::ExactDuplicate, col(RANK).gt(lit(1_u64)))
-            .measuring(lit(1.0), 1.0)
-            .duplicate_of(col(FIRST))
-            .similar(lit(1.0));
-        mark_rows(rows, "dedup", &[repeat])
-    }
-
-    const fn rule(&self) -> &'static str {
-        match self.across {
-            Across::Author => "exact_author",
-            Across::Platform => "exact_platform",
-            Across::All => "exact_all",
-        }
-    }
+fn mark_of(rule: &'static str, outcome: Outcome, when: Expr) -> Mark {
+    Mark::new(rule, outcome, when).duplicate_of(col(SURVIVOR)).similar(col(SIMILARITY))
 }

@@ -7,7 +7,9 @@ mod history;
 mod k_core;
 mod key;
 mod redact;
+mod repeats;
 mod rules;
+mod signature;
 mod text;
 
 pub use answer::check_answer;
@@ -17,12 +19,19 @@ pub use history::in_time_order;
 pub(crate) use k_core::{core_rule_name, pairs_outside_core};
 pub use key::{key_fraction, key_hex, row_key};
 pub(crate) use redact::{Redactor, redact, redactions};
+pub(crate) use repeats::{near_repeats, sharing_texts};
 pub(crate) use rules::{RuleList, broken_rule, rule_measure};
-pub use text::{is_removed, text_digest};
+pub(crate) use signature::{
+    Standing, bands, key_number, precedence, precedence_key, relation, shingles, short_number, text_digest,
+    version, version_key,
+};
+pub use text::is_removed;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray, StringViewArray, new_empty_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryViewArray, FixedSizeBinaryArray, StringViewArray, new_empty_array,
+};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use arrow::json::ReaderBuilder;
 use datafusion::error::{DataFusionError, Result};
@@ -70,6 +79,11 @@ pub(crate) fn strings(args: &[ArrayRef], index: usize) -> Result<&StringViewArra
 /// An argument as keys.
 pub(crate) fn keys(args: &[ArrayRef], index: usize) -> Result<&FixedSizeBinaryArray> {
     argument(args, index)?.as_fixed_size_binary_opt().ok_or_else(|| wrong_type(index, "keys"))
+}
+
+/// An argument as bytes.
+pub(crate) fn binaries(args: &[ArrayRef], index: usize) -> Result<&BinaryViewArray> {
+    argument(args, index)?.as_binary_view_opt().ok_or_else(|| wrong_type(index, "bytes"))
 }
 
 /// The string of a row, null as none.

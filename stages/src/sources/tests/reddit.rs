@@ -406,7 +406,7 @@ fn of_versions_out_of_order_one_survives() {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let batches = runtime.block_on(async {
             let rows = run().source(&[dumps.path().to_owned()]).events(&cx).unwrap();
-            let dedup = Dedup { exact: Exact::Raw, across: Across::Author };
+            let dedup = Dedup { exact: Exact::Raw, across: Across::Author, ..Dedup::default() };
             dedup.plan(&StageContext::default(), rows).unwrap().collect().await.unwrap()
         });
         let rows: Vec<_> = batches.iter().flat_map(json_rows).collect();

@@ -1,0 +1,143 @@
+//! Which rows leave for which, from their signatures.
+//!
+//! ```text
+//! signatures ─ digests that several rows have ─ first of each ─────────────┐
+//!            └ bands ─ texts that share one ─ one pass over these: Texts ─┴ leaving rows ─ join by place ─ rows
+//! ```
+//!
+//! Held in memory are the bands of all texts (52 bytes for each with 12 bands), then those texts that share one with
+//! another, and the list of the rows that leave, which is joined to all rows. Everything else spills.
+
+use arrow::datatypes::DataType;
+use datafusion::common::JoinType;
+use datafusion::functions_aggregate::expr_fn::{count, min};
+use datafusion::logical_expr::Partitioning;
+use datafusion::prelude::{DataFrame, Expr, cast, col, get_field, lit, when};
+
+use super::signatures::place;
+use crate::StageError;
+use crate::functions::{key_number, near_repeats, precedence_key, relation, sharing_texts, short_number};
+use crate::mark::{column, null_of};
+
+/// Key of the row that stays for one that leaves.
+pub(super) const SURVIVOR: &str = "__survivor";
+/// How alike the two are.
+pub(super) const SIMILARITY: &str = "__similarity";
+/// What the one is to the other: [`SAME_RECORD`], or the name of a [`Relation`](super::Relation); null for rows that stay.
+pub(super) const RELATION: &str = "__relation";
+/// Whether the texts are only nearly the same.
+pub(super) const IS_NEAR: &str = "__is_near";
+
+/// Another version of the same record.
+pub(super) const SAME_RECORD: &str = "same_record";
+
+/// `rows` with the four columns above.
+pub(super) fn joined(
+    rows: DataFrame,
+    signatures: DataFrame,
+    threshold: Option<f64>,
+) -> Result<DataFrame, StageError> {
+    const PLACE: &str = "__place";
+    let plain: Vec<Expr> = rows.schema().fields().iter().map(|f| column(f.name())).collect();
+    let compared = signatures.clone().filter(col("current").is_null().and(col("digest").is_not_null()))?;
+    let leaving = leaving(compared, threshold)?.union(other_versions(signatures)?)?;
+    let mut placed = plain.clone();
+    placed.push(place().alias(PLACE));
+    let rows = rows.select(placed)?;
+    let joined = leaving.join(rows, JoinType::Right, &["__leaving"], &[PLACE], None)?;
+    let mut columns = plain;
+    columns.extend([SURVIVOR, SIMILARITY, RELATION, IS_NEAR].map(col));
+    Ok(joined.select(columns)?)
+}
+
+/// The rows that are no current version of their record.
+fn other_versions(signatures: DataFrame) -> Result<DataFrame, StageError> {
+    // A version has the key of another only if its text is the same.
+    let same = when(col("key").eq(col("current")), lit(1.0)).end()?;
+    Ok(signatures.filter(col("current").is_not_null())?.select(vec![
+        col("row").alias("__leaving"),
+        col("current").alias(SURVIVOR),
+        same.alias(SIMILARITY),
+        cast(lit(SAME_RECORD), DataType::Utf8View).alias(RELATION),
+        lit(false).alias(IS_NEAR),
+    ])?)
+}
+
+/// The rows that leave for another of the same text, or of one that is nearly the same.
+fn leaving(compared: DataFrame, threshold: Option<f64>) -> Result<DataFrame, StageError> {
+    const DIGEST: &str = "__digest";
+    const STAYS: &str = "__stays";
+    const REPEATS: &str = "__repeats";
+    let decided = |is_near: bool| {
+        move |rows: DataFrame, repeats: Expr, similarity: Expr| {
+            rows.select(vec![
+                col(DIGEST),
+                col(STAYS),
+                similarity.alias(SIMILARITY),
+                repeats.alias(REPEATS),
+                lit(is_near).alias(IS_NEAR),
+            ])
+        }
+    };
+    let same = same_digest(compared.clone(), DIGEST, STAYS)?;
+    let decisions = match threshold {
+        None => decided(false)(same, null_of(&DataType::UInt32), lit(1.0))?,
+        Some(threshold) => {
+            let found = near(compared.clone(), threshold)?;
+            let part = |name: &str| get_field(col(FOUND), name);
+            let near = found.select(vec![
+                part("digest").alias(DIGEST),
+                part("survivor").alias(STAYS),
+                part("similarity").alias("__found"),
+                part("repeats").alias("__found_repeats"),
+            ])?;
+            // A text that leaves takes its copies along, to the one for which it leaves.
+            let taken = near.clone().select(vec![col(DIGEST).alias("__taken")])?;
+            let same = taken.join(same, JoinType::RightAnti, &["__taken"], &[DIGEST], None)?;
+            let same = decided(false)(same, null_of(&DataType::UInt32), lit(1.0))?;
+            same.union(decided(true)(near, col("__found_repeats"), col("__found"))?)?
+        }
+    };
+    let leaving = decisions.join(compared, JoinType::Inner, &[DIGEST], &["digest"], None)?;
+    let leaving = leaving.filter(col(IS_NEAR).or(col(STAYS).not_eq(col("precedence"))))?;
+    Ok(leaving.select(vec![
+        col("row").alias("__leaving"),
+        precedence_key(col(STAYS)).alias(SURVIVOR),
+        col(SIMILARITY),
+        relation(col(STAYS), col("precedence"), col(REPEATS)).alias(RELATION),
+        col(IS_NEAR),
+    ])?)
+}
+
+/// The digests that several rows have, with the precedence of the first row of each.
+fn same_digest(compared: DataFrame, digest: &str, stays: &str) -> Result<DataFrame, StageError> {
+    let number = key_number(col("digest"));
+    let repeated = compared
+        .clone()
+        .aggregate(vec![number.clone().alias("__number")], vec![count(lit(1_i64)).alias("__copies")])?
+        .filter(col("__copies").gt(lit(1_i64)))?
+        .select(vec![col("__number")])?;
+    let copies = compared.select(vec![col("digest"), col("precedence"), number.alias("__of")])?;
+    let copies = repeated.join(copies, JoinType::Inner, &["__number"], &["__of"], None)?;
+    Ok(copies.aggregate(vec![col("digest").alias(digest)], vec![min(col("precedence")).alias(stays)])?)
+}
+
+const FOUND: &str = "__near";
+
+/// One row for each text that leaves for one that is nearly the same: see [`near_repeats`].
+fn near(compared: DataFrame, threshold: f64) -> Result<DataFrame, StageError> {
+    const TEXT: &str = "__text";
+    const SHARING: &str = "__sharing";
+    let text = short_number(col("digest"));
+    let texts = compared.filter(col("bands").is_not_null())?;
+    // One partition, so that what is collected is not handed on and held twice.
+    let one = |rows: DataFrame| rows.repartition(Partitioning::RoundRobinBatch(1));
+    let sharing = one(texts.clone())?
+        .aggregate(Vec::new(), vec![sharing_texts(text.clone(), col("bands")).alias(SHARING)])?
+        .unnest_columns(&[SHARING])?;
+    let texts = texts.with_column(TEXT, text)?;
+    let texts = sharing.join(texts, JoinType::RightSemi, &[SHARING], &[TEXT], None)?;
+    let found = near_repeats(col("precedence"), col("digest"), col("bands"), col("shingles"), threshold);
+    let found = one(texts)?.aggregate(Vec::new(), vec![found.alias(FOUND)])?;
+    Ok(found.unnest_columns(&[FOUND])?.filter(col(FOUND).is_not_null())?)
+}

@@ -1,0 +1,165 @@
+//! Signatures: what deduplication looks at, made of each event once and stored.
+
+use arrow::datatypes::DataType;
+use datafusion::common::{JoinType, ScalarValue};
+use datafusion::functions_aggregate::expr_fn::{count, min};
+use datafusion::prelude::{DataFrame, Expr, cast, coalesce, col, lit, when};
+use genome_kernels::dedup::bands::BandPlan;
+use genome_schemas::{events, signatures};
+use serde::Serialize;
+
+use super::{Across, Exact, ShingleConfig};
+use crate::StageError;
+use crate::filter::written;
+use crate::functions::{
+    Standing, bands, is_removed, key_number, precedence, row_key, shingles, text_digest, version, version_key,
+};
+use crate::mark::{case_when, column, fresh_ledger, is_kept, null_of};
+use crate::stage::{Card, Scope, Stage, StageContext};
+
+/// Makes table `signatures` of events: see [`genome_schemas::signatures`]. It stands in no config: a
+/// [`Dedup`](super::Dedup) has it run before itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Signatures {
+    /// What counts as the same text.
+    pub exact: Exact,
+    /// Among which events repeats are looked for.
+    pub across: Across,
+    /// What texts are cut into, bands, and rows of each band; none if alike texts are not looked for.
+    pub near: Option<(ShingleConfig, u32, u32)>,
+    /// Sources in order of preference.
+    pub prefer: Vec<String>,
+}
+
+const RECORD: &str = "__record";
+const VERSION: &str = "__version";
+
+impl Stage for Signatures {
+    fn card(&self) -> Card {
+        Card {
+            name: "signatures",
+            version: 1,
+            scope: Scope::Corpus,
+            at_rest: true,
+            input: events,
+            output: signatures,
+            reads: &[],
+            outcomes: &[],
+        }
+    }
+
+    fn looks_up(&self) -> bool {
+        true
+    }
+
+    fn plan(&self, _cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
+        let rows = rows.filter(is_kept())?;
+        let rows = with_versions(rows)?;
+        // Each in a projection of its own: what is used twice is not worked out twice.
+        let rows = rows.select(vec![
+            col("key"),
+            col("source"),
+            col("row"),
+            col("current"),
+            text_digest(written(), self.scope(), self.exact).alias("digest"),
+            self.precedence().alias("precedence"),
+            self.shingles()?.alias("shingles"),
+            self.scope().alias("__scope"),
+        ])?;
+        let bands = match self.near {
+            Some((_, n_bands, rows)) => {
+                bands(col("shingles"), col("__scope"), BandPlan { bands: n_bands, rows })
+            }
+            None => null_of(&DataType::Binary),
+        };
+        let mut columns = vec![
+            col("key"),
+            col("source"),
+            col("row"),
+            col("current"),
+            col("digest"),
+            col("precedence"),
+            bands.alias("bands"),
+            col("shingles"),
+        ];
+        columns.extend(fresh_ledger());
+        Ok(rows.select(columns)?)
+    }
+}
+
+/// The place of a record as a key.
+pub(super) fn place() -> Expr {
+    row_key(
+        "genome place",
+        vec![col("source"), col("source_file"), cast(col("source_offset"), DataType::Utf8View)],
+    )
+}
+
+/// Rows with their place, and with the key of the version that stays where they are another version of the same record.
+/// A text that is still there stays before one that was taken away, then the version that was retrieved last.
+fn with_versions(rows: DataFrame) -> Result<DataFrame, StageError> {
+    let plain: Vec<Expr> = rows.schema().fields().iter().map(|f| column(f.name())).collect();
+    // A record without an id of the platform is only itself, and what is equal to it in everything.
+    let id = vec![col("platform"), col("kind"), col("native_id")];
+    let record = when(col("native_id").is_null(), col("key")).otherwise(row_key("genome record", id))?;
+    let taken_away =
+        coalesce(vec![col("author_class").eq(lit("deleted")).or(is_removed(written())), lit(false)]);
+    let version = version(taken_away, cast(col("retrieved_at"), DataType::Int64), col("key"), col("row"));
+    let mut all = plain;
+    all.push(place().alias("row"));
+    let rows = rows.select(all)?;
+    let repeated = rows
+        .clone()
+        .aggregate(
+            vec![key_number(record.clone()).alias("__number")],
+            vec![count(lit(1_i64)).alias("__versions")],
+        )?
+        .filter(col("__versions").gt(lit(1_i64)))?
+        .select(vec![col("__number")])?;
+    let versions = rows.clone().with_column("__of", key_number(record.clone()))?;
+    let best = repeated
+        .join(versions, JoinType::Inner, &["__number"], &["__of"], None)?
+        .aggregate(vec![record.clone().alias(RECORD)], vec![min(version.clone()).alias(VERSION)])?;
+    let rows = rows.with_column("__record_of", record)?;
+    let joined = best.join(rows, JoinType::Right, &[RECORD], &["__record_of"], None)?;
+    let is_other = col(VERSION).is_not_null().and(col(VERSION).not_eq(version));
+    let current = when(is_other, version_key(col(VERSION))).end()?;
+    Ok(joined.with_column("current", current)?)
+}
+
+impl Signatures {
+    /// What texts must have in common to be compared, null where they cannot.
+    fn scope(&self) -> Expr {
+        match self.across {
+            Across::Author => cast(col("author_id"), DataType::Utf8View),
+            Across::Platform => cast(col("platform"), DataType::Utf8View),
+            Across::All => lit(ScalarValue::Utf8View(Some(String::new()))),
+        }
+    }
+
+    fn precedence(&self) -> Expr {
+        let last = u16::try_from(self.prefer.len()).unwrap_or(u16::MAX);
+        let ranks = (0_u16..).zip(&self.prefer);
+        let ranks = ranks.map(|(rank, source)| (col("source").eq(lit(source.as_str())), lit(rank))).collect();
+        let preference = if self.prefer.is_empty() { lit(last) } else { case_when(ranks, Some(lit(last))) };
+        let automation = ["bot", "listed_bot"].map(lit).to_vec();
+        precedence(Standing {
+            at: cast(col("at"), DataType::Int64),
+            preference,
+            key: col("key"),
+            row: col("row"),
+            author: col("author_id"),
+            automation: col("author_class").in_list(automation, false),
+        })
+    }
+
+    fn shingles(&self) -> Result<Expr, StageError> {
+        Ok(match self.near {
+            // What is in no scope is compared with nothing.
+            Some((shingle, ..)) => {
+                when(self.scope().is_not_null(), shingles(written(), shingle.shingle())).end()?
+            }
+            None => null_of(&DataType::Binary),
+        })
+    }
+}

@@ -1,0 +1,308 @@
+//! Signatures of texts: what is compared in place of them.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryBuilder, FixedSizeBinaryBuilder, StringViewArray, UInt32Array,
+    UInt64Array,
+};
+use arrow::datatypes::{DataType, Int64Type, UInt16Type, UInt32Type};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::prelude::Expr;
+use genome_kernels::dedup::bands::BandPlan;
+use genome_kernels::dedup::minhash::MinHasher;
+use genome_kernels::dedup::shingle::{Shingle, Shingler};
+use genome_kernels::dedup::{from_bytes, to_bytes};
+use genome_kernels::text::normalize::{normalize, normalize_handles};
+use genome_schemas::{KeyHasher, key_type};
+
+use super::key::as_key;
+use super::{array_function, binaries, keys, string_at, strings};
+use crate::dedup::{Exact, Relation};
+
+/// A key that is equal for texts that count as the same in one scope; null where either is null, or the text is empty.
+pub(crate) fn text_digest(text: Expr, scope: Expr, exact: Exact) -> Expr {
+    let inputs = vec![DataType::Utf8View; 2];
+    array_function(&format!("text_digest[{exact:?}]"), inputs, key_type(), move |args| {
+        let (texts, scopes) = (strings(args, 0)?, strings(args, 1)?);
+        let mut out = FixedSizeBinaryBuilder::with_capacity(texts.len(), 16);
+        for row in 0..texts.len() {
+            let (Some(text), Some(scope)) = (string_at(texts, row), string_at(scopes, row)) else {
+                out.append_null();
+                continue;
+            };
+            let folded;
+            let form = match exact {
+                Exact::Raw => text,
+                Exact::Normalized => {
+                    folded = normalize(text);
+                    &folded
+                }
+                Exact::WithoutLinks => {
+                    folded = normalize_handles(text);
+                    &folded
+                }
+            };
+            if form.is_empty() {
+                out.append_null();
+            } else {
+                out.append_value(KeyHasher::new("genome text").part(scope).part(form).finish().0)?;
+            }
+        }
+        Ok(Arc::new(out.finish()) as ArrayRef)
+    })
+    .call(vec![text, scope])
+}
+
+/// The set of shingles of a text, 4 bytes each; null for null and for a text shorter than a shingle.
+pub(crate) fn shingles(text: Expr, shingle: Shingle) -> Expr {
+    array_function(
+        &format!("shingles[{shingle:?}]"),
+        vec![DataType::Utf8View],
+        DataType::Binary,
+        move |args| {
+            let texts = strings(args, 0)?;
+            let mut shingler = Shingler::new(shingle);
+            let (mut set, mut bytes) = (Vec::new(), Vec::new());
+            let mut out = BinaryBuilder::with_capacity(texts.len(), texts.len() * 160);
+            for text in texts {
+                set.clear();
+                if let Some(text) = text {
+                    shingler.shingles(text, &mut set);
+                }
+                append(&mut out, &set, &mut bytes);
+            }
+            Ok(Arc::new(out.finish()) as ArrayRef)
+        },
+    )
+    .call(vec![text])
+}
+
+/// The bands of a set of shingles in a scope, 4 bytes each; null where either is null.
+pub(crate) fn bands(shingles: Expr, scope: Expr, plan: BandPlan) -> Expr {
+    let name = format!("bands[{} x {}]", plan.bands, plan.rows);
+    array_function(&name, vec![DataType::BinaryView, DataType::Utf8View], DataType::Binary, move |args| {
+        let (sets, scopes) = (binaries(args, 0)?, strings(args, 1)?);
+        let mut hasher = MinHasher::new(plan);
+        let (mut set, mut bands, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut out = BinaryBuilder::with_capacity(sets.len(), sets.len() * 4 * plan.bands as usize);
+        for row in 0..sets.len() {
+            bands.clear();
+            if let (true, Some(scope)) = (sets.is_valid(row), string_at(scopes, row)) {
+                set.clear();
+                set.extend(from_bytes(sets.value(row)));
+                hasher.bands(&set, KeyHasher::new("genome scope").part(scope).finish().seed(), &mut bands);
+            }
+            append(&mut out, &bands, &mut bytes);
+        }
+        Ok(Arc::new(out.finish()) as ArrayRef)
+    })
+    .call(vec![shingles, scope])
+}
+
+fn append(out: &mut BinaryBuilder, numbers: &[u32], bytes: &mut Vec<u8>) {
+    if numbers.is_empty() {
+        out.append_null();
+        return;
+    }
+    bytes.clear();
+    bytes.extend(to_bytes(numbers));
+    out.append_value(&bytes);
+}
+
+/// The bytes in whose order texts stay, as table `signatures` has them.
+pub(crate) struct Precedence<'a>(&'a [u8]);
+
+impl<'a> Precedence<'a> {
+    const KEY: std::ops::Range<usize> = 10..26;
+    const AUTHOR: std::ops::Range<usize> = 42..50;
+    const LEN: usize = 51;
+
+    /// The bytes of a row.
+    pub(crate) fn of(bytes: &'a [u8]) -> Result<Self> {
+        let is_whole = bytes.len() == Self::LEN;
+        is_whole
+            .then_some(Self(bytes))
+            .ok_or_else(|| DataFusionError::Internal("a precedence is cut off".to_owned()))
+    }
+
+    /// Key of the event.
+    pub(crate) fn key(&self) -> &'a [u8] {
+        &self.0[Self::KEY]
+    }
+
+    /// Tells authors apart; zeros for nobody.
+    pub(crate) fn author(&self) -> &'a [u8] {
+        &self.0[Self::AUTHOR]
+    }
+
+    /// Whether the author is a program by its name.
+    pub(crate) fn is_automation(&self) -> bool {
+        self.0[Self::LEN - 1] != 0
+    }
+}
+
+/// What decides which of several texts stays, see [`genome_schemas::signatures`].
+pub(crate) struct Standing {
+    /// Microseconds; null comes last.
+    pub(crate) at: Expr,
+    /// Rank of the source, 0 for the most preferred one.
+    pub(crate) preference: Expr,
+    /// Key of the event.
+    pub(crate) key: Expr,
+    /// Key of its place.
+    pub(crate) row: Expr,
+    /// Who wrote it.
+    pub(crate) author: Expr,
+    /// Whether that is a program by its name.
+    pub(crate) automation: Expr,
+}
+
+/// The bytes of a [`Standing`].
+pub(crate) fn precedence(of: Standing) -> Expr {
+    let inputs = vec![
+        DataType::Int64,
+        DataType::UInt16,
+        key_type(),
+        key_type(),
+        DataType::Utf8View,
+        DataType::Boolean,
+    ];
+    array_function("precedence", inputs, DataType::Binary, |args| {
+        let wrong = || DataFusionError::Internal("`precedence` has arguments of other types".to_owned());
+        let times = args[0].as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
+        let preferences = args[1].as_primitive_opt::<UInt16Type>().ok_or_else(wrong)?;
+        let (keys, places, authors) = (keys(args, 2)?, keys(args, 3)?, strings(args, 4)?);
+        let automation = args[5].as_boolean_opt().ok_or_else(wrong)?;
+        let mut out = BinaryBuilder::with_capacity(times.len(), times.len() * Precedence::LEN);
+        let mut bytes = Vec::with_capacity(Precedence::LEN);
+        for row in 0..times.len() {
+            bytes.clear();
+            bytes.extend(time_bytes(times.is_valid(row).then(|| times.value(row))));
+            bytes.extend(preferences.value(row).to_be_bytes());
+            bytes.extend(keys.value(row));
+            bytes.extend(places.value(row));
+            bytes.extend(string_at(authors, row).map_or([0; 8], author_bytes));
+            bytes.push(u8::from(automation.value(row)));
+            out.append_value(&bytes);
+        }
+        Ok(Arc::new(out.finish()) as ArrayRef)
+    })
+    .call(vec![of.at, of.preference, of.key, of.row, of.author, of.automation])
+}
+
+/// The bytes in whose order the versions of a record stay: first those that were not taken away, of these the one that
+/// was retrieved last, then by key and place; the key stands at their end.
+pub(crate) fn version(taken_away: Expr, retrieved_at: Expr, key: Expr, row: Expr) -> Expr {
+    let inputs = vec![DataType::Boolean, DataType::Int64, key_type(), key_type()];
+    array_function("version", inputs, DataType::Binary, |args| {
+        let wrong = || DataFusionError::Internal("`version` has arguments of other types".to_owned());
+        let taken_away = args[0].as_boolean_opt().ok_or_else(wrong)?;
+        let times = args[1].as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
+        let (keys, places) = (keys(args, 2)?, keys(args, 3)?);
+        let mut out = BinaryBuilder::new();
+        let mut bytes = Vec::new();
+        for row in 0..times.len() {
+            bytes.clear();
+            bytes.push(u8::from(taken_away.is_valid(row) && taken_away.value(row)));
+            // Late times first, no time last.
+            let time = times.is_valid(row).then(|| !times.value(row));
+            bytes.extend(time_bytes(time));
+            for part in [keys.value(row), places.value(row), keys.value(row)] {
+                bytes.extend(part);
+            }
+            out.append_value(&bytes);
+        }
+        Ok(Arc::new(out.finish()) as ArrayRef)
+    })
+    .call(vec![taken_away, retrieved_at, key, row])
+}
+
+/// The key at the end of the bytes of a version.
+pub(crate) fn version_key(version: Expr) -> Expr {
+    array_function("version_key", vec![DataType::BinaryView], key_type(), |args| {
+        let versions = binaries(args, 0)?;
+        let mut out = FixedSizeBinaryBuilder::with_capacity(versions.len(), 16);
+        for version in versions {
+            match version.and_then(|bytes| bytes.len().checked_sub(16).map(|start| &bytes[start..])) {
+                Some(key) => out.append_value(key)?,
+                None => out.append_null(),
+            }
+        }
+        Ok(Arc::new(out.finish()) as ArrayRef)
+    })
+    .call(vec![version])
+}
+
+/// Eight bytes in whose order times are; none comes last.
+fn time_bytes(time: Option<i64>) -> [u8; 8] {
+    // The sign comes first in bytes, and set, it would sort as larger.
+    time.map_or([u8::MAX; 8], |time| (time ^ i64::MIN).to_be_bytes())
+}
+
+fn author_bytes(author: &str) -> [u8; 8] {
+    // Ids are keyed hashes in hex: the first 16 digits are as good as all.
+    let head = author.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    let hash = || KeyHasher::new("genome author").part(author).finish().seed();
+    head.filter(|_| author.len() == 32).unwrap_or_else(hash).to_be_bytes()
+}
+
+/// The first eight bytes of a key as a number; null for null.
+pub(crate) fn key_number(key: Expr) -> Expr {
+    array_function("key_number", vec![key_type()], DataType::UInt64, |args| {
+        let values = keys(args, 0)?.iter().map(|key| key.map(|bytes| as_key(bytes).seed()));
+        Ok(Arc::new(values.collect::<UInt64Array>()) as ArrayRef)
+    })
+    .call(vec![key])
+}
+
+/// The first four bytes of a key as a number; null for null.
+pub(crate) fn short_number(key: Expr) -> Expr {
+    array_function("short_number", vec![key_type()], DataType::UInt32, |args| {
+        let values = keys(args, 0)?.iter().map(|key| key.and_then(|bytes| from_bytes(bytes).next()));
+        Ok(Arc::new(values.collect::<UInt32Array>()) as ArrayRef)
+    })
+    .call(vec![key])
+}
+
+/// Name of what a repeat is to the text that stays, from the precedences of the two and the number of texts that leave
+/// for that one: see [`crate::dedup::Relation`]. Null where either is null.
+pub(crate) fn relation(survivor: Expr, repeat: Expr, repeats: Expr) -> Expr {
+    let inputs = vec![DataType::BinaryView, DataType::BinaryView, DataType::UInt32];
+    array_function("relation", inputs, DataType::Utf8View, |args| {
+        let (survivors, repeats) = (binaries(args, 0)?, binaries(args, 1)?);
+        let numbers = args[2].as_primitive_opt::<UInt32Type>();
+        let numbers =
+            numbers.ok_or_else(|| DataFusionError::Internal("`repeats` is no number".to_owned()))?;
+        let name = |row: usize| {
+            if survivors.is_null(row) || repeats.is_null(row) {
+                return Ok(None);
+            }
+            let (survivor, repeat) =
+                (Precedence::of(survivors.value(row))?, Precedence::of(repeats.value(row))?);
+            let is_own = survivor.author() == repeat.author() && survivor.author() != [0; 8];
+            let copies = if numbers.is_valid(row) { numbers.value(row) } else { 0 };
+            let relation = Relation::of(is_own, survivor.is_automation() && repeat.is_automation(), copies);
+            Ok(Some(relation.name()))
+        };
+        let names = (0..survivors.len()).map(name).collect::<Result<StringViewArray>>()?;
+        Ok(Arc::new(names) as ArrayRef)
+    })
+    .call(vec![survivor, repeat, repeats])
+}
+
+/// Key of the event that some bytes of precedence belong to.
+pub(crate) fn precedence_key(precedence: Expr) -> Expr {
+    array_function("precedence_key", vec![DataType::BinaryView], key_type(), |args| {
+        let precedences = binaries(args, 0)?;
+        let mut out = FixedSizeBinaryBuilder::with_capacity(precedences.len(), 16);
+        for precedence in precedences {
+            match precedence {
+                Some(bytes) => out.append_value(Precedence::of(bytes)?.key())?,
+                None => out.append_null(),
+            }
+        }
+        Ok(Arc::new(out.finish()) as ArrayRef)
+    })
+    .call(vec![precedence])
+}
