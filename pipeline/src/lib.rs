@@ -7,6 +7,7 @@ pub mod engines;
 pub mod error;
 pub mod export;
 pub mod ledger;
+pub mod memory;
 pub mod models;
 pub mod plan;
 pub mod progress;

@@ -14,6 +14,7 @@ use genome_stages::{ModelStage, StageContext, union_all};
 
 use crate::config::Project;
 use crate::engines::Engines;
+use crate::memory;
 use crate::plan::{Planned, Segment, plan};
 use crate::progress::Task;
 use crate::session::{self, Limits};
@@ -131,6 +132,7 @@ impl<'a> Runner<'a> {
             return Err(error);
         }
         task.end(&format!("{} in {:.1} s", describe_rows(&rows), manifest.seconds));
+        memory::return_freed();
         Ok(true)
     }
 

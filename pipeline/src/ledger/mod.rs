@@ -19,6 +19,7 @@ use anyhow::{Context, Result, anyhow};
 use arrow::compute::BatchCoalescer;
 use datafusion::arrow::array::AsArray as _;
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::error::DataFusionError;
 use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionContext, col};
 use futures::StreamExt as _;
 use genome_schemas::{Component, Fingerprint, FingerprintHasher, Freshness, Manifest, Outcome, StaleReason};
@@ -55,8 +56,9 @@ const ROW_GROUP_ROWS: usize = 64 * CHUNK_ROWS;
 /// Who wrote the file. Fixed, for the same reason; the number is that of the table's format.
 const CREATED_BY: &str = "genome version 1 (build 0)";
 
-/// Most bytes that sorts and joins of the ledger hold before they spill: its rows are narrow, and come when a run is
-/// over, so that they must not be what decides its memory.
+/// Bytes that sorts and joins of the ledger hold before they spill: its rows are narrow, and come when a run is over, so
+/// that they must not be what decides its memory. Where that is too little to merge what was spilled, it gets twice as
+/// much, and again, up to the run's limit.
 const MEMORY_BYTES: usize = 96 << 20;
 
 /// The ledger of a config with its place in the store and its state.
@@ -126,10 +128,16 @@ pub async fn write(limits: Limits, project: &Project, planned: &[Planned]) -> Re
     }
     let started = Instant::now();
     let task = Task::begin(NAME, 0);
-    let limits = Limits { memory_bytes: limits.memory_bytes.min(MEMORY_BYTES), ..limits };
-    let session = session::for_narrow_rows(limits)?;
-    let rows =
-        write_rows(&session, project, planned, &this.folder).await.context("while writing the ledger")?;
+    let mut memory_bytes = limits.memory_bytes.min(MEMORY_BYTES);
+    let rows = loop {
+        let session = session::for_narrow_rows(Limits { memory_bytes, ..limits })?;
+        match write_rows(&session, project, planned, &this.folder).await {
+            Err(error) if memory_bytes < limits.memory_bytes && is_out_of_memory(&error) => {
+                memory_bytes = limits.memory_bytes.min(2 * memory_bytes);
+            }
+            done => break done.context("while writing the ledger")?,
+        }
+    };
     let total = rows.values().sum();
     let manifest = Manifest {
         fingerprint: this.fingerprint,
@@ -145,6 +153,12 @@ pub async fn write(limits: Limits, project: &Project, planned: &[Planned]) -> Re
     commit_manifest(&this.folder, &manifest)?;
     task.end(&format!("{total} records accounted for"));
     Ok(())
+}
+
+/// Whether a plan failed because its session has too little memory.
+fn is_out_of_memory(error: &anyhow::Error) -> bool {
+    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<DataFusionError>());
+    causes.into_iter().any(|cause| matches!(cause.find_root(), DataFusionError::ResourcesExhausted(_)))
 }
 
 /// Which rows of a table.
@@ -310,5 +324,18 @@ impl RowWriter {
             self.writer.into_inner().with_context(|| format!("cannot write {}", self.path.display()))?;
         file.sync_all()?;
         Ok(self.by_outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lack_of_memory_is_seen_below_its_context() {
+        let lack = DataFusionError::ResourcesExhausted("no room".to_owned()).context("while sorting");
+        assert!(is_out_of_memory(&anyhow::Error::from(lack).context("while writing")));
+        assert!(!is_out_of_memory(&anyhow::Error::from(DataFusionError::Internal("no".to_owned()))));
+        assert!(!is_out_of_memory(&anyhow!("no room")));
     }
 }
