@@ -3,4 +3,5 @@
 
 mod conservation;
 mod independence;
+mod repeats;
 mod resume;

@@ -73,6 +73,20 @@ impl Shingler {
     }
 }
 
+/// The share of a text's shingles that stand in another, `0.0..=1.0` (its containment; Broder 1997); none for a text shorter
+/// than a shingle.
+pub fn containment(text: &str, other: &str, shingle: Shingle) -> Option<f64> {
+    let mut shingler = Shingler::new(shingle);
+    let (mut own, mut others) = (Vec::new(), Vec::new());
+    shingler.shingles(text, &mut own);
+    if own.is_empty() {
+        return None;
+    }
+    shingler.shingles(other, &mut others);
+    let common = own.iter().filter(|hash| others.binary_search(hash).is_ok()).count();
+    Some(common as f64 / own.len() as f64)
+}
+
 /// Calls `each` for every run of letters, digits and `_`.
 fn words<'a>(text: &'a str, mut each: impl FnMut(&'a str)) {
     let bytes = text.as_bytes();
@@ -151,6 +165,19 @@ mod tests {
             (Shingle::Characters(run(3)), "aaaaaa", 1),
         ] {
             assert_eq!(set(shingle, text).len(), shingles, "{shingle:?} {text:?}");
+        }
+    }
+
+    #[test]
+    fn containment_is_a_share_of_the_text() {
+        let words = Shingle::Words(run(2));
+        for (text, other, share) in [
+            ("a b c", "x A, b C y", Some(1.0)),
+            ("a b c d e", "a b c", Some(0.5)),
+            ("a b c", "", Some(0.0)),
+            ("a", "a b", None),
+        ] {
+            assert_eq!(containment(text, other, words), share, "{text} in {other}");
         }
     }
 

@@ -170,7 +170,7 @@ fn looks_at_context(session: &SessionContext, project: &Project) -> Result<bool>
     let mut stages = event_stages(project);
     stages.retain(|index| match &project.config.stages[*index] {
         StageConfig::ContentFilter(filter) => {
-            filter.groups().iter().any(|(_, rules)| rules.contains(&Rule::ContextRequired))
+            filter.groups().iter().any(|(_, rules)| rules.iter().any(Rule::looks_at_context))
         }
         _ => true,
     });

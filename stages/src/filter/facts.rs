@@ -267,6 +267,13 @@ impl Rule {
                 "texts with a larger share",
                 OURS,
             ),
+            Self::MaxContained(_) => facts(
+                "max_contained",
+                Outcome::Quoted,
+                "share of the runs of five words that stand in what the text answers; texts of fewer words pass",
+                "answers that repeat more of it, marked as a quotation or not",
+                OURS,
+            ),
             Self::MinEngagement(_) => facts(
                 "min_engagement",
                 Outcome::LowEngagement,
@@ -343,6 +350,7 @@ impl Rule {
             Self::MaxLoop(0.5),
             Self::MaxBoilerplate(1),
             Self::MaxQuoted(0.8),
+            Self::MaxContained(0.8),
             Self::MinEngagement(2),
             Self::EngagementAny(both),
             Self::EngagementAll(both),

@@ -79,6 +79,9 @@ pub enum Rule {
     MaxBoilerplate(u32),
     /// At most this share of characters may stand in quoted lines.
     MaxQuoted(f64),
+    /// At most this share of the runs of five words may stand in what the event answers; shorter texts pass, and events
+    /// without context.
+    MaxContained(f64),
     /// At least this score, likes or votes; events without a count pass.
     MinEngagement(i64),
     /// At least this score **or** so many answers; events without either count pass.
@@ -198,6 +201,11 @@ impl Rule {
         }
     }
 
+    /// Whether it looks at what the event answers.
+    pub const fn looks_at_context(&self) -> bool {
+        matches!(self, Self::ContextRequired | Self::MaxContained(_))
+    }
+
     /// The limit of a rule that measures a share.
     fn share(&self) -> Option<f64> {
         match self {
@@ -212,7 +220,8 @@ impl Rule {
             | Self::MaxRepeatedWords(limit)
             | Self::MaxRepeatedLines(limit)
             | Self::MaxLoop(limit)
-            | Self::MaxQuoted(limit) => Some(*limit),
+            | Self::MaxQuoted(limit)
+            | Self::MaxContained(limit) => Some(*limit),
             Self::MaxTopNgram(limit) | Self::MaxRepeatedNgrams(limit) => Some(limit.share),
             _ => None,
         }

@@ -1,7 +1,9 @@
 //! A record as rules see it, and what each rule measures on it.
 
 use std::cell::OnceCell;
+use std::num::NonZeroUsize;
 
+use genome_kernels::dedup::shingle::{Shingle, containment};
 use genome_kernels::text::advertising::{PhraseSet, advertising_phrase};
 use genome_kernels::text::automation::is_automated;
 use genome_kernels::text::language::LanguageDetector;
@@ -11,6 +13,9 @@ use super::rule::{Engagement, Rule};
 
 /// Letters with a case that a text needs before its capitals are counted: "OK" is nobody's shouting.
 const MIN_CASED_LETTERS: usize = 20;
+
+/// What is looked for in what a text answers: as long as `dedup`'s shingles.
+const CONTAINED: Shingle = Shingle::Words(NonZeroUsize::new(5).unwrap());
 
 /// Placeholders of platforms for what is gone.
 const PLACEHOLDERS: [&str; 4] = ["[deleted]", "[removed]", "[ removed by reddit ]", "[deleted by user]"];
@@ -31,6 +36,8 @@ pub(crate) struct Record<'a> {
     pub(crate) replies: Option<i64>,
     pub(crate) title: &'a str,
     pub(crate) text: &'a str,
+    /// What it answers, all of it; empty where no rule asks for it.
+    pub(crate) context: &'a str,
 }
 
 /// A record with what was measured on its words, each number at most once.
@@ -160,6 +167,10 @@ impl Checker {
                 at_most(subject.profile().n_boilerplate() as f64, f64::from(*limit))
             }
             Rule::MaxQuoted(limit) => at_most(subject.profile().quoted_ratio(), *limit),
+            Rule::MaxContained(limit) => {
+                let share = containment(subject.written, record.context, CONTAINED);
+                Verdict { is_broken: share.is_some_and(|share| share > *limit), measured: share }
+            }
             Rule::MinEngagement(limit) => Verdict {
                 is_broken: record.engagement.is_some_and(|count| count < *limit),
                 measured: record.engagement.map(|count| count as f64),

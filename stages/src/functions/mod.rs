@@ -2,6 +2,7 @@
 
 mod answer;
 mod author_history;
+mod context;
 mod generate;
 mod history;
 mod k_core;
@@ -14,6 +15,7 @@ mod text;
 
 pub use answer::check_answer;
 pub use author_history::author_history;
+pub(crate) use context::answered_text;
 pub use generate::{CallSpec, EngineSource, NoEngines, answer_parts, generate};
 pub use history::in_time_order;
 pub(crate) use k_core::{core_rule_name, pairs_outside_core};

@@ -12,8 +12,9 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::{Expr, cast, col};
 use genome_kernels::text::language::LanguageDetector;
 
-use super::{array_function, string_at, strings};
+use super::{answered_text, array_function, string_at, strings};
 use crate::filter::{Checker, Record, Rule, RuleScope, Subject, Verdict};
+use crate::mark::null_of;
 
 /// Rules in the order of their precedence, numbered from 0 through all groups.
 #[derive(Debug)]
@@ -71,7 +72,7 @@ impl RuleList {
 /// The number of the first rule that a row breaks, -1 for a row that breaks none or was dropped before.
 pub(crate) fn broken_rule(rules: &Arc<RuleList>) -> Expr {
     let list = Arc::clone(rules);
-    let (types, columns): (Vec<DataType>, Vec<Expr>) = inputs().into_iter().unzip();
+    let (types, columns): (Vec<DataType>, Vec<Expr>) = inputs(rules).into_iter().unzip();
     array_function("broken_rule", types, DataType::Int32, move |args| {
         let rows = Rows::new(args)?;
         let numbers = (0..rows.len()).map(|row| {
@@ -90,7 +91,7 @@ pub(crate) fn broken_rule(rules: &Arc<RuleList>) -> Expr {
 /// What the rule with a number measures on a row; null where it measures no number, and for negative numbers.
 pub(crate) fn rule_measure(rules: &Arc<RuleList>, number: Expr) -> Expr {
     let list = Arc::clone(rules);
-    let (mut types, mut columns): (Vec<DataType>, Vec<Expr>) = inputs().into_iter().unzip();
+    let (mut types, mut columns): (Vec<DataType>, Vec<Expr>) = inputs(rules).into_iter().unzip();
     types.push(DataType::Int32);
     columns.push(number);
     array_function("rule_measure", types, DataType::Float64, move |args| {
@@ -110,7 +111,9 @@ pub(crate) fn rule_measure(rules: &Arc<RuleList>, number: Expr) -> Expr {
 }
 
 /// Types and expressions of what rules look at, in the order in which [`Rows`] reads them.
-fn inputs() -> Vec<(DataType, Expr)> {
+fn inputs(rules: &RuleList) -> Vec<(DataType, Expr)> {
+    let reads_context = rules.rules().any(|rule| matches!(rule, Rule::MaxContained(_)));
+    let context = if reads_context { answered_text(col("context")) } else { null_of(&DataType::Utf8View) };
     let text = |name: &str| (DataType::Utf8View, cast(col(name), DataType::Utf8View));
     let is_there = |name: &str| (DataType::Boolean, col(name).is_not_null());
     vec![
@@ -120,6 +123,7 @@ fn inputs() -> Vec<(DataType, Expr)> {
         text("title"),
         text("text"),
         text("outcome"),
+        (DataType::Utf8View, context),
         is_there("author_id"),
         is_there("at"),
         is_there("context"),
@@ -133,7 +137,7 @@ fn inputs() -> Vec<(DataType, Expr)> {
 
 /// The arguments of the functions above.
 struct Rows<'a> {
-    texts: [&'a StringViewArray; 6],
+    texts: [&'a StringViewArray; 7],
     flags: [&'a BooleanArray; 5],
     rating: &'a PrimitiveArray<Float64Type>,
     engagement: &'a PrimitiveArray<Int64Type>,
@@ -142,20 +146,20 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     fn new(args: &'a [ArrayRef]) -> Result<Self> {
-        let mut texts = Vec::with_capacity(6);
-        for index in 0..6 {
+        let mut texts = Vec::with_capacity(7);
+        for index in 0..7 {
             texts.push(strings(args, index)?);
         }
         let mut flags = Vec::with_capacity(5);
-        for array in &args[6..11] {
+        for array in &args[7..12] {
             flags.push(array.as_boolean_opt().ok_or_else(wrong_type)?);
         }
         Ok(Self {
             texts: texts.try_into().map_err(|_| wrong_type())?,
             flags: flags.try_into().map_err(|_| wrong_type())?,
-            rating: primitive(args, 11)?,
-            engagement: primitive(args, 12)?,
-            replies: primitive(args, 13)?,
+            rating: primitive(args, 12)?,
+            engagement: primitive(args, 13)?,
+            replies: primitive(args, 14)?,
         })
     }
 
@@ -186,6 +190,7 @@ impl<'a> Rows<'a> {
             author_class: self.text(2, row),
             title: self.text(3, row),
             text: self.text(4, row),
+            context: self.text(6, row),
             has_author: flag(0),
             has_time: flag(1),
             has_context: flag(2),

@@ -1,0 +1,105 @@
+//! What leaves as a repeat is like a row that stays, whatever the order of rows, the partitions and what comes later.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use genome::session::{Limits, for_lookups};
+use genome_stages::dedup::Dedup;
+use genome_stages::{Stage, StageContext};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::support::block_on;
+use crate::support::rows::{Row, from_batches, key_of, to_batch};
+
+/// Words of texts around a few originals: cut, changed and lengthened, so that many are nearly the same.
+fn texts() -> impl Strategy<Value = Vec<Vec<u32>>> {
+    let text = (0_u32..6, 0_usize..6, 0_usize..6, proptest::collection::vec((0_usize..40, 0_u32..500), 0..3));
+    let text = text.prop_map(|(original, from, cut, changes)| {
+        let mut words: Vec<u32> = (0..40).map(|word| original * 1000 + word).collect();
+        for (place, word) in changes {
+            words[place] = 9000 + word;
+        }
+        words[from..40 - cut].to_vec()
+    });
+    proptest::collection::vec(text, 1..80)
+}
+
+fn event(number: usize, words: &[u32]) -> Row {
+    let words: Vec<String> = words.iter().map(|word| format!("w{word}")).collect();
+    let mut row: Row =
+        genome_schemas::events().columns().map(|name| (name.to_owned(), Value::Null)).collect();
+    let set = json!({
+        "key": key_of(&format!("{number:04}")), "source": "s", "platform": "reddit", "kind": "comment",
+        "author_id": format!("author{}", number % 3), "author_class": "person", "top_level": true, "lossy": false,
+        "at": format!("2023-05-01T00:{:02}:{:02}Z", number / 60, number % 60), "text": words.join(" "),
+        "source_file": "f", "source_offset": number, "outcome": "kept",
+    });
+    row.extend(set.as_object().unwrap().clone());
+    row
+}
+
+/// Outcome, survivor and similarity of each event, by key.
+type Endings = BTreeMap<String, (String, Option<String>, Option<f64>)>;
+
+fn deduplicated(rows: &[Row], partitions: usize) -> Endings {
+    let session = for_lookups(Limits { threads: partitions, memory_bytes: 64 << 20 }).unwrap();
+    let schema = genome_schemas::events().schema;
+    let batches = rows.chunks(rows.len().div_ceil(partitions)).map(|rows| to_batch(&schema, rows));
+    let frame = session.read_batches(batches.collect::<Vec<_>>()).unwrap();
+    let plan = Dedup::default().plan(&StageContext::default(), frame).unwrap();
+    let text = |row: &Row, name: &str| row.get(name).and_then(Value::as_str).map(str::to_owned);
+    let ending = |row: &Row| {
+        let similarity = row.get("similarity").and_then(Value::as_f64);
+        (text(row, "key").unwrap(), (text(row, "outcome").unwrap(), text(row, "duplicate_of"), similarity))
+    };
+    let rows = from_batches(&block_on(plan.collect()).unwrap());
+    rows.iter().map(ending).collect()
+}
+
+/// The true similarity of two texts.
+fn jaccard(a: &[u32], b: &[u32]) -> f64 {
+    let set = |words: &[u32]| words.windows(5).map(<[u32]>::to_vec).collect::<BTreeSet<_>>();
+    let (a, b) = (set(a), set(b));
+    a.intersection(&b).count() as f64 / a.union(&b).count() as f64
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6))]
+    #[test]
+    fn what_leaves_is_like_a_row_that_stays(texts in texts(), turn in 1_usize..80, cut in 1_usize..80) {
+        let rows: Vec<Row> = texts.iter().enumerate().map(|(number, words)| event(number, words)).collect();
+        let found = deduplicated(&rows, 1);
+        prop_assert_eq!(found.len(), rows.len());
+
+        let by_key: BTreeMap<String, usize> =
+            (0..rows.len()).map(|number| (key_of(&format!("{number:04}")), number)).collect();
+        for (key, (outcome, survivor, similarity)) in &found {
+            let number = by_key[key];
+            if outcome == "kept" {
+                continue;
+            }
+            let survivor = survivor.as_ref().unwrap();
+            prop_assert_eq!(&found[survivor].0, "kept");
+            prop_assert!(by_key[survivor] < number, "the earlier one stays");
+            let truth = jaccard(&texts[number], &texts[by_key[survivor]]);
+            prop_assert!((similarity.unwrap() - truth).abs() < 1e-12, "{similarity:?} {truth}");
+            prop_assert!(truth >= 0.8);
+            prop_assert_eq!(outcome == "exact_duplicate", texts[number] == texts[by_key[survivor]]);
+        }
+        // Few that are alike both stay: at the threshold 1 pair in 100, above it next to none.
+        let staying: Vec<usize> = by_key.iter().filter(|(key, _)| found[*key].0 == "kept").map(|(_, n)| *n).collect();
+        let pairs = staying.iter().flat_map(|a| staying.iter().map(move |b| (a, b))).filter(|(a, b)| a < b);
+        let missed = pairs.filter(|(a, b)| jaccard(&texts[**a], &texts[**b]) >= 0.8).count();
+        prop_assert!(missed <= 2, "{missed} pairs of {} rows were missed", rows.len());
+
+        let mut turned = rows.clone();
+        turned.rotate_left(turn % rows.len());
+        turned.reverse();
+        prop_assert_eq!(&deduplicated(&turned, 2), &found);
+        prop_assert_eq!(&deduplicated(&turned, 4), &found);
+
+        // Later rows change nothing for earlier ones.
+        let before = deduplicated(&rows[..cut.min(rows.len())], 2);
+        prop_assert!(before.iter().all(|(key, ending)| found[key] == *ending));
+    }
+}
