@@ -96,7 +96,7 @@ fn plans_of_other_settings() {
         let name: String =
             settings.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
         let name = underscores.replace_all(name.trim_matches('_'), "_").into_owned();
-        let name: String = name.chars().take(60).collect();
+        let name: String = name.chars().take(140).collect();
         assert_snapshot(&format!("plans/variants/{name}.txt"), &format!("{settings}\n\n{text}"));
     }
 }

@@ -99,7 +99,12 @@ fn a_path_leads_to_a_value() {
         (
             "dedup.across=author",
             r#""all""#,
-            r#"{"dedup":{"exact":"normalized","across":"author"}}"#.to_owned(),
+            r#"{"dedup":{"exact":"normalized","near":{"threshold":0.8,"shingle":{"words":5},"recall":0.99},"across":"author"}}"#.to_owned(),
+        ),
+        (
+            "dedup.near.threshold=0.9",
+            "0.8",
+            r#"{"dedup":{"exact":"normalized","near":{"threshold":0.9,"shingle":{"words":5},"recall":0.99},"across":"all"}}"#.to_owned(),
         ),
     ] {
         let (setting, found) = change(path).unwrap();
