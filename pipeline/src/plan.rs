@@ -232,7 +232,8 @@ pub fn plan(project: &Project, cx: &StageContext, store: &Store) -> Result<Vec<P
         let freshness = freshness(store, &segment, &fingerprint, &components, manifest.as_ref())?;
         let place = planned.len();
         let of_table = holders.entry(segment.output.name).or_default();
-        if segment.refines() || segment.ingests {
+        // An index is that of the next stage alone.
+        if segment.refines() || segment.ingests || segment.is_index {
             of_table.clear();
         }
         of_table.push(place);

@@ -156,6 +156,20 @@ fn a_config_of_filters_only() {
     assert!(report["sources"][0].get("shards").is_none(), "{report}");
 }
 
+/// Each deduplication looks at signatures of what reaches it, and at no others.
+#[test]
+fn two_deduplications() {
+    let once = ledger_rows(&tiny(str::to_owned));
+    let project = tiny(|config| {
+        let at = config.find("[[stage]]\ndedup").unwrap();
+        let first = "[[stage]]\ndedup = { exact = \"raw\", near = \"off\", across = \"author\" }\n";
+        format!("{}{first}{}", &config[..at], &config[at..])
+    });
+    assert_eq!(ledger_rows(&project), once);
+    let again = project.genome(&["run", "genome.toml"]).succeeded();
+    assert!(again.stderr.contains("0 segments ran, 11 were up to date"), "{}", again.stderr);
+}
+
 /// Against the number of records that the made-up dumps were written with.
 #[test]
 fn records_of_the_made_up_dumps() {
