@@ -12,7 +12,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::JoinType;
 use datafusion::functions_aggregate::expr_fn::{count, min};
 use datafusion::logical_expr::Partitioning;
-use datafusion::prelude::{DataFrame, Expr, cast, col, get_field, lit, when};
+use datafusion::prelude::{DataFrame, Expr, cast, coalesce, col, get_field, lit, when};
 
 use super::signatures::place;
 use crate::StageError;
@@ -68,34 +68,33 @@ fn leaving(compared: DataFrame, threshold: Option<f64>) -> Result<DataFrame, Sta
     const DIGEST: &str = "__digest";
     const STAYS: &str = "__stays";
     const REPEATS: &str = "__repeats";
-    let decided = |is_near: bool| {
-        move |rows: DataFrame, repeats: Expr, similarity: Expr| {
-            rows.select(vec![
-                col(DIGEST),
-                col(STAYS),
-                similarity.alias(SIMILARITY),
-                repeats.alias(REPEATS),
-                lit(is_near).alias(IS_NEAR),
-            ])
-        }
-    };
     let same = same_digest(compared.clone(), DIGEST, STAYS)?;
     let decisions = match threshold {
-        None => decided(false)(same, null_of(&DataType::UInt32), lit(1.0))?,
+        None => same.select(vec![
+            col(DIGEST),
+            col(STAYS),
+            lit(1.0).alias(SIMILARITY),
+            null_of(&DataType::UInt32).alias(REPEATS),
+            lit(false).alias(IS_NEAR),
+        ])?,
         Some(threshold) => {
-            let found = near(compared.clone(), threshold)?;
             let part = |name: &str| get_field(col(FOUND), name);
-            let near = found.select(vec![
-                part("digest").alias(DIGEST),
-                part("survivor").alias(STAYS),
-                part("similarity").alias("__found"),
-                part("repeats").alias("__found_repeats"),
+            let near = near(compared.clone(), threshold)?.select(vec![
+                part("digest").alias("__near_digest"),
+                part("survivor").alias("__near_stays"),
+                part("similarity").alias("__near_similarity"),
+                part("repeats").alias(REPEATS),
             ])?;
-            // A text that leaves takes its copies along, to the one for which it leaves.
-            let taken = near.clone().select(vec![col(DIGEST).alias("__taken")])?;
-            let same = taken.join(same, JoinType::RightAnti, &["__taken"], &[DIGEST], None)?;
-            let same = decided(false)(same, null_of(&DataType::UInt32), lit(1.0))?;
-            same.union(decided(true)(near, col("__found_repeats"), col("__found"))?)?
+            // A text that leaves takes its copies along, to the one for which it leaves. One join, since a plan that is
+            // used twice is run twice.
+            let either = |near: &str, same: Expr| coalesce(vec![col(near), same]);
+            near.join(same, JoinType::Full, &["__near_digest"], &[DIGEST], None)?.select(vec![
+                either("__near_digest", col(DIGEST)).alias(DIGEST),
+                either("__near_stays", cast(col(STAYS), DataType::BinaryView)).alias(STAYS),
+                either("__near_similarity", lit(1.0)).alias(SIMILARITY),
+                col(REPEATS),
+                col("__near_digest").is_not_null().alias(IS_NEAR),
+            ])?
         }
     };
     let leaving = decisions.join(compared, JoinType::Inner, &[DIGEST], &["digest"], None)?;
