@@ -6,6 +6,7 @@ mod error;
 pub mod history;
 pub mod kcore;
 pub mod llm;
+mod mix;
 pub mod text;
 pub mod train;
 

@@ -292,8 +292,18 @@ impl Project {
             problems.push("session.part_rows must be at least 1".to_owned());
         }
         problems.extend(self.config.train.problems());
-        for (number, stage) in (1..).zip(&self.config.stages) {
-            let stage = stage.stage();
+        for (number, config) in (1..).zip(&self.config.stages) {
+            if let StageConfig::Dedup(dedup) = config {
+                let unknown = dedup.prefer.iter().filter(|name| !names.contains(name));
+                problems.extend(unknown.map(|name| {
+                    let known: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+                    format!(
+                        "stage {number} (dedup): dedup.prefer names `{name}`, which is no source; sources are: {}",
+                        known.join(", ")
+                    )
+                }));
+            }
+            let stage = config.stage();
             let name = stage.card().name;
             problems.extend(stage.problems(&cx).into_iter().map(|p| format!("stage {number} ({name}): {p}")));
         }

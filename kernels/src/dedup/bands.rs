@@ -1,5 +1,7 @@
 //! How many hash functions, in bands of how many rows, a wanted recall takes.
 
+use serde::Serialize;
+
 /// Most hash functions of a plan.
 pub const MAX_FUNCTIONS: u32 = 256;
 
@@ -17,7 +19,7 @@ const FALSE_CANDIDATES: f64 = 0.12;
 /// ```
 ///
 /// (Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", section 3.4.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct BandPlan {
     /// Bands.
     pub bands: u32,

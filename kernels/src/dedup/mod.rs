@@ -30,12 +30,3 @@ pub fn to_bytes(numbers: &[u32]) -> impl Iterator<Item = u8> + '_ {
 pub fn from_bytes(bytes: &[u8]) -> impl ExactSizeIterator<Item = u32> + '_ {
     bytes.chunks_exact(4).map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
 }
-
-/// Spreads the bits of a number over all of them (the finalizer of `MurmurHash3`).
-const fn mix(mut bits: u64) -> u64 {
-    bits ^= bits >> 33;
-    bits = bits.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    bits ^= bits >> 33;
-    bits = bits.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    bits ^ (bits >> 33)
-}

@@ -2,11 +2,14 @@
 
 use std::num::NonZeroUsize;
 
-use super::mix;
+use serde::{Deserialize, Serialize};
+
+use crate::mix::mix;
 use crate::text::normalize::{fold_case, fold_space};
 
-/// What a text is cut into before it is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What a text is cut into before it is compared: in configs `{ words = 5 }` or `{ characters = 9 }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Shingle {
     /// Runs of so many words. A word is a run of letters, digits and `_`.
     Words(NonZeroUsize),

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::num::NonZeroU64;
 
 use super::{from_bytes, to_bytes};
 use crate::KernelError;
@@ -38,6 +39,7 @@ struct Text {
     /// Where its precedence stands.
     precedence: usize,
     precedence_len: u32,
+    author: Option<NonZeroU64>,
     /// Where its bands stand, and its shingles behind them.
     numbers: usize,
     bands: u32,
@@ -53,17 +55,19 @@ pub struct Repeat<'a> {
     pub survivor: &'a [u8],
     /// Their Jaccard similarity, at least the threshold and at most 1.
     pub similarity: f64,
-    /// Texts that leave for that one, at least 1.
-    pub repeats: u32,
+    /// Texts of that one's author that leave for it.
+    pub own_repeats: u32,
 }
 
 impl Texts {
-    /// Adds a text: its place in the order (bytes are compared), its digest, its bands, and its shingles, which are
-    /// ascending and distinct. Of texts with one digest the first by precedence is there.
+    /// Adds a text: its place in the order (bytes are compared), its digest, a number that stands for its author, none for
+    /// nobody, its bands, and its shingles, which are ascending and distinct. Of texts with one digest the first by
+    /// precedence is there.
     pub fn add(
         &mut self,
         precedence: &[u8],
         digest: Digest,
+        author: Option<NonZeroU64>,
         bands: impl ExactSizeIterator<Item = u32>,
         shingles: impl ExactSizeIterator<Item = u32>,
     ) {
@@ -82,6 +86,7 @@ impl Texts {
             digest,
             precedence: at,
             precedence_len: precedence.len() as u32,
+            author,
             numbers,
             bands: bands as u32,
             shingles: (self.numbers.len() - numbers - bands) as u32,
@@ -98,13 +103,14 @@ impl Texts {
     /// All texts as bytes, for [`Texts::merge_bytes`].
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes =
-            Vec::with_capacity(self.numbers.len() * 4 + self.precedences.len() + self.all.len() * 28);
+            Vec::with_capacity(self.numbers.len() * 4 + self.precedences.len() + self.all.len() * 36);
         for text in &self.all {
             for len in [text.precedence_len, text.bands, text.shingles] {
                 bytes.extend(len.to_le_bytes());
             }
             bytes.extend_from_slice(self.precedence(text));
             bytes.extend_from_slice(&text.digest);
+            bytes.extend(text.author.map_or(0, NonZeroU64::get).to_le_bytes());
             bytes.extend(to_bytes(self.bands(text)));
             bytes.extend(to_bytes(self.shingles(text)));
         }
@@ -130,9 +136,12 @@ impl Texts {
             let precedence = take(&mut bytes, precedence)?;
             let mut digest = Digest::default();
             digest.copy_from_slice(take(&mut bytes, size_of::<Digest>())?);
+            let mut author = [0; 8];
+            author.copy_from_slice(take(&mut bytes, size_of::<u64>())?);
+            let author = NonZeroU64::new(u64::from_le_bytes(author));
             let bands = from_bytes(take(&mut bytes, bands * 4)?);
             let shingles = from_bytes(take(&mut bytes, shingles * 4)?);
-            self.add(precedence, digest, bands, shingles);
+            self.add(precedence, digest, author, bands, shingles);
         }
         Ok(())
     }
@@ -155,7 +164,7 @@ impl Texts {
         // For which text a survivor was looked at last.
         let mut looked_at = vec![u32::MAX; self.all.len()];
         let mut leaving: Vec<(u32, u32, f64)> = Vec::new();
-        let mut repeats = vec![0_u32; self.all.len()];
+        let mut own_repeats = vec![0_u32; self.all.len()];
         let mut prefix = Vec::new();
         for &index in &order {
             let text = &self.all[index as usize];
@@ -186,7 +195,8 @@ impl Texts {
                 });
             }
             if let Some((survivor, similarity)) = best {
-                repeats[survivor as usize] += 1;
+                let is_own = text.author.is_some() && text.author == self.all[survivor as usize].author;
+                own_repeats[survivor as usize] += u32::from(is_own);
                 leaving.push((index, survivor, similarity));
             } else {
                 for (position, shingle) in &prefix {
@@ -198,7 +208,7 @@ impl Texts {
             digest: self.all[index as usize].digest,
             survivor: self.precedence(&self.all[survivor as usize]),
             similarity,
-            repeats: repeats[survivor as usize],
+            own_repeats: own_repeats[survivor as usize],
         };
         leaving.into_iter().map(repeat).collect()
     }
@@ -426,6 +436,8 @@ mod tests {
     struct Case {
         precedence: u8,
         digest: u8,
+        /// 0 for nobody.
+        author: u8,
         bands: Vec<u32>,
         set: BTreeSet<u32>,
     }
@@ -434,13 +446,15 @@ mod tests {
         let mut texts = Texts::default();
         for case in cases {
             let set: Vec<u32> = case.set.iter().copied().collect();
-            texts.add(&[case.precedence], [case.digest; 16], case.bands.iter().copied(), set.into_iter());
+            let author = NonZeroU64::new(u64::from(case.author));
+            let bands = case.bands.iter().copied();
+            texts.add(&[case.precedence], [case.digest; 16], author, bands, set.into_iter());
         }
         texts
     }
 
     /// The definition, word by word.
-    fn truth(cases: &[Case], threshold: f64) -> Vec<(u8, u8, f64)> {
+    fn truth(cases: &[Case], threshold: f64) -> Vec<(u8, u8, f64, u32)> {
         let mut first: BTreeMap<u8, &Case> = BTreeMap::new();
         for case in cases {
             let known = first.entry(case.digest).or_insert(case);
@@ -450,7 +464,7 @@ mod tests {
         }
         let mut order: Vec<&Case> = first.into_values().collect();
         order.sort_by_key(|case| case.precedence);
-        let (mut staying, mut leaving): (Vec<&Case>, Vec<(u8, u8, f64)>) = (Vec::new(), Vec::new());
+        let (mut staying, mut leaving): (Vec<&Case>, Vec<(&Case, &Case, f64)>) = (Vec::new(), Vec::new());
         for case in order {
             let alike =
                 staying.iter().filter(|other| case.bands.iter().zip(&other.bands).any(|(a, b)| a == b));
@@ -462,11 +476,17 @@ mod tests {
                 .filter(|(j, _)| *j >= threshold)
                 .max_by(|(a, x), (b, y)| a.total_cmp(b).then(y.precedence.cmp(&x.precedence)));
             match best {
-                Some((similarity, other)) => leaving.push((case.digest, other.precedence, similarity)),
+                Some((similarity, other)) => leaving.push((case, other, similarity)),
                 None => staying.push(case),
             }
         }
-        leaving
+        let own = |of: &Case| {
+            let own = leaving.iter().filter(|(case, other, _)| {
+                other.precedence == of.precedence && case.author == other.author && case.author != 0
+            });
+            own.count() as u32
+        };
+        leaving.iter().map(|(case, other, j)| (case.digest, other.precedence, *j, own(other))).collect()
     }
 
     /// Sets around a few centres, so that many are alike; few bands, so that some alike ones share none.
@@ -484,6 +504,7 @@ mod tests {
             let case = |(index, (digest, bands, set)): (usize, (u8, Vec<u32>, BTreeSet<u32>))| Case {
                 precedence: index as u8 * 3 % 211,
                 digest,
+                author: digest % 4,
                 bands,
                 set,
             };
@@ -500,7 +521,7 @@ mod tests {
             let mut all = texts(other);
             all.merge_bytes(&texts(one).to_bytes()).unwrap();
             let found: Vec<_> =
-                all.repeats(threshold).iter().map(|r| (r.digest[0], r.survivor[0], r.similarity)).collect();
+                all.repeats(threshold).iter().map(|r| (r.digest[0], r.survivor[0], r.similarity, r.own_repeats)).collect();
             prop_assert_eq!(found, truth(&cases, threshold));
         }
 
@@ -531,15 +552,21 @@ mod tests {
             set.sort_unstable();
             let mut digest = Digest::default();
             digest[..4].copy_from_slice(&index.to_be_bytes());
-            texts.add(&index.to_be_bytes(), digest, [1].into_iter(), set.into_iter());
+            texts.add(&index.to_be_bytes(), digest, None, [1].into_iter(), set.into_iter());
         }
         assert_eq!(texts.repeats(0.8), []);
     }
 
     #[test]
     fn broken_bytes_are_told() {
-        let bytes = texts(&[Case { precedence: 1, digest: 2, bands: vec![3], set: BTreeSet::from([4, 5]) }])
-            .to_bytes();
+        let bytes = texts(&[Case {
+            precedence: 1,
+            digest: 2,
+            author: 1,
+            bands: vec![3],
+            set: BTreeSet::from([4, 5]),
+        }])
+        .to_bytes();
         assert!(Texts::default().merge_bytes(&bytes).is_ok());
         for len in 1..bytes.len() {
             assert!(Texts::default().merge_bytes(&bytes[..len]).is_err(), "{len}");

@@ -16,6 +16,7 @@ use self::clock::Clock;
 use self::post::Post;
 use self::sample::Sample;
 use crate::KernelError;
+use crate::mix::mix;
 
 pub use self::clock::MAX_MINUTES;
 pub use self::sample::MAX_POSTS;
@@ -121,13 +122,6 @@ impl History {
         })();
         history.ok_or_else(|| KernelError::Internal("these bytes are no history".to_owned()))
     }
-}
-
-/// Spreads the bits of a number over all others, one to one (the finaliser of `SplitMix64`).
-fn mix(mut x: u64) -> u64 {
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
 
 /// A hash of two numbers, in this order.

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::bytes::{Reader, Writer};
-use super::{hash_text, mix, pair};
+use super::{hash_text, pair};
+use crate::mix::mix;
 use crate::text::links::links;
 use crate::text::normalize::{LINK_PLACEHOLDER, MENTION_PLACEHOLDER, normalize_handles};
 

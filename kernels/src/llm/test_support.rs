@@ -41,10 +41,7 @@ pub(crate) fn toy_tokenizer() -> TextTokenizer {
 
 /// The `SplitMix64` generator.
 pub(crate) fn mix(state: u64) -> u64 {
-    let mut z = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
+    crate::mix::mix(state.wrapping_add(0x9E37_79B9_7F4A_7C15))
 }
 
 /// A seeded random walk through a grammar.

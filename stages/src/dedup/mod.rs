@@ -4,7 +4,7 @@ mod near;
 mod repeats;
 mod signatures;
 
-pub use near::{Near, NearConfig, ShingleConfig};
+pub use near::{Near, NearConfig};
 pub use signatures::Signatures;
 
 use datafusion::prelude::{DataFrame, Expr, col, lit};
@@ -83,11 +83,11 @@ impl Relation {
     const ALL: [Self; 3] = [Self::OwnRepost, Self::CrossUserCopy, Self::BotTemplate];
 
     /// The relation of two texts: whether they have one author, whether both authors are automation by name, and how many
-    /// texts leave for the one that stays because they are nearly the same.
-    pub(crate) const fn of(is_own: bool, is_automation: bool, near_repeats: u32) -> Self {
+    /// texts of the one that stays' author leave for it because they are nearly the same.
+    pub(crate) const fn of(is_own: bool, is_automation: bool, own_repeats: u32) -> Self {
         match (is_own, is_automation) {
             (_, true) => Self::BotTemplate,
-            (true, false) if near_repeats >= TEMPLATE_REPEATS => Self::BotTemplate,
+            (true, false) if own_repeats >= TEMPLATE_REPEATS => Self::BotTemplate,
             (true, false) => Self::OwnRepost,
             (false, false) => Self::CrossUserCopy,
         }
@@ -126,12 +126,7 @@ impl Stage for Dedup {
     }
 
     fn index(&self) -> Option<Signatures> {
-        Some(Signatures {
-            exact: self.exact,
-            across: self.across,
-            near: self.near.signature(),
-            prefer: self.prefer.clone(),
-        })
+        Some(self.signatures())
     }
 
     fn looks_up(&self) -> bool {
@@ -142,7 +137,7 @@ impl Stage for Dedup {
         let plain: Vec<Expr> = rows.schema().fields().iter().map(|f| column(f.name())).collect();
         let signatures = match cx.tables.get(genome_schemas::signatures().name) {
             Some(stored) => stored.clone(),
-            None => self.index().unwrap_or_default().plan(cx, rows.clone())?,
+            None => self.signatures().plan(cx, rows.clone())?,
         };
         let rows = repeats::joined(rows, signatures, self.near.threshold())?;
         let mut marks = vec![same_record()];
@@ -150,6 +145,17 @@ impl Stage for Dedup {
         let threshold = self.near.threshold().unwrap_or(1.0);
         marks.extend(Relation::ALL.map(|relation| nearly(relation, threshold)));
         Ok(mark_rows(rows, "dedup", &marks)?.select(plain)?)
+    }
+}
+
+impl Dedup {
+    fn signatures(&self) -> Signatures {
+        Signatures {
+            exact: self.exact,
+            across: self.across,
+            near: self.near.signature(),
+            prefer: self.prefer.clone(),
+        }
     }
 }
 

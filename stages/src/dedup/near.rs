@@ -24,25 +24,15 @@ pub struct Near {
     /// texts; `PersonaHub` takes 0.9 of single words (papers' section 5).
     pub threshold: f64,
     /// What texts are cut into. Texts shorter than that are nearly the same as no other.
-    pub shingle: ShingleConfig,
+    pub shingle: Shingle,
     /// The least share of pairs at the threshold that are found, above 0 and below 1; those above it are found more often.
     pub recall: f64,
-}
-
-/// What texts are cut into: `{ words = 5 }` or `{ characters = 9 }`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ShingleConfig {
-    /// Runs of so many words.
-    Words(NonZeroUsize),
-    /// Runs of so many characters.
-    Characters(NonZeroUsize),
 }
 
 impl Default for Near {
     fn default() -> Self {
         const WORDS: NonZeroUsize = NonZeroUsize::new(5).unwrap();
-        Self { threshold: 0.8, shingle: ShingleConfig::Words(WORDS), recall: 0.99 }
+        Self { threshold: 0.8, shingle: Shingle::Words(WORDS), recall: 0.99 }
     }
 }
 
@@ -59,15 +49,6 @@ impl Near {
     }
 }
 
-impl ShingleConfig {
-    pub(crate) const fn shingle(self) -> Shingle {
-        match self {
-            Self::Words(len) => Shingle::Words(len),
-            Self::Characters(len) => Shingle::Characters(len),
-        }
-    }
-}
-
 impl NearConfig {
     /// The least similarity, if any is looked for.
     pub(crate) const fn threshold(&self) -> Option<f64> {
@@ -78,13 +59,10 @@ impl NearConfig {
     }
 
     /// What has to be known of each text.
-    pub(crate) fn signature(&self) -> Option<(ShingleConfig, u32, u32)> {
+    pub(crate) fn signature(&self) -> Option<(Shingle, BandPlan)> {
         match self {
             Self::Off => None,
-            Self::On(near) => {
-                let plan = near.bands();
-                Some((near.shingle, plan.bands, plan.rows))
-            }
+            Self::On(near) => Some((near.shingle, near.bands())),
         }
     }
 
@@ -121,7 +99,7 @@ impl NearConfig {
         if !(near.recall > 0.0 && near.recall < 1.0) {
             problems.push(format!("recall must be above 0 and below 1, not {}", near.recall));
         }
-        let (ShingleConfig::Words(len) | ShingleConfig::Characters(len)) = near.shingle;
+        let (Shingle::Words(len) | Shingle::Characters(len)) = near.shingle;
         if len.get() > 64 {
             problems.push(format!("shingle must be at most 64 long, not {len}"));
         }

@@ -6,12 +6,12 @@
 //! ```
 //!
 //! Held in memory are the bands of all texts (52 bytes for each with 12 bands), then those texts that share one with
-//! another, and the list of the rows that leave, which is joined to all rows. Everything else spills.
+//! another, and the list of the rows that leave, which is joined to all rows; the first two twice for a moment, when what
+//! each partition has collected is brought together. Everything else spills.
 
 use arrow::datatypes::DataType;
 use datafusion::common::JoinType;
 use datafusion::functions_aggregate::expr_fn::{count, min};
-use datafusion::logical_expr::Partitioning;
 use datafusion::prelude::{DataFrame, Expr, cast, coalesce, col, get_field, lit, when};
 
 use super::signatures::place;
@@ -67,14 +67,14 @@ fn other_versions(signatures: DataFrame) -> Result<DataFrame, StageError> {
 fn leaving(compared: DataFrame, threshold: Option<f64>) -> Result<DataFrame, StageError> {
     const DIGEST: &str = "__digest";
     const STAYS: &str = "__stays";
-    const REPEATS: &str = "__repeats";
+    const OWN_REPEATS: &str = "__own_repeats";
     let same = same_digest(compared.clone(), DIGEST, STAYS)?;
     let decisions = match threshold {
         None => same.select(vec![
             col(DIGEST),
             col(STAYS),
             lit(1.0).alias(SIMILARITY),
-            null_of(&DataType::UInt32).alias(REPEATS),
+            null_of(&DataType::UInt32).alias(OWN_REPEATS),
             lit(false).alias(IS_NEAR),
         ])?,
         Some(threshold) => {
@@ -83,7 +83,7 @@ fn leaving(compared: DataFrame, threshold: Option<f64>) -> Result<DataFrame, Sta
                 part("digest").alias("__near_digest"),
                 part("survivor").alias("__near_stays"),
                 part("similarity").alias("__near_similarity"),
-                part("repeats").alias(REPEATS),
+                part("own_repeats").alias(OWN_REPEATS),
             ])?;
             // A text that leaves takes its copies along, to the one for which it leaves. One join, since a plan that is
             // used twice is run twice.
@@ -92,7 +92,7 @@ fn leaving(compared: DataFrame, threshold: Option<f64>) -> Result<DataFrame, Sta
                 either("__near_digest", col(DIGEST)).alias(DIGEST),
                 either("__near_stays", cast(col(STAYS), DataType::BinaryView)).alias(STAYS),
                 either("__near_similarity", lit(1.0)).alias(SIMILARITY),
-                col(REPEATS),
+                col(OWN_REPEATS),
                 col("__near_digest").is_not_null().alias(IS_NEAR),
             ])?
         }
@@ -103,7 +103,7 @@ fn leaving(compared: DataFrame, threshold: Option<f64>) -> Result<DataFrame, Sta
         col("row").alias("__leaving"),
         precedence_key(col(STAYS)).alias(SURVIVOR),
         col(SIMILARITY),
-        relation(col(STAYS), col("precedence"), col(REPEATS)).alias(RELATION),
+        relation(col(STAYS), col("precedence"), col(OWN_REPEATS)).alias(RELATION),
         col(IS_NEAR),
     ])?)
 }
@@ -129,14 +129,13 @@ fn near(compared: DataFrame, threshold: f64) -> Result<DataFrame, StageError> {
     const SHARING: &str = "__sharing";
     let text = short_number(col("digest"));
     let texts = compared.filter(col("bands").is_not_null())?;
-    // One partition, so that what is collected is not handed on and held twice.
-    let one = |rows: DataFrame| rows.repartition(Partitioning::RoundRobinBatch(1));
-    let sharing = one(texts.clone())?
+    let sharing = texts
+        .clone()
         .aggregate(Vec::new(), vec![sharing_texts(text.clone(), col("bands")).alias(SHARING)])?
         .unnest_columns(&[SHARING])?;
     let texts = texts.with_column(TEXT, text)?;
     let texts = sharing.join(texts, JoinType::RightSemi, &[SHARING], &[TEXT], None)?;
     let found = near_repeats(col("precedence"), col("digest"), col("bands"), col("shingles"), threshold);
-    let found = one(texts)?.aggregate(Vec::new(), vec![found.alias(FOUND)])?;
+    let found = texts.aggregate(Vec::new(), vec![found.alias(FOUND)])?;
     Ok(found.unnest_columns(&[FOUND])?.filter(col(FOUND).is_not_null())?)
 }

@@ -5,10 +5,11 @@ use datafusion::common::{JoinType, ScalarValue};
 use datafusion::functions_aggregate::expr_fn::{count, min};
 use datafusion::prelude::{DataFrame, Expr, cast, coalesce, col, lit, when};
 use genome_kernels::dedup::bands::BandPlan;
+use genome_kernels::dedup::shingle::Shingle;
 use genome_schemas::{events, signatures};
 use serde::Serialize;
 
-use super::{Across, Exact, ShingleConfig};
+use super::{Across, Exact};
 use crate::StageError;
 use crate::filter::written;
 use crate::functions::{
@@ -19,14 +20,14 @@ use crate::stage::{Card, Scope, Stage, StageContext};
 
 /// Makes table `signatures` of events: see [`genome_schemas::signatures`]. It stands in no config: a
 /// [`Dedup`](super::Dedup) has it run before itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Signatures {
     /// What counts as the same text.
     pub exact: Exact,
     /// Among which events repeats are looked for.
     pub across: Across,
-    /// What texts are cut into, bands, and rows of each band; none if alike texts are not looked for.
-    pub near: Option<(ShingleConfig, u32, u32)>,
+    /// What texts are cut into, and their bands; none if alike texts are not looked for.
+    pub near: Option<(Shingle, BandPlan)>,
     /// Sources in order of preference.
     pub prefer: Vec<String>,
 }
@@ -38,7 +39,7 @@ impl Stage for Signatures {
     fn card(&self) -> Card {
         Card {
             name: "signatures",
-            version: 1,
+            version: 2,
             scope: Scope::Corpus,
             at_rest: true,
             input: events,
@@ -67,9 +68,7 @@ impl Stage for Signatures {
             self.scope().alias("__scope"),
         ])?;
         let bands = match self.near {
-            Some((_, n_bands, rows)) => {
-                bands(col("shingles"), col("__scope"), BandPlan { bands: n_bands, rows })
-            }
+            Some((_, plan)) => bands(col("shingles"), col("__scope"), plan),
             None => null_of(&DataType::Binary),
         };
         let mut columns = vec![
@@ -156,9 +155,7 @@ impl Signatures {
     fn shingles(&self) -> Result<Expr, StageError> {
         Ok(match self.near {
             // What is in no scope is compared with nothing.
-            Some((shingle, ..)) => {
-                when(self.scope().is_not_null(), shingles(written(), shingle.shingle())).end()?
-            }
+            Some((shingle, _)) => when(self.scope().is_not_null(), shingles(written(), shingle)).end()?,
             None => null_of(&DataType::Binary),
         })
     }

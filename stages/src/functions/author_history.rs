@@ -16,7 +16,7 @@ use datafusion::logical_expr::{
 use datafusion::prelude::Expr;
 use genome_kernels::history::{History, HistoryMeasures};
 
-use super::{string_at, strings};
+use super::{failed, string_at, strings};
 
 /// What a history tells of an account, as a struct of numbers: the fields of [`HistoryMeasures`].
 ///
@@ -207,7 +207,7 @@ fn each_state(states: &[ArrayRef], mut add: impl FnMut(usize, History)) -> Resul
     let states = states.ok_or_else(|| DataFusionError::Internal("a state should be bytes".to_owned()))?;
     for (row, bytes) in states.iter().enumerate() {
         if let Some(bytes) = bytes {
-            add(row, History::from_bytes(bytes).map_err(|e| DataFusionError::External(Box::new(e)))?);
+            add(row, History::from_bytes(bytes).map_err(failed)?);
         }
     }
     Ok(())

@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListArray, StringViewArray, StructArray};
+use arrow::array::{Array, ArrayRef, Float64Array, ListArray, StringViewArray, StructArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::ScalarValue;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 use datafusion::prelude::Expr;
-use genome_kernels::KernelError;
 use genome_kernels::kcore::{CoreLimits, CoreRule, Interactions};
 
-use super::{string_at, strings};
+use super::{failed, state_bytes, string_at, strings};
 
 /// The pairs outside of the core, as a list of {`author_id`, `item_id`, `rule`, `measured`}. A pair counts once,
 /// however often it is there; pairs with a null do not count.
@@ -84,9 +83,7 @@ impl Accumulator for CoreAccumulator {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let states = states.first().and_then(|states| states.as_binary_opt::<i64>());
-        let states = states.ok_or_else(|| DataFusionError::Internal("a state should be bytes".to_owned()))?;
-        states.iter().flatten().try_for_each(|bytes| self.pairs.merge_bytes(bytes).map_err(failed))
+        state_bytes(states)?.try_for_each(|bytes| self.pairs.merge_bytes(bytes).map_err(failed))
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
@@ -119,8 +116,4 @@ fn fields() -> Fields {
 
 fn item_field() -> FieldRef {
     Arc::new(Field::new("item", DataType::Struct(fields()), true))
-}
-
-fn failed(error: KernelError) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, FixedSizeBinaryBuilder, Float64Array, StringViewBuilder};
+use arrow::array::{
+    ArrayRef, FixedSizeBinaryBuilder, Float64Array, StringViewBuilder, UInt32Array, UInt64Array,
+};
 use arrow::datatypes::DataType;
 use datafusion::prelude::Expr;
 use genome_schemas::{KEY_BYTES, Key, KeyHasher, key_type};
@@ -50,6 +52,25 @@ pub fn key_fraction(key: Expr) -> Expr {
             key.map(|bytes| (as_key(bytes).seed() >> 11) as f64 / (1_u64 << 53) as f64)
         });
         Ok(Arc::new(values.collect::<Float64Array>()) as ArrayRef)
+    })
+    .call(vec![key])
+}
+
+/// The first eight bytes of a key as a number; null for null.
+pub(crate) fn key_number(key: Expr) -> Expr {
+    array_function("key_number", vec![key_type()], DataType::UInt64, |args| {
+        let values = keys(args, 0)?.iter().map(|key| key.map(|bytes| as_key(bytes).seed()));
+        Ok(Arc::new(values.collect::<UInt64Array>()) as ArrayRef)
+    })
+    .call(vec![key])
+}
+
+/// The first four bytes of a key as a number; null for null.
+#[expect(clippy::cast_possible_truncation, reason = "the first four of eight bytes are wanted")]
+pub(crate) fn short_number(key: Expr) -> Expr {
+    array_function("short_number", vec![key_type()], DataType::UInt32, |args| {
+        let values = keys(args, 0)?.iter().map(|key| key.map(|bytes| as_key(bytes).seed() as u32));
+        Ok(Arc::new(values.collect::<UInt32Array>()) as ArrayRef)
     })
     .call(vec![key])
 }

@@ -20,12 +20,12 @@ pub use generate::{CallSpec, EngineSource, NoEngines, answer_parts, generate};
 pub use history::in_time_order;
 pub(crate) use k_core::{core_rule_name, pairs_outside_core};
 pub use key::{key_fraction, key_hex, row_key};
+pub(crate) use key::{key_number, short_number};
 pub(crate) use redact::{Redactor, redact, redactions};
 pub(crate) use repeats::{near_repeats, sharing_texts};
 pub(crate) use rules::{RuleList, broken_rule, rule_measure};
 pub(crate) use signature::{
-    Standing, bands, key_number, precedence, precedence_key, relation, shingles, short_number, text_digest,
-    version, version_key,
+    Standing, bands, precedence, precedence_key, relation, shingles, text_digest, version, version_key,
 };
 pub use text::is_removed;
 
@@ -38,6 +38,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use arrow::json::ReaderBuilder;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use genome_kernels::KernelError;
 use serde::Serialize;
 
 /// Declares an immutable function over whole arrays.
@@ -99,4 +100,16 @@ fn argument(args: &[ArrayRef], index: usize) -> Result<&ArrayRef> {
 
 fn wrong_type(index: usize, wanted: &str) -> DataFusionError {
     DataFusionError::Internal(format!("argument {index} should be {wanted}"))
+}
+
+/// The states of an aggregate whose state is bytes.
+pub(crate) fn state_bytes(states: &[ArrayRef]) -> Result<impl Iterator<Item = &[u8]>> {
+    let states = states.first().and_then(|states| states.as_binary_opt::<i64>());
+    let states = states.ok_or_else(|| DataFusionError::Internal("a state should be bytes".to_owned()))?;
+    Ok(states.iter().flatten())
+}
+
+/// An error of a kernel as one of a plan.
+pub(crate) fn failed(error: KernelError) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
 }

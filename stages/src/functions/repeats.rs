@@ -13,13 +13,13 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 use datafusion::prelude::{Expr, lit};
-use genome_kernels::KernelError;
 use genome_kernels::dedup::from_bytes;
 use genome_kernels::dedup::sharing::BandTable;
 use genome_kernels::dedup::survivors::{Digest, Texts};
 use genome_schemas::{KEY_BYTES, key_type};
 
-use super::{binaries, keys};
+use super::signature::Precedence;
+use super::{binaries, failed, keys, state_bytes};
 
 /// The texts that share a band with another, as a list of the numbers that stand for them.
 pub(crate) fn sharing_texts(text: Expr, bands: Expr) -> Expr {
@@ -97,7 +97,7 @@ fn number_field() -> FieldRef {
     Arc::new(Field::new("item", DataType::UInt32, true))
 }
 
-/// The texts that leave for an alike one that stays, as a list of {`digest`, `survivor`, `similarity`, `repeats`}; see
+/// The texts that leave for an alike one that stays, as a list of {`digest`, `survivor`, `similarity`, `own_repeats`}; see
 /// [`Texts`].
 pub(crate) fn near_repeats(
     precedence: Expr,
@@ -165,7 +165,9 @@ impl Accumulator for NearAccumulator {
                 let mut digest = Digest::default();
                 digest.copy_from_slice(digests.value(row));
                 let (bands, shingles) = (from_bytes(bands.value(row)), from_bytes(shingles.value(row)));
-                self.texts.add(precedences.value(row), digest, bands, shingles);
+                let precedence = precedences.value(row);
+                let author = Precedence::of(precedence)?.author();
+                self.texts.add(precedence, digest, author, bands, shingles);
             }
         }
         self.set_threshold(values.get(4));
@@ -195,7 +197,7 @@ impl Accumulator for NearAccumulator {
             Arc::new(digests),
             Arc::new(BinaryViewArray::from_iter_values(found.iter().map(|repeat| repeat.survivor))),
             Arc::new(found.iter().map(|repeat| Some(repeat.similarity)).collect::<Float64Array>()),
-            Arc::new(found.iter().map(|repeat| Some(repeat.repeats)).collect::<UInt32Array>()),
+            Arc::new(found.iter().map(|repeat| Some(repeat.own_repeats)).collect::<UInt32Array>()),
         ];
         let offsets = OffsetBuffer::from_lengths([found.len()]);
         let repeats = StructArray::try_new(repeat_fields(), columns, None)?;
@@ -212,21 +214,11 @@ fn repeat_fields() -> Fields {
         Field::new("digest", key_type(), true),
         Field::new("survivor", DataType::BinaryView, true),
         Field::new("similarity", DataType::Float64, true),
-        Field::new("repeats", DataType::UInt32, true),
+        Field::new("own_repeats", DataType::UInt32, true),
     ]
     .into()
 }
 
 fn repeat_field() -> FieldRef {
     Arc::new(Field::new("item", DataType::Struct(repeat_fields()), true))
-}
-
-fn state_bytes(states: &[ArrayRef]) -> Result<impl Iterator<Item = &[u8]>> {
-    let states = states.first().and_then(|states| states.as_binary_opt::<i64>());
-    let states = states.ok_or_else(|| DataFusionError::Internal("a state should be bytes".to_owned()))?;
-    Ok(states.iter().flatten())
-}
-
-fn failed(error: KernelError) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
 }

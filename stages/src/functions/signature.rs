@@ -1,11 +1,9 @@
 //! Signatures of texts: what is compared in place of them.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryBuilder, FixedSizeBinaryBuilder, StringViewArray, UInt32Array,
-    UInt64Array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, FixedSizeBinaryBuilder, StringViewArray};
 use arrow::datatypes::{DataType, Int64Type, UInt16Type, UInt32Type};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::Expr;
@@ -14,9 +12,8 @@ use genome_kernels::dedup::minhash::MinHasher;
 use genome_kernels::dedup::shingle::{Shingle, Shingler};
 use genome_kernels::dedup::{from_bytes, to_bytes};
 use genome_kernels::text::normalize::{normalize, normalize_handles};
-use genome_schemas::{KeyHasher, key_type};
+use genome_schemas::{KEY_BYTES, KeyHasher, key_type};
 
-use super::key::as_key;
 use super::{array_function, binaries, keys, string_at, strings};
 use crate::dedup::{Exact, Relation};
 
@@ -84,6 +81,8 @@ pub(crate) fn bands(shingles: Expr, scope: Expr, plan: BandPlan) -> Expr {
     array_function(&name, vec![DataType::BinaryView, DataType::Utf8View], DataType::Binary, move |args| {
         let (sets, scopes) = (binaries(args, 0)?, strings(args, 1)?);
         let mut hasher = MinHasher::new(plan);
+        // Most rows have the scope of the row before.
+        let mut known: Option<(&str, u64)> = None;
         let (mut set, mut bands, mut bytes) = (Vec::new(), Vec::new(), Vec::new());
         let mut out = BinaryBuilder::with_capacity(sets.len(), sets.len() * 4 * plan.bands as usize);
         for row in 0..sets.len() {
@@ -91,7 +90,12 @@ pub(crate) fn bands(shingles: Expr, scope: Expr, plan: BandPlan) -> Expr {
             if let (true, Some(scope)) = (sets.is_valid(row), string_at(scopes, row)) {
                 set.clear();
                 set.extend(from_bytes(sets.value(row)));
-                hasher.bands(&set, KeyHasher::new("genome scope").part(scope).finish().seed(), &mut bands);
+                let number = match known {
+                    Some((last, number)) if last == scope => number,
+                    _ => KeyHasher::new("genome scope").part(scope).finish().seed(),
+                };
+                known = Some((scope, number));
+                hasher.bands(&set, number, &mut bands);
             }
             append(&mut out, &bands, &mut bytes);
         }
@@ -114,7 +118,7 @@ fn append(out: &mut BinaryBuilder, numbers: &[u32], bytes: &mut Vec<u8>) {
 pub(crate) struct Precedence<'a>(&'a [u8]);
 
 impl<'a> Precedence<'a> {
-    const KEY: std::ops::Range<usize> = 10..26;
+    const KEY: usize = 10;
     const AUTHOR: std::ops::Range<usize> = 42..50;
     const LEN: usize = 51;
 
@@ -126,14 +130,10 @@ impl<'a> Precedence<'a> {
             .ok_or_else(|| DataFusionError::Internal("a precedence is cut off".to_owned()))
     }
 
-    /// Key of the event.
-    pub(crate) fn key(&self) -> &'a [u8] {
-        &self.0[Self::KEY]
-    }
-
-    /// Tells authors apart; zeros for nobody.
-    pub(crate) fn author(&self) -> &'a [u8] {
-        &self.0[Self::AUTHOR]
+    /// A number that stands for the author; none for nobody.
+    pub(crate) fn author(&self) -> Option<NonZeroU64> {
+        let author = self.0[Self::AUTHOR].iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        NonZeroU64::new(author)
     }
 
     /// Whether the author is a program by its name.
@@ -191,8 +191,11 @@ pub(crate) fn precedence(of: Standing) -> Expr {
     .call(vec![of.at, of.preference, of.key, of.row, of.author, of.automation])
 }
 
+/// Where the key of the event stands in the bytes of [`version`].
+const VERSION_KEY: usize = 9;
+
 /// The bytes in whose order the versions of a record stay: first those that were not taken away, of these the one that
-/// was retrieved last, then by key and place; the key stands at their end.
+/// was retrieved last, then by key and place.
 pub(crate) fn version(taken_away: Expr, retrieved_at: Expr, key: Expr, row: Expr) -> Expr {
     let inputs = vec![DataType::Boolean, DataType::Int64, key_type(), key_type()];
     array_function("version", inputs, DataType::Binary, |args| {
@@ -204,13 +207,12 @@ pub(crate) fn version(taken_away: Expr, retrieved_at: Expr, key: Expr, row: Expr
         let mut bytes = Vec::new();
         for row in 0..times.len() {
             bytes.clear();
-            bytes.push(u8::from(taken_away.is_valid(row) && taken_away.value(row)));
+            bytes.push(u8::from(taken_away.value(row)));
             // Late times first, no time last.
             let time = times.is_valid(row).then(|| !times.value(row));
             bytes.extend(time_bytes(time));
-            for part in [keys.value(row), places.value(row), keys.value(row)] {
-                bytes.extend(part);
-            }
+            bytes.extend(keys.value(row));
+            bytes.extend(places.value(row));
             out.append_value(&bytes);
         }
         Ok(Arc::new(out.finish()) as ArrayRef)
@@ -218,20 +220,35 @@ pub(crate) fn version(taken_away: Expr, retrieved_at: Expr, key: Expr, row: Expr
     .call(vec![taken_away, retrieved_at, key, row])
 }
 
-/// The key at the end of the bytes of a version.
+/// Key of the event that some bytes of [`version`] belong to.
 pub(crate) fn version_key(version: Expr) -> Expr {
-    array_function("version_key", vec![DataType::BinaryView], key_type(), |args| {
-        let versions = binaries(args, 0)?;
-        let mut out = FixedSizeBinaryBuilder::with_capacity(versions.len(), 16);
-        for version in versions {
-            match version.and_then(|bytes| bytes.len().checked_sub(16).map(|start| &bytes[start..])) {
-                Some(key) => out.append_value(key)?,
+    key_inside("version_key", VERSION_KEY, version)
+}
+
+/// Key of the event that some bytes of [`precedence`] belong to.
+pub(crate) fn precedence_key(precedence: Expr) -> Expr {
+    key_inside("precedence_key", Precedence::KEY, precedence)
+}
+
+/// The key that stands in bytes from `start` on; null for null.
+fn key_inside(name: &str, start: usize, bytes: Expr) -> Expr {
+    array_function(name, vec![DataType::BinaryView], key_type(), move |args| {
+        let all = binaries(args, 0)?;
+        let mut out = FixedSizeBinaryBuilder::with_capacity(all.len(), 16);
+        for bytes in all {
+            match bytes {
+                Some(bytes) => {
+                    let key = bytes.get(start..start + KEY_BYTES);
+                    let cut_off =
+                        || DataFusionError::Internal(format!("`{start}` bytes are no place of a key"));
+                    out.append_value(key.ok_or_else(cut_off)?)?;
+                }
                 None => out.append_null(),
             }
         }
         Ok(Arc::new(out.finish()) as ArrayRef)
     })
-    .call(vec![version])
+    .call(vec![bytes])
 }
 
 /// Eight bytes in whose order times are; none comes last.
@@ -247,40 +264,22 @@ fn author_bytes(author: &str) -> [u8; 8] {
     head.filter(|_| author.len() == 32).unwrap_or_else(hash).to_be_bytes()
 }
 
-/// The first eight bytes of a key as a number; null for null.
-pub(crate) fn key_number(key: Expr) -> Expr {
-    array_function("key_number", vec![key_type()], DataType::UInt64, |args| {
-        let values = keys(args, 0)?.iter().map(|key| key.map(|bytes| as_key(bytes).seed()));
-        Ok(Arc::new(values.collect::<UInt64Array>()) as ArrayRef)
-    })
-    .call(vec![key])
-}
-
-/// The first four bytes of a key as a number; null for null.
-pub(crate) fn short_number(key: Expr) -> Expr {
-    array_function("short_number", vec![key_type()], DataType::UInt32, |args| {
-        let values = keys(args, 0)?.iter().map(|key| key.and_then(|bytes| from_bytes(bytes).next()));
-        Ok(Arc::new(values.collect::<UInt32Array>()) as ArrayRef)
-    })
-    .call(vec![key])
-}
-
-/// Name of what a repeat is to the text that stays, from the precedences of the two and the number of texts that leave
-/// for that one: see [`crate::dedup::Relation`]. Null where either is null.
-pub(crate) fn relation(survivor: Expr, repeat: Expr, repeats: Expr) -> Expr {
+/// Name of what a repeat is to the text that stays, from the precedences of the two and the number of nearly the same texts
+/// that that one's author has: see [`crate::dedup::Relation`]. Null where either is null.
+pub(crate) fn relation(survivor: Expr, repeat: Expr, own_repeats: Expr) -> Expr {
     let inputs = vec![DataType::BinaryView, DataType::BinaryView, DataType::UInt32];
     array_function("relation", inputs, DataType::Utf8View, |args| {
         let (survivors, repeats) = (binaries(args, 0)?, binaries(args, 1)?);
         let numbers = args[2].as_primitive_opt::<UInt32Type>();
         let numbers =
-            numbers.ok_or_else(|| DataFusionError::Internal("`repeats` is no number".to_owned()))?;
+            numbers.ok_or_else(|| DataFusionError::Internal("`own_repeats` is no number".to_owned()))?;
         let name = |row: usize| {
             if survivors.is_null(row) || repeats.is_null(row) {
                 return Ok(None);
             }
             let (survivor, repeat) =
                 (Precedence::of(survivors.value(row))?, Precedence::of(repeats.value(row))?);
-            let is_own = survivor.author() == repeat.author() && survivor.author() != [0; 8];
+            let is_own = survivor.author().is_some() && survivor.author() == repeat.author();
             let copies = if numbers.is_valid(row) { numbers.value(row) } else { 0 };
             let relation = Relation::of(is_own, survivor.is_automation() && repeat.is_automation(), copies);
             Ok(Some(relation.name()))
@@ -288,21 +287,5 @@ pub(crate) fn relation(survivor: Expr, repeat: Expr, repeats: Expr) -> Expr {
         let names = (0..survivors.len()).map(name).collect::<Result<StringViewArray>>()?;
         Ok(Arc::new(names) as ArrayRef)
     })
-    .call(vec![survivor, repeat, repeats])
-}
-
-/// Key of the event that some bytes of precedence belong to.
-pub(crate) fn precedence_key(precedence: Expr) -> Expr {
-    array_function("precedence_key", vec![DataType::BinaryView], key_type(), |args| {
-        let precedences = binaries(args, 0)?;
-        let mut out = FixedSizeBinaryBuilder::with_capacity(precedences.len(), 16);
-        for precedence in precedences {
-            match precedence {
-                Some(bytes) => out.append_value(Precedence::of(bytes)?.key())?,
-                None => out.append_null(),
-            }
-        }
-        Ok(Arc::new(out.finish()) as ArrayRef)
-    })
-    .call(vec![precedence])
+    .call(vec![survivor, repeat, own_repeats])
 }
