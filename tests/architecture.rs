@@ -164,6 +164,7 @@ pub(crate) fn one_of_each() -> Vec<StageConfig> {
             { kept_threads = { platforms = ["reddit"] } },
             { pii_scrub = {} },
             { dedup = {} },
+            { decontaminate = { against = [{ path = "e" }] } },
             { author_history = {} },
             { k_core = {} },
             { author_activity = { min_events = 1 } },
@@ -186,6 +187,7 @@ pub(crate) fn one_of_each() -> Vec<StageConfig> {
             | StageConfig::KeptThreads(_)
             | StageConfig::PiiScrub(_)
             | StageConfig::Dedup(_)
+            | StageConfig::Decontaminate(_)
             | StageConfig::AuthorHistory(_)
             | StageConfig::KCore(_)
             | StageConfig::AuthorActivity(_)
@@ -226,7 +228,7 @@ fn cards_are_filled_in() {
         let unique: BTreeSet<_> = card.outcomes.iter().collect();
         assert_eq!(unique.len(), card.outcomes.len(), "{}: an outcome is there twice", card.name);
     }
-    assert_eq!(names.len(), 15, "{names:?}");
+    assert_eq!(names.len(), 16, "{names:?}");
 }
 
 #[test]

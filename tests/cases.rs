@@ -12,17 +12,21 @@
 //! ```
 //!
 //! The first section of rows is the stage's input; further ones are tables it joins. Rows have only the columns that
-//! matter. Keys are short names; in order of their names they are in order. A `--- stage` may have several lines,
+//! matter; a section `known:<path>` is the index that a deduplication would publish of these events, one
+//! `evaluation:<path>` an evaluation set. Keys are short names; in order of their names they are in order. A `--- stage` may have several lines,
 //! each a stage of its own, which run one after another; of one that calls a model, the prompts come out. `UPDATE=1` rewrites what is expected, but for a case with a
 //! section `--- known bug`: that one must fail, and the section goes with the bug.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use datafusion::prelude::SessionContext;
 use genome::session::{Limits, for_lookups, for_records};
 use genome_schemas::{Outcome, Table, all_tables};
-use genome_stages::{StageConfig, StageContext};
+use genome_stages::decontaminate::{EvaluationSet, EvaluationText};
+use genome_stages::dedup::index_columns;
+use genome_stages::{Stage as _, StageConfig, StageContext};
 use serde_json::{Value, json};
 
 use crate::architecture::one_of_each;
@@ -96,6 +100,24 @@ impl Case {
         let rubric = std::fs::read_to_string(root().join("tests/recipes/rubrics/grounding.md")).unwrap();
         cx.recipes.add_rubric(&rubric).unwrap();
         for (name, rows) in &self.tables[1..] {
+            if let Some(path) = name.strip_prefix("evaluation:") {
+                let texts = rows.iter().zip(1..).flat_map(|(item, row)| {
+                    item.iter().map(move |(field, text)| EvaluationText {
+                        row,
+                        field: field.clone(),
+                        text: text.as_str().unwrap().to_owned(),
+                    })
+                });
+                let set = EvaluationSet { path: path.into(), fields: Vec::new() };
+                cx.evaluations.insert(set, Arc::new(texts.collect()));
+                continue;
+            }
+            if name.starts_with("known:") {
+                let texts = session.read_batch(batch("events", rows)).unwrap();
+                let texts = self.stages[0].stage().index().unwrap().plan(&cx, texts).unwrap();
+                cx.tables.insert(name.clone(), texts.select(index_columns()).unwrap());
+                continue;
+            }
             cx.tables.insert(name.clone(), session.read_batch(batch(name, rows)).unwrap());
         }
         let (name, rows) = &self.tables[0];
@@ -234,7 +256,7 @@ async fn verdicts(answers: &[(&str, &str)]) -> Vec<(Outcome, Option<String>)> {
         "nullable": true,
     }))
     .unwrap();
-    let schema = std::sync::Arc::new(arrow::datatypes::Schema::new(
+    let schema = Arc::new(arrow::datatypes::Schema::new(
         ["text", "finish", "evidence"]
             .map(|name| arrow::datatypes::Field::new(name, arrow::datatypes::DataType::Utf8View, false))
             .to_vec(),

@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod commands;
+mod decontaminate;
 mod disk;
+mod known;
 mod ledger;
 mod mistakes;
 mod what_if;

@@ -1,9 +1,15 @@
 //! Planning is pure: the same config gives the same plan, without data, models or files. Each plan is kept as text.
 
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
 use genome::config::Project;
 use genome::session::{Limits, for_records};
 use genome::store::empty;
-use genome_stages::{StageConfig, StageContext};
+use genome_schemas::text_index;
+use genome_stages::decontaminate::EvaluationText;
+use genome_stages::dedup::hash_list;
+use genome_stages::{Outside, StageConfig, StageContext};
 use regex::Regex;
 
 use crate::support::root;
@@ -32,6 +38,12 @@ const VARIANTS: &str = r#"
     [[stage]]
     dedup = { across = "all" }
     [[stage]]
+    dedup = { known = [{ index = "may" }, { sha256 = "sold.txt" }] }
+    [[stage]]
+    decontaminate = { against = [{ path = "motives.jsonl" }] }
+    [[stage]]
+    decontaminate = { over = "examples", against = [{ path = "motives.jsonl", fields = ["story"] }], near = "off" }
+    [[stage]]
     content_filter.rules = ["top_level_only", { max_chars = 10 }, { min_words = 2 }, { min_engagement = 1 }]
     [[stage]]
     compose = { tasks = ["reply", "rl_response"], per_author = 3 }
@@ -54,6 +66,19 @@ fn plan_text(config: &StageConfig, cx: &StageContext) -> String {
     let mut cx = cx.clone();
     for table in card.reads {
         cx.tables.insert(table().name.to_owned(), empty(&session, &table()).unwrap());
+    }
+    for outside in stage.outside() {
+        match outside {
+            Outside::Known(known) => {
+                let schema = if known.hash().is_some() { hash_list() } else { text_index().schema };
+                let nothing = session.read_batch(RecordBatch::new_empty(schema)).unwrap();
+                cx.tables.insert(known.table_name(), nothing);
+            }
+            Outside::Evaluation(set) => {
+                let text = EvaluationText { row: 1, field: "story".to_owned(), text: "word ".repeat(20) };
+                cx.evaluations.insert(set.clone(), Arc::new(vec![text]));
+            }
+        }
     }
     let rows = stage.plan(&cx, empty(&session, &(card.input)()).unwrap()).unwrap();
     (card.output)().check(rows.schema().as_arrow()).unwrap();

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Hinted;
 use crate::models::{BUILTIN_MODELS, ModelConfig};
+use crate::outside;
 use crate::train::TrainConfig;
 
 /// Everything a run is made of. Relative paths are relative to the folder of the config file.
@@ -180,6 +181,12 @@ impl Project {
         self.model_override = Some(model.to_owned());
     }
 
+    /// A path of the config as one from the working folder.
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        let folder = self.path.parent().map(Path::to_path_buf).unwrap_or_default();
+        lexically_normal(&folder.join(path))
+    }
+
     /// A command line of another verb about the same config.
     pub fn command(&self, verb: &str) -> String {
         let model = self.model_override.as_ref().map(|m| format!(" --model {m}")).unwrap_or_default();
@@ -237,7 +244,7 @@ impl Project {
     /// The context in which stages plan, before any table is there.
     ///
     /// # Errors
-    /// A recipe file cannot be read or is wrong.
+    /// A recipe file cannot be read or is wrong, or something that a stage reads beside the dumps is not there.
     pub fn stage_context(&self) -> Result<StageContext> {
         let mut recipes = RecipeLibrary::default();
         if let Some(folder) = &self.config.recipes {
@@ -257,7 +264,8 @@ impl Project {
         }
         let model_digests =
             self.models().into_iter().map(|(name, model)| (name, model.sha256.as_str().to_owned())).collect();
-        Ok(StageContext { recipes, model_digests, ..StageContext::default() })
+        let outside = outside::digests(self)?;
+        Ok(StageContext { recipes, model_digests, outside, ..StageContext::default() })
     }
 
     /// What stages may look at when they run: [`Self::stage_context`] with what only a run needs, the author secret and
@@ -305,6 +313,10 @@ impl Project {
             }
             let stage = config.stage();
             let name = stage.card().name;
+            if let StageConfig::Dedup(dedup) = config {
+                let outside = outside::problems(self, dedup)?;
+                problems.extend(outside.into_iter().map(|p| format!("stage {number} ({name}): {p}")));
+            }
             problems.extend(stage.problems(&cx).into_iter().map(|p| format!("stage {number} ({name}): {p}")));
         }
         Ok(problems)

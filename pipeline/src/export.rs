@@ -7,13 +7,13 @@ use anyhow::{Context, Result, anyhow};
 use datafusion::prelude::{SessionContext, col};
 use futures::StreamExt as _;
 use genome_schemas::{Fingerprint, FingerprintHasher};
-use genome_stages::{StageConfig, union_all};
+use genome_stages::StageConfig;
 
 use crate::config::{Project, ShardsConfig};
+use crate::ledger::{Which, whole_table};
 use crate::plan::Planned;
 use crate::progress::Task;
 use crate::report;
-use crate::run::artifact_rows;
 use crate::shards::{CardFacts, ModelFacts, ModelRole, ShardConfig, ShardWriter, SourceFacts};
 
 /// File of a shard folder that holds its card.
@@ -34,11 +34,8 @@ pub async fn write_shards(session: &SessionContext, project: &Project, planned: 
         return Ok(());
     }
     let task = Task::begin("shards", 0);
-    let mut rows = Vec::with_capacity(examples.len());
-    for this in examples {
-        rows.push(artifact_rows(session, project, this, Some(&["kept"])).await?);
-    }
-    let rows = union_all(rows)?.ok_or_else(|| anyhow!("internal error: no examples"))?;
+    let rows = whole_table(session, project, planned, "examples", Which::Kept).await?;
+    let rows = rows.ok_or_else(|| anyhow!("internal error: no examples"))?;
     let order = ["key", "form", "task"].map(|name| col(name).sort(true, false)).to_vec();
     let mut stream = rows.sort(order)?.execute_stream().await?;
     if let Some(parent) = shards.path.parent() {

@@ -15,6 +15,7 @@ use genome_stages::{ModelStage, StageContext, union_all};
 use crate::config::Project;
 use crate::engines::Engines;
 use crate::memory;
+use crate::outside;
 use crate::plan::{Planned, Segment, plan};
 use crate::progress::Task;
 use crate::session::{self, Limits};
@@ -82,6 +83,7 @@ impl<'a> Runner<'a> {
             summary.ran += 1;
         }
         let session = session::for_records(self.limits)?;
+        crate::text_index::publish(&session, self.project, &planned).await?;
         crate::export::write_shards(&session, self.project, &planned).await?;
         crate::ledger::write(self.limits, self.project, &planned).await?;
         Ok(summary)
@@ -166,6 +168,9 @@ impl<'a> Runner<'a> {
         );
         let mut cx = cx.clone();
         cx.tables = self.joined_tables(&session, planned, this).await?;
+        for stage in this.segment.stages(self.project) {
+            outside::read(&session, self.project, &*stage, &mut cx).await?;
+        }
         let mut rows = if this.segment.ingests {
             self.dumps(&source_cx)?
         } else {

@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::ScalarValue;
 use datafusion::common::config::{ParquetColumnOptions, TableParquetOptions};
 use datafusion::dataframe::DataFrameWriteOptions;
@@ -150,18 +150,9 @@ pub async fn write_part(rows: DataFrame, table: &Table, folder: &Path) -> Result
         fs::remove_dir_all(&building)?;
     }
     fs::create_dir_all(&building).with_context(|| format!("cannot make {}", building.display()))?;
-    let mut parquet = TableParquetOptions::default();
-    parquet.global.compression = Some("zstd(3)".to_owned());
+    let mut parquet = parquet_options(&table.schema);
     // What is being written is held in memory until its group of rows is whole, in every outcome's folder.
     parquet.global.max_row_group_size = 65_536;
-    for field in table.schema.fields().iter().filter(|field| is_hash(field.data_type())) {
-        let as_it_is = ParquetColumnOptions {
-            dictionary_enabled: Some(false),
-            compression: Some("uncompressed".to_owned()),
-            ..ParquetColumnOptions::default()
-        };
-        parquet.column_specific_options.insert(field.name().clone(), as_it_is);
-    }
     let options = DataFrameWriteOptions::new().with_partition_by(vec!["outcome".to_owned()]);
     let target = format!("{}/", building.display());
     let written = rows.write_parquet(&target, options, Some(parquet)).await;
@@ -178,9 +169,24 @@ pub async fn write_part(rows: DataFrame, table: &Table, folder: &Path) -> Result
     }
 }
 
+/// How Parquet files of a store are written.
+fn parquet_options(schema: &Schema) -> TableParquetOptions {
+    let mut parquet = TableParquetOptions::default();
+    parquet.global.compression = Some("zstd(3)".to_owned());
+    for field in schema.fields().iter().filter(|field| is_hash(field.data_type())) {
+        let as_it_is = ParquetColumnOptions {
+            dictionary_enabled: Some(false),
+            compression: Some("uncompressed".to_owned()),
+            ..ParquetColumnOptions::default()
+        };
+        parquet.column_specific_options.insert(field.name().clone(), as_it_is);
+    }
+    parquet
+}
+
 /// Whether a column holds hashes, which nothing makes smaller.
 const fn is_hash(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::FixedSizeBinary(_) | DataType::Binary)
+    matches!(data_type, DataType::FixedSizeBinary(_) | DataType::Binary | DataType::BinaryView)
 }
 
 fn building_name(folder: &Path) -> PathBuf {
@@ -349,8 +355,7 @@ pub async fn write_sorted(rows: DataFrame, order: &str, folder: &Path) -> Result
         }
     }
     fs::create_dir_all(&building).with_context(|| format!("cannot make {}", building.display()))?;
-    let mut parquet = TableParquetOptions::default();
-    parquet.global.compression = Some("zstd(3)".to_owned());
+    let parquet = parquet_options(rows.schema().as_arrow());
     let options = DataFrameWriteOptions::new().with_single_file_output(true);
     let schema = std::sync::Arc::clone(rows.schema().inner());
     let rows = rows.sort(vec![col(order).sort(true, false)])?;
@@ -374,6 +379,18 @@ pub async fn write_sorted(rows: DataFrame, order: &str, folder: &Path) -> Result
             Err(error.context(format!("while writing {}", folder.display())))
         }
     }
+}
+
+/// Digest of the rows of a folder written by [`write_sorted`].
+///
+/// # Errors
+/// The file cannot be read.
+pub fn plain_digest(folder: &Path) -> Result<String> {
+    let path = folder.join("rows.parquet");
+    let mut hasher = blake3::Hasher::new();
+    let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    hasher.update_reader(file).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// The rows of a folder written by [`write_sorted`].

@@ -17,9 +17,12 @@ use crate::table::Table;
 /// - `limit_value`: the limit it was held against;
 /// - `duplicate_of`: key of the surviving row that this one repeats;
 /// - `similarity`: how alike the two are, `0.0..=1.0`: 1 for the same text, the measured similarity for a similar one, null
-///   where texts were not compared.
-pub const LEDGER_COLUMNS: [&str; 7] =
-    ["outcome", "stage", "rule", "measured", "limit_value", "duplicate_of", "similarity"];
+///   where texts were not compared;
+/// - `matched`: what the row was found to repeat outside of the run's own rows: the name of a file, as the config has it,
+///   and for an evaluation set also the number of the row in it and the passage. `duplicate_of` is then a key of that
+///   file's, or null.
+pub const LEDGER_COLUMNS: [&str; 8] =
+    ["outcome", "stage", "rule", "measured", "limit_value", "duplicate_of", "similarity", "matched"];
 
 /// The ledger columns as fields, in the order of [`LEDGER_COLUMNS`].
 pub fn ledger_fields() -> Vec<Field> {
@@ -31,6 +34,7 @@ pub fn ledger_fields() -> Vec<Field> {
         Field::new("limit_value", DataType::Float64, true),
         Field::new("duplicate_of", key_type(), true),
         Field::new("similarity", DataType::Float64, true),
+        Field::new("matched", DataType::Utf8, true),
     ]
 }
 

@@ -31,5 +31,5 @@ pub use manifest::{Component, FileCount, Freshness, Manifest, StaleReason};
 pub use message::{Message, message_fields, message_list_type, message_type};
 pub use outcome::{Outcome, UnknownOutcome};
 pub use platform::{EventKind, Platform};
-pub use signatures::signatures;
+pub use signatures::{signatures, text_index};
 pub use table::{ContractError, Table, all_tables};

@@ -73,6 +73,8 @@ outcomes! {
     ExactDuplicate = "exact_duplicate",
     /// Nearly the same text as a row that stays.
     NearDuplicate = "near_duplicate",
+    /// Overlaps with an evaluation set.
+    Contaminated = "contaminated",
     /// An answer to a post that left.
     Orphaned = "orphaned",
     /// About an item that its author has written about before.

@@ -1,4 +1,4 @@
-//! Table `signatures`: what deduplication looks at of each event, and nothing else.
+//! Tables `signatures` and `text_index`: what deduplication looks at of each event, and nothing else.
 
 use arrow_schema::{DataType, Field};
 
@@ -33,4 +33,16 @@ pub fn signatures() -> Table {
     ];
     fields.extend(ledger_fields());
     Table::new("signatures", fields)
+}
+
+/// A published index: the signatures of the texts that stayed in one run, for others to be held against. It stands in a
+/// folder of its own, outside of any store, and holds no text and no name.
+///
+/// The columns are those of [`signatures()`]. It is read by no stage as a table of its run, so it is none of
+/// [`crate::all_tables`].
+pub fn text_index() -> Table {
+    let columns = ["key", "digest", "precedence", "bands", "shingles"];
+    let all = signatures();
+    let fields = all.schema.fields().iter().filter(|field| columns.contains(&field.name().as_str()));
+    Table::new("text_index", fields.map(|field| field.as_ref().clone()).collect())
 }

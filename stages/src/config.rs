@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::author_language::AuthorLanguage;
 use crate::authors::{AuthorActivity, AuthorHistory, GroupAuthors, KCore};
+use crate::decontaminate::Decontaminate;
 use crate::dedup::Dedup;
 use crate::filter::ContentFilter;
 use crate::kept_threads::KeptThreads;
@@ -27,6 +28,8 @@ pub enum StageConfig {
     PiiScrub(PiiScrub),
     /// events → events: drops repeats.
     Dedup(Dedup),
+    /// events → events, or examples → examples: drops what overlaps with an evaluation set.
+    Decontaminate(Decontaminate),
     /// events → events: drops accounts that behave like programs or spammers.
     AuthorHistory(AuthorHistory),
     /// events → events: drops reviews of people with too few items and of items with too few people.
@@ -58,6 +61,7 @@ impl StageConfig {
             Self::KeptThreads(stage) => stage,
             Self::PiiScrub(stage) => stage,
             Self::Dedup(stage) => stage,
+            Self::Decontaminate(stage) => stage,
             Self::AuthorHistory(stage) => stage,
             Self::KCore(stage) => stage,
             Self::AuthorActivity(stage) => stage,

@@ -6,6 +6,7 @@
 pub mod author_language;
 pub mod authors;
 mod config;
+pub mod decontaminate;
 pub mod dedup;
 mod error;
 pub mod filter;
@@ -23,4 +24,4 @@ pub mod tasks;
 pub use config::StageConfig;
 pub use error::StageError;
 pub use frames::union_all;
-pub use stage::{Asset, Card, ModelStage, Scope, Stage, StageContext};
+pub use stage::{Asset, Card, ModelStage, Outside, Scope, Stage, StageContext};

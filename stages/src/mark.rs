@@ -31,12 +31,23 @@ pub struct Mark {
     pub duplicate_of: Option<Expr>,
     /// How alike the row and its survivor are, `0.0..=1.0`.
     pub similarity: Option<Expr>,
+    /// What the row matches outside of the run's own rows.
+    pub matched: Option<Expr>,
 }
 
 impl Mark {
     /// A mark that measures nothing.
     pub fn new(rule: &'static str, outcome: Outcome, when: Expr) -> Self {
-        Self { rule, outcome, when, measured: None, limit: None, duplicate_of: None, similarity: None }
+        Self {
+            rule,
+            outcome,
+            when,
+            measured: None,
+            limit: None,
+            duplicate_of: None,
+            similarity: None,
+            matched: None,
+        }
     }
 
     /// The mark of a filter rule, whose `when` is decided elsewhere.
@@ -56,6 +67,13 @@ impl Mark {
     #[must_use]
     pub fn duplicate_of(mut self, key: Expr) -> Self {
         self.duplicate_of = Some(key);
+        self
+    }
+
+    /// With what the row matches outside of the run's own rows.
+    #[must_use]
+    pub fn matching(mut self, matched: Expr) -> Self {
+        self.matched = Some(matched);
         self
     }
 
@@ -117,6 +135,7 @@ pub fn mark_rows(rows: DataFrame, stage: &'static str, marks: &[Mark]) -> Result
             "measured" => pick(&|m| m.measured.clone(), "measured", &DataType::Float64),
             "limit_value" => pick(&|m| m.limit.map(lit), "limit_value", &DataType::Float64),
             "similarity" => pick(&|m| m.similarity.clone(), "similarity", &DataType::Float64),
+            "matched" => pick(&|m| m.matched.clone(), "matched", &DataType::Utf8),
             "duplicate_of" => pick(
                 &|m| m.duplicate_of.clone(),
                 "duplicate_of",

@@ -1,6 +1,7 @@
 //! What a stage is: a pure function from plan to plan, with an index card.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::prelude::DataFrame;
@@ -8,7 +9,8 @@ use genome_kernels::text::language::LanguageDetector;
 use genome_schemas::{Outcome, Table};
 
 use crate::StageError;
-use crate::dedup::Signatures;
+use crate::decontaminate::{EvaluationSet, EvaluationText};
+use crate::dedup::{Known, Signatures};
 use crate::functions::{EngineSource, NoEngines};
 use crate::pii_scrub::RedactionKey;
 use crate::synthesis::RecipeLibrary;
@@ -44,6 +46,11 @@ pub trait Stage {
 
     /// What follows from the config and is worth knowing before a run, a sentence each.
     fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Files beside the dumps that this stage reads: they are read before it is planned.
+    fn outside(&self) -> Vec<Outside<'_>> {
         Vec::new()
     }
 
@@ -123,6 +130,25 @@ pub enum Scope {
     Corpus,
 }
 
+/// Something that a stage reads and that no stage writes, by its path as the config has it.
+#[derive(Debug, Clone, Copy)]
+pub enum Outside<'a> {
+    /// Texts that are known. Its rows are put into [`StageContext::tables`] under [`Known::table_name`].
+    Known(&'a Known),
+    /// An evaluation set. Its texts are put into [`StageContext::evaluations`].
+    Evaluation(&'a EvaluationSet),
+}
+
+impl Outside<'_> {
+    /// The path.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Known(known) => known.path(),
+            Self::Evaluation(set) => &set.path,
+        }
+    }
+}
+
 /// Something beside the config whose content decides the result of a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asset {
@@ -141,6 +167,10 @@ pub struct StageContext {
     pub recipes: RecipeLibrary,
     /// SHA-256 of the weights of each named model.
     pub model_digests: BTreeMap<String, String>,
+    /// Digests of the files that stages read beside the dumps, by path as the config has it.
+    pub outside: BTreeMap<PathBuf, String>,
+    /// Texts of evaluation sets.
+    pub evaluations: BTreeMap<EvaluationSet, Arc<Vec<EvaluationText>>>,
     /// Hands out engines when a plan runs.
     pub engines: Arc<dyn EngineSource>,
     /// The secret by which placeholders of personal data are numbered.
@@ -155,6 +185,8 @@ impl Default for StageContext {
             tables: BTreeMap::new(),
             recipes: RecipeLibrary::default(),
             model_digests: BTreeMap::new(),
+            outside: BTreeMap::new(),
+            evaluations: BTreeMap::new(),
             engines: Arc::new(NoEngines),
             redaction_key: RedactionKey::default(),
             languages: Arc::new(LanguageDetector::common()),
@@ -174,6 +206,18 @@ impl StageContext {
                 table.name
             ))
         })
+    }
+
+    /// A file that a stage reads beside the dumps, with the digest of its content.
+    ///
+    /// # Errors
+    /// It was not looked at.
+    pub fn outside_asset(&self, path: &Path) -> Result<Asset, StageError> {
+        let name = path.to_string_lossy().into_owned();
+        match self.outside.get(path) {
+            Some(digest) => Ok(Asset { name, digest: digest.clone() }),
+            None => Err(StageError::Config(format!("`{name}` was not read"))),
+        }
     }
 
     /// Digest of the weights of a named model.

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use datafusion::prelude::SessionContext;
 use genome::session::{Limits, for_lookups};
-use genome_stages::dedup::Dedup;
+use genome_stages::dedup::{Dedup, Known, index_columns};
 use genome_stages::{Stage, StageContext};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -41,12 +42,25 @@ fn event(number: usize, words: &[u32]) -> Row {
 /// Outcome, survivor and similarity of each event, by key.
 type Endings = BTreeMap<String, (String, Option<String>, Option<f64>)>;
 
+fn session(partitions: usize) -> SessionContext {
+    for_lookups(Limits { threads: partitions, memory_bytes: 64 << 20 }).unwrap()
+}
+
 fn deduplicated(rows: &[Row], partitions: usize) -> Endings {
-    let session = for_lookups(Limits { threads: partitions, memory_bytes: 64 << 20 }).unwrap();
+    endings(&session(partitions), &Dedup::default(), &StageContext::default(), rows, partitions)
+}
+
+fn endings(
+    session: &SessionContext,
+    dedup: &Dedup,
+    cx: &StageContext,
+    rows: &[Row],
+    partitions: usize,
+) -> Endings {
     let schema = genome_schemas::events().schema;
     let batches = rows.chunks(rows.len().div_ceil(partitions)).map(|rows| to_batch(&schema, rows));
     let frame = session.read_batches(batches.collect::<Vec<_>>()).unwrap();
-    let plan = Dedup::default().plan(&StageContext::default(), frame).unwrap();
+    let plan = dedup.plan(cx, frame).unwrap();
     let text = |row: &Row, name: &str| row.get(name).and_then(Value::as_str).map(str::to_owned);
     let ending = |row: &Row| {
         let similarity = row.get("similarity").and_then(Value::as_f64);
@@ -54,6 +68,27 @@ fn deduplicated(rows: &[Row], partitions: usize) -> Endings {
     };
     let rows = from_batches(&block_on(plan.collect()).unwrap());
     rows.iter().map(ending).collect()
+}
+
+/// The keys of the rows that stay if they come in steps, each held against the texts that stayed in those before.
+fn staying_in_steps(rows: &[Row], steps: usize) -> BTreeSet<String> {
+    let session = session(2);
+    let schema = genome_schemas::events().schema;
+    let mut cx = StageContext::default();
+    let mut dedup = Dedup::default();
+    let mut staying = BTreeSet::new();
+    for (number, step) in rows.chunks(rows.len().div_ceil(steps)).enumerate() {
+        let found = endings(&session, &dedup, &cx, step, 2);
+        let stays = |row: &&Row| found[row["key"].as_str().unwrap()].0 == "kept";
+        let of_step: Vec<Row> = step.iter().filter(stays).cloned().collect();
+        staying.extend(of_step.iter().map(|row| row["key"].as_str().unwrap().to_owned()));
+        let index = Known::Index(format!("{number}").into());
+        let texts = session.read_batch(to_batch(&schema, &of_step)).unwrap();
+        let texts = dedup.index().unwrap().plan(&cx, texts).unwrap().select(index_columns()).unwrap();
+        cx.tables.insert(index.table_name(), texts);
+        dedup.known.push(index);
+    }
+    staying
 }
 
 /// The true similarity of two texts.
@@ -97,6 +132,10 @@ proptest! {
         turned.reverse();
         prop_assert_eq!(&deduplicated(&turned, 2), &found);
         prop_assert_eq!(&deduplicated(&turned, 4), &found);
+
+        // In steps, each against an index of those before, the same rows stay.
+        let kept = found.iter().filter(|(_, ending)| ending.0 == "kept").map(|(key, _)| key.clone());
+        prop_assert_eq!(staying_in_steps(&rows, 4), kept.collect::<BTreeSet<_>>());
 
         // Later rows change nothing for earlier ones.
         let before = deduplicated(&rows[..cut.min(rows.len())], 2);

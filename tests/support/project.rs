@@ -36,9 +36,13 @@ impl Project {
 
     /// Another config, which is the present one with `from` replaced by `to`.
     pub(crate) fn change_config(&self, from: &str, to: &str) {
-        let config = std::fs::read_to_string(self.path("genome.toml")).unwrap();
+        let config = self.config();
         assert!(config.contains(from), "the config has no `{from}`");
         self.write("genome.toml", config.replace(from, to));
+    }
+
+    fn config(&self) -> String {
+        std::fs::read_to_string(self.path("genome.toml")).unwrap()
     }
 
     /// A path in the project's folder.
@@ -64,7 +68,8 @@ impl Project {
         let ran = program::finish(self.command(arguments));
         let is_run = arguments.first() == Some(&"run") && !arguments.contains(&"--help");
         if is_run && ran.code == Some(0) {
-            accounts_for_everything(&self.path("store"));
+            let config: toml::Table = toml::from_str(&self.config()).unwrap();
+            accounts_for_everything(&self.path(config["store"]["path"].as_str().unwrap()));
         }
         ran
     }

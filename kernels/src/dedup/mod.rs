@@ -4,6 +4,7 @@
 //! - [`bands`]: how many hash functions, in bands of how many, a wanted recall takes;
 //! - [`minhash`]: the bands of a set, by which alike sets can be found without comparing all;
 //! - [`sharing`]: the texts that share a band with another, which most do not;
+//! - [`overlap`]: passages that a text has in common with texts that are given;
 //! - [`survivors`]: of alike texts the first stays; each of the others is compared with one that stays.
 //!
 //! Bands only propose. Whether two texts are alike is the Jaccard similarity of their whole sets: the size of what is
@@ -16,7 +17,10 @@
 )]
 
 pub mod bands;
+mod bits;
 pub mod minhash;
+pub mod overlap;
+mod prefix;
 pub mod sharing;
 pub mod shingle;
 pub mod survivors;

@@ -24,17 +24,14 @@ const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 #[derive(Debug)]
 pub struct Shingler {
     shingle: Shingle,
-    /// `FACTOR` to the power of the length of a run.
-    leaving: u64,
+    runs: Runs,
     units: Vec<u64>,
 }
 
 impl Shingler {
     /// One that cuts into `shingle`.
     pub fn new(shingle: Shingle) -> Self {
-        let (Shingle::Words(len) | Shingle::Characters(len)) = shingle;
-        let leaving = (0..len.get()).fold(1_u64, |power, _| power.wrapping_mul(FACTOR));
-        Self { shingle, leaving, units: Vec::new() }
+        Self { shingle, runs: Runs::new(shingle.run()), units: Vec::new() }
     }
 
     /// The set of shingles of a text, by their hashes: ascending and distinct. Empty for a text shorter than a shingle.
@@ -45,34 +42,79 @@ impl Shingler {
     pub fn shingles(&mut self, text: &str, set: &mut Vec<u32>) {
         set.clear();
         self.units.clear();
-        let text = fold_case(text);
-        let len = match self.shingle {
-            Shingle::Words(len) => {
-                words(&text, |word| self.units.push(hash(word.as_bytes())));
-                len
-            }
-            Shingle::Characters(len) => {
-                self.units.extend(fold_space(&text).chars().map(|c| mix(u64::from(c) + 1)));
-                len
-            }
-        };
-        let len = len.get();
-        if self.units.len() < len {
-            return;
-        }
-        let mut sum = 0_u64;
-        for (end, unit) in self.units.iter().enumerate() {
-            sum = sum.wrapping_mul(FACTOR).wrapping_add(*unit);
-            if end >= len {
-                sum = sum.wrapping_sub(self.units[end - len].wrapping_mul(self.leaving));
-            }
-            if end + 1 >= len {
-                // The upper half, which every bit has reached.
-                set.push((mix(sum) >> 32) as u32);
-            }
-        }
+        self.shingle.units(&fold_case(text), &mut self.units);
+        // The upper half, which every bit has reached.
+        self.runs.of(&self.units, |_, run| set.push((run >> 32) as u32));
         set.sort_unstable();
         set.dedup();
+    }
+}
+
+impl Shingle {
+    /// How many words or characters a run has.
+    pub const fn run(self) -> usize {
+        let (Self::Words(len) | Self::Characters(len)) = self;
+        len.get()
+    }
+
+    /// The hashes of the words or characters of a text whose case is folded.
+    pub(super) fn units(self, folded: &str, units: &mut Vec<u64>) {
+        match self {
+            Self::Words(_) => words(folded, |word| units.push(hash(word.as_bytes()))),
+            Self::Characters(_) => {
+                units.extend(fold_space(folded).chars().map(|c| mix(u64::from(c) + 1)));
+            }
+        }
+    }
+
+    /// Some of the units of a text whose case is folded, as it has them.
+    pub(super) fn excerpt(self, folded: &str, units: std::ops::Range<usize>) -> String {
+        match self {
+            Self::Words(_) => {
+                let (mut number, mut start, mut end) = (0, 0, 0);
+                words(folded, |word| {
+                    let at = word.as_ptr() as usize - folded.as_ptr() as usize;
+                    if number == units.start {
+                        start = at;
+                    }
+                    if number < units.end {
+                        end = at + word.len();
+                    }
+                    number += 1;
+                });
+                folded.get(start..end.max(start)).unwrap_or_default().to_owned()
+            }
+            Self::Characters(_) => fold_space(folded).chars().skip(units.start).take(units.len()).collect(),
+        }
+    }
+}
+
+/// The hashes of all runs of one length.
+#[derive(Debug, Clone)]
+pub(super) struct Runs {
+    len: usize,
+    /// [`FACTOR`] to the power of the length.
+    leaving: u64,
+}
+
+impl Runs {
+    /// Of runs of so many units, at least one.
+    pub(super) fn new(len: usize) -> Self {
+        Self { len, leaving: (0..len).fold(1_u64, |power, _| power.wrapping_mul(FACTOR)) }
+    }
+
+    /// Calls `each` with the place and the hash of every run.
+    pub(super) fn of(&self, units: &[u64], mut each: impl FnMut(usize, u64)) {
+        let mut sum = 0_u64;
+        for (end, unit) in units.iter().enumerate() {
+            sum = sum.wrapping_mul(FACTOR).wrapping_add(*unit);
+            if end >= self.len {
+                sum = sum.wrapping_sub(units[end - self.len].wrapping_mul(self.leaving));
+            }
+            if end + 1 >= self.len {
+                each(end + 1 - self.len, mix(sum));
+            }
+        }
     }
 }
 

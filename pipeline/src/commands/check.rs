@@ -8,6 +8,7 @@ use genome_stages::StageContext;
 use super::{block_on, project, refuse_problems};
 use crate::cli::ConfigArgs;
 use crate::config::Project;
+use crate::outside;
 use crate::plan::segments;
 use crate::progress::tell;
 use crate::session::{Limits, for_lookups, for_records};
@@ -34,11 +35,12 @@ async fn contracts(project: &Project) -> Result<()> {
         let session = if segment.looks_up(project) { for_lookups(limits) } else { for_records(limits) }?;
         for (index, stage) in segment.stages.iter().zip(segment.stages(project)) {
             let card = stage.card();
+            let place = || format!("stage {} ({})", index + 1, card.name);
             let mut cx = cx.clone();
+            outside::read(&session, project, &*stage, &mut cx).await.with_context(place)?;
             for table in card.reads {
                 cx.tables.insert(table().name.to_owned(), empty(&session, &table())?);
             }
-            let place = || format!("stage {} ({})", index + 1, card.name);
             let rows = stage.plan(&cx, empty(&session, &(card.input)())?).with_context(place)?;
             (card.output)().check(rows.schema().as_arrow()).with_context(place)?;
             rows.create_physical_plan().await.with_context(place)?;

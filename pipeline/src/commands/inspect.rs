@@ -234,8 +234,9 @@ fn verdict(row: &Row) -> Option<String> {
     let float = |name: &str| row.get(name).and_then(Value::as_f64).map(number);
     let (outcome, stage, rule) = (text("outcome")?, text("stage")?, text("rule")?);
     let part = |before: &str, name: &str| float(name).map_or_else(String::new, |n| format!("{before} {n}"));
+    let matched = text("matched").map_or_else(String::new, |matched| format!(", matched {matched}"));
     Some(format!(
-        "{outcome} by {stage}, rule {rule}{}{}{}",
+        "{outcome} by {stage}, rule {rule}{}{}{}{matched}",
         part(": measured", "measured"),
         part(", limit", "limit_value"),
         part(", similarity", "similarity")

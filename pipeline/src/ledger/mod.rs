@@ -39,7 +39,7 @@ use decode::Decoder;
 use places::ShardPlaces;
 
 /// Raised when the ledger says the same facts differently.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Name of the table, of its folder in the store and of the step in what a run tells.
 const NAME: &str = "ledger";

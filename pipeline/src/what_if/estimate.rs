@@ -23,6 +23,7 @@ use super::sample::{Sample, SampleSize, Sampler};
 use super::setting::{Changed, Setting, event_stages, looks_across_authors};
 use crate::config::Project;
 use crate::error::Hinted;
+use crate::outside;
 use crate::progress::Task;
 use crate::session::{self, Limits};
 use crate::store::empty;
@@ -96,11 +97,10 @@ pub async fn estimate(
     source: Option<&str>,
 ) -> Result<Estimate> {
     let session = session::for_records(limits)?;
-    let mut needed = needed(&session, &changed.now, &event_stages(&changed.now))?;
-    needed.extend(self::needed(&session, &changed.then, &event_stages(&changed.then))?);
-    let context = [&changed.now, &changed.then].map(|project| looks_at_context(&session, project));
-    let [now, then] = context;
-    if !now? && !then? {
+    let mut needed = needed(&session, &changed.now, &event_stages(&changed.now)).await?;
+    needed.extend(self::needed(&session, &changed.then, &event_stages(&changed.then)).await?);
+    let now = looks_at_context(&session, &changed.now).await?;
+    if !now && !looks_at_context(&session, &changed.then).await? {
         needed.remove("context");
     }
     let sample = read(limits, &changed.now, &needed, size).await?;
@@ -114,8 +114,8 @@ pub async fn estimate(
         stages.retain(|index| !left_out.contains(index));
         stages
     };
-    let now = ways(&changed.now, &stages(&changed.now), rows.clone()).await?;
-    let then = ways(&changed.then, &stages(&changed.then), rows).await?;
+    let now = ways(&session, &changed.now, &stages(&changed.now), rows.clone()).await?;
+    let then = ways(&session, &changed.then, &stages(&changed.then), rows).await?;
     let mut counted = Counted::new(&sample, now, then);
     if let Some(source) = source {
         counted.only(source);
@@ -166,7 +166,7 @@ fn left_out(changed: &Changed, share: f64) -> Result<Vec<usize>> {
 
 /// Whether a stage looks at what people answered, for which whole dumps have to be joined. A content filter asks for the
 /// column whatever its rules are.
-fn looks_at_context(session: &SessionContext, project: &Project) -> Result<bool> {
+async fn looks_at_context(session: &SessionContext, project: &Project) -> Result<bool> {
     let mut stages = event_stages(project);
     stages.retain(|index| match &project.config.stages[*index] {
         StageConfig::ContentFilter(filter) => {
@@ -174,12 +174,12 @@ fn looks_at_context(session: &SessionContext, project: &Project) -> Result<bool>
         }
         _ => true,
     });
-    Ok(needed(session, project, &stages)?.contains("context"))
+    Ok(needed(session, project, &stages).await?.contains("context"))
 }
 
 /// Columns of `events` that decide what some stages do.
-fn needed(session: &SessionContext, project: &Project, stages: &[usize]) -> Result<BTreeSet<String>> {
-    let rows = marked(project, stages, empty(session, &events())?)?;
+async fn needed(session: &SessionContext, project: &Project, stages: &[usize]) -> Result<BTreeSet<String>> {
+    let rows = marked(session, project, stages, empty(session, &events())?).await?;
     let always = || LEDGER_COLUMNS.iter().copied().chain(["key", "source", "author_id"]);
     let plan = rows.select(always().map(col).collect::<Vec<_>>())?.into_optimized_plan()?;
     let mut needed: BTreeSet<String> = always().map(str::to_owned).collect();
@@ -189,17 +189,27 @@ fn needed(session: &SessionContext, project: &Project, stages: &[usize]) -> Resu
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
+    // What is read beside the dumps has columns of its own.
+    let of_events = events();
+    needed.retain(|name| of_events.columns().any(|column| column == name));
     Ok(needed)
 }
 
 /// Rows after some stages.
-fn marked(project: &Project, stages: &[usize], rows: DataFrame) -> Result<DataFrame> {
-    let cx: StageContext = project.run_context()?;
-    stages.iter().try_fold(rows, |rows, index| {
+async fn marked(
+    session: &SessionContext,
+    project: &Project,
+    stages: &[usize],
+    mut rows: DataFrame,
+) -> Result<DataFrame> {
+    let mut cx: StageContext = project.run_context()?;
+    for index in stages {
         let stage = project.config.stages[*index].stage();
         let place = || format!("stage {} ({})", index + 1, stage.card().name);
-        stage.plan(&cx, rows).with_context(place)
-    })
+        outside::read(session, project, stage, &mut cx).await.with_context(place)?;
+        rows = stage.plan(&cx, rows).with_context(place)?;
+    }
+    Ok(rows)
 }
 
 /// Reads every dump to its end.
@@ -259,6 +269,7 @@ fn all_columns(rows: DataFrame, needed: &BTreeSet<String>) -> Result<DataFrame> 
 
 /// How many records of each author and source end in each way.
 async fn ways(
+    session: &SessionContext,
     project: &Project,
     stages: &[usize],
     rows: DataFrame,
@@ -267,7 +278,8 @@ async fn ways(
     let author =
         coalesce(vec![cast(col("author_id"), DataType::Utf8), cast(key_hex(col("key")), DataType::Utf8)]);
     let names = ["author", "source", "stage", "rule", "outcome"];
-    let counted = marked(project, stages, rows)?
+    let counted = marked(session, project, stages, rows)
+        .await?
         .select(vec![
             author.alias(names[0]),
             text(col(names[1])).alias(names[1]),

@@ -1,11 +1,15 @@
 //! Deduplication: of rows that say the same, one stays.
 
+mod known;
 mod near;
 mod repeats;
 mod signatures;
 
+pub use known::{Known, TextHash, hash_list, index_columns};
 pub use near::{Near, NearConfig};
-pub use signatures::Signatures;
+pub use signatures::{Signatures, place};
+
+use std::path::PathBuf;
 
 use datafusion::prelude::{DataFrame, Expr, col, lit};
 use genome_schemas::{Outcome, events};
@@ -13,14 +17,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::StageError;
 use crate::mark::{Mark, column, mark_rows};
-use crate::stage::{Card, Scope, Stage, StageContext};
-use repeats::{IS_NEAR, RELATION, SAME_RECORD, SIMILARITY, SURVIVOR};
+use crate::stage::{Asset, Card, Outside, Scope, Stage, StageContext};
+use known::KnownTexts;
+use repeats::{IS_NEAR, KNOWN, RELATION, SAME_RECORD, SIMILARITY, SURVIVOR};
 
 /// Drops repeats: other versions of a record of the platform (rule `same_record`), other records of the same text, and
 /// texts that are nearly the same as one that stays.
 ///
 /// The earliest stays; of equally old ones that of the preferred source, then the one with the smallest key. Which ones
-/// stay does not depend on the order of files or on threads, and later rows change nothing for earlier ones.
+/// stay does not depend on the order of files or on threads, and later rows change nothing for earlier ones. What repeats a
+/// known text leaves too.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dedup {
@@ -36,6 +42,12 @@ pub struct Dedup {
     /// Names of sources, the most preferred one first; those that are not named come last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prefer: Vec<String>,
+    /// Texts from elsewhere that count as being there already.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<Known>,
+    /// Folder in which the texts that stay are published, for other runs to know. It decides no result.
+    #[serde(default, skip_serializing)]
+    pub publish: Option<PathBuf>,
 }
 
 /// What counts as the same text.
@@ -74,13 +86,15 @@ pub enum Relation {
     /// A form filled in again: both authors are automation by name, or an author has [`TEMPLATE_REPEATS`] nearly the same
     /// texts.
     BotTemplate,
+    /// From elsewhere, see [`Known`].
+    Known,
 }
 
 /// From how many nearly the same texts of one author on they are a template.
 pub const TEMPLATE_REPEATS: u32 = 10;
 
 impl Relation {
-    const ALL: [Self; 3] = [Self::OwnRepost, Self::CrossUserCopy, Self::BotTemplate];
+    const ALL: [Self; 4] = [Self::Known, Self::OwnRepost, Self::CrossUserCopy, Self::BotTemplate];
 
     /// The relation of two texts: whether they have one author, whether both authors are automation by name, and how many
     /// texts of the one that stays' author leave for it because they are nearly the same.
@@ -99,6 +113,7 @@ impl Relation {
             Self::OwnRepost => "own_repost",
             Self::CrossUserCopy => "cross_user_copy",
             Self::BotTemplate => "bot_template",
+            Self::Known => "known",
         }
     }
 }
@@ -133,22 +148,43 @@ impl Stage for Dedup {
         true
     }
 
+    fn assets(&self, cx: &StageContext) -> Result<Vec<Asset>, StageError> {
+        self.known.iter().map(|known| cx.outside_asset(known.path())).collect()
+    }
+
+    fn outside(&self) -> Vec<Outside<'_>> {
+        self.known.iter().map(Outside::Known).collect()
+    }
+
     fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
         let plain: Vec<Expr> = rows.schema().fields().iter().map(|f| column(f.name())).collect();
         let signatures = match cx.tables.get(genome_schemas::signatures().name) {
             Some(stored) => stored.clone(),
             None => self.signatures().plan(cx, rows.clone())?,
         };
-        let rows = repeats::joined(rows, signatures, self.near.threshold())?;
+        let known = KnownTexts::of(&self.known, self.exact, cx, &rows)?;
+        let rows = repeats::joined(rows, signatures, known, self.near.threshold())?;
         let mut marks = vec![same_record()];
         marks.extend(Relation::ALL.map(exact));
         let threshold = self.near.threshold().unwrap_or(1.0);
         marks.extend(Relation::ALL.map(|relation| nearly(relation, threshold)));
+        if let Some(name) = known::name_of(&col(KNOWN), &self.known) {
+            marks = marks.into_iter().map(|mark| mark.matching(name.clone())).collect();
+        }
         Ok(mark_rows(rows, "dedup", &marks)?.select(plain)?)
     }
 }
 
 impl Dedup {
+    /// What decides which texts can be compared with those of another run, as JSON.
+    ///
+    /// # Errors
+    /// Only if it cannot be written as JSON, which would be a bug here.
+    pub fn comparable(&self) -> Result<String, StageError> {
+        let all = Signatures { prefer: Vec::new(), ..self.signatures() };
+        serde_json::to_string(&all).map_err(|error| StageError::Config(error.to_string()))
+    }
+
     fn signatures(&self) -> Signatures {
         Signatures {
             exact: self.exact,

@@ -13,10 +13,15 @@ use arrow::datatypes::DataType;
 use datafusion::common::JoinType;
 use datafusion::functions_aggregate::expr_fn::{count, min};
 use datafusion::prelude::{DataFrame, Expr, cast, coalesce, col, get_field, lit, when};
+use genome_schemas::key_type;
 
+use super::Relation;
+use super::known::{KnownTexts, LISTED, NUMBER};
 use super::signatures::place;
 use crate::StageError;
-use crate::functions::{key_number, near_repeats, precedence_key, relation, sharing_texts, short_number};
+use crate::functions::{
+    key_number, known_number, near_repeats, precedence_key, relation, sharing_texts, short_number,
+};
 use crate::mark::{column, null_of};
 
 /// Key of the row that stays for one that leaves.
@@ -28,26 +33,50 @@ pub(super) const RELATION: &str = "__relation";
 /// Whether the texts are only nearly the same.
 pub(super) const IS_NEAR: &str = "__is_near";
 
+/// Place in the config of the index or list whose text it is; null for those of the run.
+pub(super) const KNOWN: &str = NUMBER;
+
 /// Another version of the same record.
 pub(super) const SAME_RECORD: &str = "same_record";
 
-/// `rows` with the four columns above.
+/// `rows` with the columns above.
 pub(super) fn joined(
     rows: DataFrame,
     signatures: DataFrame,
+    known: KnownTexts,
     threshold: Option<f64>,
 ) -> Result<DataFrame, StageError> {
     const PLACE: &str = "__place";
     let plain: Vec<Expr> = rows.schema().fields().iter().map(|f| column(f.name())).collect();
-    let compared = signatures.clone().filter(col("current").is_null().and(col("digest").is_not_null()))?;
-    let leaving = leaving(compared, threshold)?.union(other_versions(signatures)?)?;
+    let mut compared =
+        signatures.clone().filter(col("current").is_null().and(col("digest").is_not_null()))?;
+    let mut out = other_versions(signatures)?;
+    if let Some(listed) = known.listed {
+        let current = compared.clone().select(vec![col("row").alias("__current")])?;
+        let listed = listed.join(current, JoinType::LeftSemi, &[LISTED], &["__current"], None)?;
+        compared = compared.join(listed.clone(), JoinType::LeftAnti, &["row"], &[LISTED], None)?;
+        out = out.union(of_lists(listed)?)?;
+    }
+    let leaving = leaving(compared, known.indexed, threshold)?.union(out)?;
     let mut placed = plain.clone();
     placed.push(place().alias(PLACE));
     let rows = rows.select(placed)?;
     let joined = leaving.join(rows, JoinType::Right, &["__leaving"], &[PLACE], None)?;
     let mut columns = plain;
-    columns.extend([SURVIVOR, SIMILARITY, RELATION, IS_NEAR].map(col));
+    columns.extend([SURVIVOR, SIMILARITY, RELATION, IS_NEAR, KNOWN].map(col));
     Ok(joined.select(columns)?)
+}
+
+/// The rows whose text a list of hashes has.
+fn of_lists(listed: DataFrame) -> Result<DataFrame, StageError> {
+    Ok(listed.select(vec![
+        col(LISTED).alias("__leaving"),
+        null_of(&key_type()).alias(SURVIVOR),
+        lit(1.0).alias(SIMILARITY),
+        cast(lit(Relation::Known.name()), DataType::Utf8View).alias(RELATION),
+        lit(false).alias(IS_NEAR),
+        col(NUMBER).alias(KNOWN),
+    ])?)
 }
 
 /// The rows that are no current version of their record.
@@ -60,15 +89,20 @@ fn other_versions(signatures: DataFrame) -> Result<DataFrame, StageError> {
         same.alias(SIMILARITY),
         cast(lit(SAME_RECORD), DataType::Utf8View).alias(RELATION),
         lit(false).alias(IS_NEAR),
+        null_of(&DataType::UInt16).alias(KNOWN),
     ])?)
 }
 
 /// The rows that leave for another of the same text, or of one that is nearly the same.
-fn leaving(compared: DataFrame, threshold: Option<f64>) -> Result<DataFrame, StageError> {
+fn leaving(
+    compared: DataFrame,
+    known: Option<DataFrame>,
+    threshold: Option<f64>,
+) -> Result<DataFrame, StageError> {
     const DIGEST: &str = "__digest";
     const STAYS: &str = "__stays";
     const OWN_REPEATS: &str = "__own_repeats";
-    let same = same_digest(compared.clone(), DIGEST, STAYS)?;
+    let same = same_digest(compared.clone(), known.clone(), DIGEST, STAYS)?;
     let decisions = match threshold {
         None => same.select(vec![
             col(DIGEST),
@@ -79,7 +113,7 @@ fn leaving(compared: DataFrame, threshold: Option<f64>) -> Result<DataFrame, Sta
         ])?,
         Some(threshold) => {
             let part = |name: &str| get_field(col(FOUND), name);
-            let near = near(compared.clone(), threshold)?.select(vec![
+            let near = near(compared.clone(), known, threshold)?.select(vec![
                 part("digest").alias("__near_digest"),
                 part("survivor").alias("__near_stays"),
                 part("similarity").alias("__near_similarity"),
@@ -105,33 +139,55 @@ fn leaving(compared: DataFrame, threshold: Option<f64>) -> Result<DataFrame, Sta
         col(SIMILARITY),
         relation(col(STAYS), col("precedence"), col(OWN_REPEATS)).alias(RELATION),
         col(IS_NEAR),
+        known_number(col(STAYS)).alias(KNOWN),
     ])?)
 }
 
-/// The digests that several rows have, with the precedence of the first row of each.
-fn same_digest(compared: DataFrame, digest: &str, stays: &str) -> Result<DataFrame, StageError> {
+/// The digests that several rows have, or a row and a known text, with the precedence of the first of each.
+fn same_digest(
+    compared: DataFrame,
+    known: Option<DataFrame>,
+    digest: &str,
+    stays: &str,
+) -> Result<DataFrame, StageError> {
     let number = key_number(col("digest"));
     let repeated = compared
         .clone()
         .aggregate(vec![number.clone().alias("__number")], vec![count(lit(1_i64)).alias("__copies")])?
         .filter(col("__copies").gt(lit(1_i64)))?
         .select(vec![col("__number")])?;
-    let copies = compared.select(vec![col("digest"), col("precedence"), number.alias("__of")])?;
-    let copies = repeated.join(copies, JoinType::Inner, &["__number"], &["__of"], None)?;
+    let copied = || vec![col("digest"), col("precedence")];
+    let copies = compared.clone().with_column("__of", number)?;
+    let mut copies =
+        repeated.join(copies, JoinType::Inner, &["__number"], &["__of"], None)?.select(copied())?;
+    if let Some(known) = known {
+        let own = compared.select(vec![col("digest").alias("__own")])?;
+        let known = own.join(known, JoinType::RightSemi, &["__own"], &["digest"], None)?;
+        copies = copies.union(known.select(copied())?)?;
+    }
     Ok(copies.aggregate(vec![col("digest").alias(digest)], vec![min(col("precedence")).alias(stays)])?)
 }
 
 const FOUND: &str = "__near";
 
 /// One row for each text that leaves for one that is nearly the same: see [`near_repeats`].
-fn near(compared: DataFrame, threshold: f64) -> Result<DataFrame, StageError> {
+fn near(compared: DataFrame, known: Option<DataFrame>, threshold: f64) -> Result<DataFrame, StageError> {
     const TEXT: &str = "__text";
     const SHARING: &str = "__sharing";
+    const IS_KNOWN: &str = "__is_known";
     let text = short_number(col("digest"));
-    let texts = compared.filter(col("bands").is_not_null())?;
+    let parts = |of: DataFrame, is_known: bool| {
+        let mut columns = ["precedence", "digest", "bands", "shingles"].map(col).to_vec();
+        columns.push(lit(is_known).alias(IS_KNOWN));
+        of.filter(col("bands").is_not_null())?.select(columns)
+    };
+    let mut texts = parts(compared, false)?;
+    if let Some(known) = known {
+        texts = texts.union(parts(known, true)?)?;
+    }
     let sharing = texts
         .clone()
-        .aggregate(Vec::new(), vec![sharing_texts(text.clone(), col("bands")).alias(SHARING)])?
+        .aggregate(Vec::new(), vec![sharing_texts(text.clone(), col("bands"), col(IS_KNOWN)).alias(SHARING)])?
         .unnest_columns(&[SHARING])?;
     let texts = texts.with_column(TEXT, text)?;
     let texts = sharing.join(texts, JoinType::RightSemi, &[SHARING], &[TEXT], None)?;

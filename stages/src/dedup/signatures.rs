@@ -86,8 +86,8 @@ impl Stage for Signatures {
     }
 }
 
-/// The place of a record as a key.
-pub(super) fn place() -> Expr {
+/// The place of the record of an event as a key, of its columns `source`, `source_file` and `source_offset`.
+pub fn place() -> Expr {
     row_key(
         "genome place",
         vec![col("source"), col("source_file"), cast(col("source_offset"), DataType::Utf8View)],

@@ -7,6 +7,7 @@ mod generate;
 mod history;
 mod k_core;
 mod key;
+mod overlap;
 mod redact;
 mod repeats;
 mod rules;
@@ -21,11 +22,13 @@ pub use history::in_time_order;
 pub(crate) use k_core::{core_rule_name, pairs_outside_core};
 pub use key::{key_fraction, key_hex, row_key};
 pub(crate) use key::{key_number, short_number};
+pub(crate) use overlap::{overlap, overlap_part};
 pub(crate) use redact::{Redactor, redact, redactions};
 pub(crate) use repeats::{near_repeats, sharing_texts};
 pub(crate) use rules::{RuleList, broken_rule, rule_measure};
 pub(crate) use signature::{
-    Standing, bands, precedence, precedence_key, relation, shingles, text_digest, version, version_key,
+    Standing, bands, known_number, known_precedence, precedence, precedence_key, relation, shingles,
+    text_digest, text_hash, version, version_key,
 };
 pub use text::is_removed;
 

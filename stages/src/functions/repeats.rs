@@ -21,10 +21,12 @@ use genome_schemas::{KEY_BYTES, key_type};
 use super::signature::Precedence;
 use super::{binaries, failed, keys, state_bytes};
 
-/// The texts that share a band with another, as a list of the numbers that stand for them.
-pub(crate) fn sharing_texts(text: Expr, bands: Expr) -> Expr {
-    let signature = Signature::exact(vec![DataType::UInt32, DataType::BinaryView], Volatility::Immutable);
-    AggregateUDF::from(SharingTexts { signature }).call(vec![text, bands])
+/// The texts that share a band with another, as a list of the numbers that stand for them; of known ones those that share
+/// it with one that is not.
+pub(crate) fn sharing_texts(text: Expr, bands: Expr, is_known: Expr) -> Expr {
+    let inputs = vec![DataType::UInt32, DataType::BinaryView, DataType::Boolean];
+    let signature = Signature::exact(inputs, Volatility::Immutable);
+    AggregateUDF::from(SharingTexts { signature }).call(vec![text, bands, is_known])
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -63,9 +65,17 @@ impl Accumulator for SharingAccumulator {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let texts = values.first().and_then(|texts| texts.as_primitive_opt::<UInt32Type>());
         let texts = texts.ok_or_else(|| DataFusionError::Internal("a text should be a number".to_owned()))?;
-        for (text, bands) in texts.iter().zip(binaries(values, 1)?) {
+        let known = values.get(2).and_then(|known| known.as_boolean_opt());
+        let known =
+            known.ok_or_else(|| DataFusionError::Internal("`is_known` is no truth value".to_owned()))?;
+        for ((text, bands), is_known) in texts.iter().zip(binaries(values, 1)?).zip(known) {
             if let (Some(text), Some(bands)) = (text, bands) {
-                self.table.add(text, from_bytes(bands)).map_err(failed)?;
+                let bands = from_bytes(bands);
+                let added = match is_known {
+                    Some(true) => self.table.add_given(text, bands),
+                    _ => self.table.add(text, bands),
+                };
+                added.map_err(failed)?;
             }
         }
         Ok(())
@@ -166,8 +176,12 @@ impl Accumulator for NearAccumulator {
                 digest.copy_from_slice(digests.value(row));
                 let (bands, shingles) = (from_bytes(bands.value(row)), from_bytes(shingles.value(row)));
                 let precedence = precedences.value(row);
-                let author = Precedence::of(precedence)?.author();
-                self.texts.add(precedence, digest, author, bands, shingles);
+                let standing = Precedence::of(precedence)?;
+                if standing.known().is_some() {
+                    self.texts.add_given(precedence, digest, bands, shingles);
+                } else {
+                    self.texts.add(precedence, digest, standing.author(), bands, shingles);
+                }
             }
         }
         self.set_threshold(values.get(4));

@@ -1,9 +1,12 @@
 //! Signatures of texts: what is compared in place of them.
 
+use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, FixedSizeBinaryBuilder, StringViewArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryBuilder, FixedSizeBinaryBuilder, StringViewArray, UInt16Array,
+};
 use arrow::datatypes::{DataType, Int64Type, UInt16Type, UInt32Type};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::Expr;
@@ -13,9 +16,10 @@ use genome_kernels::dedup::shingle::{Shingle, Shingler};
 use genome_kernels::dedup::{from_bytes, to_bytes};
 use genome_kernels::text::normalize::{normalize, normalize_handles};
 use genome_schemas::{KEY_BYTES, KeyHasher, key_type};
+use sha2::{Digest, Sha256};
 
 use super::{array_function, binaries, keys, string_at, strings};
-use crate::dedup::{Exact, Relation};
+use crate::dedup::{Exact, Relation, TextHash};
 
 /// A key that is equal for texts that count as the same in one scope; null where either is null, or the text is empty.
 pub(crate) fn text_digest(text: Expr, scope: Expr, exact: Exact) -> Expr {
@@ -28,27 +32,45 @@ pub(crate) fn text_digest(text: Expr, scope: Expr, exact: Exact) -> Expr {
                 out.append_null();
                 continue;
             };
-            let folded;
-            let form = match exact {
-                Exact::Raw => text,
-                Exact::Normalized => {
-                    folded = normalize(text);
-                    &folded
-                }
-                Exact::WithoutLinks => {
-                    folded = normalize_handles(text);
-                    &folded
-                }
-            };
+            let form = form(text, exact);
             if form.is_empty() {
                 out.append_null();
             } else {
-                out.append_value(KeyHasher::new("genome text").part(scope).part(form).finish().0)?;
+                out.append_value(KeyHasher::new("genome text").part(scope).part(form.as_ref()).finish().0)?;
             }
         }
         Ok(Arc::new(out.finish()) as ArrayRef)
     })
     .call(vec![text, scope])
+}
+
+/// What of a text is compared.
+fn form(text: &str, exact: Exact) -> Cow<'_, str> {
+    match exact {
+        Exact::Raw => Cow::Borrowed(text),
+        Exact::Normalized => Cow::Owned(normalize(text)),
+        Exact::WithoutLinks => Cow::Owned(normalize_handles(text)),
+    }
+}
+
+/// The digest of a text by a function that others use too, 32 bytes; null for null.
+pub(crate) fn text_hash(text: Expr, exact: Exact, hash: TextHash) -> Expr {
+    let name = format!("text_hash[{exact:?}, {hash:?}]");
+    array_function(&name, vec![DataType::Utf8View], DataType::FixedSizeBinary(32), move |args| {
+        let texts = strings(args, 0)?;
+        let mut out = FixedSizeBinaryBuilder::with_capacity(texts.len(), 32);
+        for text in texts {
+            match text.map(|text| form(text, exact)) {
+                Some(form) if hash == TextHash::Sha256 => {
+                    out.append_value(Sha256::digest(form.as_bytes()))?;
+                }
+                Some(form) => out.append_value(blake3::hash(form.as_bytes()).as_bytes())?,
+                None => out.append_null(),
+            }
+        }
+        Ok(Arc::new(out.finish()) as ArrayRef)
+    })
+    .call(vec![text])
 }
 
 /// The set of shingles of a text, 4 bytes each; null for null and for a text shorter than a shingle.
@@ -118,6 +140,8 @@ fn append(out: &mut BinaryBuilder, numbers: &[u32], bytes: &mut Vec<u8>) {
 pub(crate) struct Precedence<'a>(&'a [u8]);
 
 impl<'a> Precedence<'a> {
+    const TIME: std::ops::Range<usize> = 0..8;
+    const RANK: std::ops::Range<usize> = 8..10;
     const KEY: usize = 10;
     const AUTHOR: std::ops::Range<usize> = 42..50;
     const LEN: usize = 51;
@@ -138,8 +162,50 @@ impl<'a> Precedence<'a> {
 
     /// Whether the author is a program by its name.
     pub(crate) fn is_automation(&self) -> bool {
-        self.0[Self::LEN - 1] != 0
+        self.0[Self::LEN - 1] & AUTOMATION != 0
     }
+
+    /// Place in the config of the index whose text it is; none for those of the run.
+    pub(crate) fn known(&self) -> Option<u16> {
+        let rank = self.0[Self::RANK].iter().fold(0, |number, byte| number << 8 | u16::from(*byte));
+        (self.0[Self::LEN - 1] & KNOWN != 0).then_some(rank)
+    }
+}
+
+/// Bits of the last byte of a precedence.
+const AUTOMATION: u8 = 1;
+const KNOWN: u8 = 2;
+
+/// The precedence of a text of an index, which lies before that of every text of the run.
+pub(crate) fn known_precedence(precedence: Expr, index: u16) -> Expr {
+    let name = format!("known_precedence[{index}]");
+    array_function(&name, vec![DataType::BinaryView], DataType::Binary, move |args| {
+        let all = binaries(args, 0)?;
+        let mut out = BinaryBuilder::with_capacity(all.len(), all.len() * Precedence::LEN);
+        let mut known = [0; Precedence::LEN];
+        for bytes in all {
+            known.copy_from_slice(Precedence::of(bytes.unwrap_or_default())?.0);
+            // No event is from the year -290,000.
+            known[Precedence::TIME].fill(0);
+            known[Precedence::RANK].copy_from_slice(&index.to_be_bytes());
+            known[Precedence::LEN - 1] |= KNOWN;
+            out.append_value(known);
+        }
+        Ok(Arc::new(out.finish()) as ArrayRef)
+    })
+    .call(vec![precedence])
+}
+
+/// Place in the config of the index that a precedence is of; null for one of the run, and for null.
+pub(crate) fn known_number(precedence: Expr) -> Expr {
+    array_function("known_number", vec![DataType::BinaryView], DataType::UInt16, |args| {
+        let numbers = binaries(args, 0)?.iter().map(|bytes| match bytes {
+            Some(bytes) => Precedence::of(bytes).map(|precedence| precedence.known()),
+            None => Ok(None),
+        });
+        Ok(Arc::new(numbers.collect::<Result<UInt16Array>>()?) as ArrayRef)
+    })
+    .call(vec![precedence])
 }
 
 /// What decides which of several texts stays, see [`genome_schemas::signatures`].
@@ -279,6 +345,9 @@ pub(crate) fn relation(survivor: Expr, repeat: Expr, own_repeats: Expr) -> Expr 
             }
             let (survivor, repeat) =
                 (Precedence::of(survivors.value(row))?, Precedence::of(repeats.value(row))?);
+            if survivor.known().is_some() {
+                return Ok(Some(Relation::Known.name()));
+            }
             let is_own = survivor.author().is_some() && survivor.author() == repeat.author();
             let copies = if numbers.is_valid(row) { numbers.value(row) } else { 0 };
             let relation = Relation::of(is_own, survivor.is_automation() && repeat.is_automation(), copies);

@@ -234,6 +234,7 @@ fn events(records: DataFrame, context: &[ContextMessage]) -> Result<DataFrame, S
             "split" => lit(ScalarValue::Utf8View(None)),
             "redactions" => no_redactions.clone(),
             "measured" | "limit_value" | "similarity" => lit(ScalarValue::Float64(None)),
+            "matched" => lit(ScalarValue::Utf8(None)),
             "duplicate_of" => lit(ScalarValue::FixedSizeBinary(16, None)),
             _ => return col(name),
         };

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::json::LineDelimitedWriter;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::errors::Result as ParquetResult;
+use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::bytes::location::ReadSeek;
@@ -23,28 +23,19 @@ pub(super) fn each_row(
     file: Box<dyn ReadSeek>,
     mut read: impl FnMut(&mut Output<'_>, &[u8], u64) -> Read,
 ) -> Read {
-    let input = match SharedFile::new(file) {
-        Ok(input) => input,
-        Err(error) => return out.broken(0, &error),
-    };
-    let rows = ParquetRecordBatchReaderBuilder::try_new(input)
-        .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build());
-    let rows = match rows {
+    let rows = match json_rows(file) {
         Ok(rows) => rows,
-        Err(error) => return out.unreadable(out.location().failed(format!("is damaged: {error}"))),
+        Err(Unreadable::File(error)) => return out.broken(0, &error),
+        Err(Unreadable::Parquet(error)) => {
+            return out.unreadable(out.location().failed(format!("is damaged: {error}")));
+        }
     };
     let mut index = 0;
-    let mut lines = Vec::new();
-    for batch in rows {
-        lines.clear();
-        let written = batch.and_then(|batch| {
-            let mut writer = LineDelimitedWriter::new(&mut lines);
-            writer.write(&batch)?;
-            writer.finish()
-        });
-        if let Err(error) = written {
-            return out.broken(index, &io::Error::other(error));
-        }
+    for lines in rows {
+        let lines = match lines {
+            Ok(lines) => lines,
+            Err(error) => return out.broken(index, &error),
+        };
         out.read_bytes(lines.len() as u64);
         for line in lines.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
             out.found();
@@ -53,6 +44,37 @@ pub(super) fn each_row(
         }
     }
     Ok(())
+}
+
+/// Why a Parquet file has no rows.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    /// Its bytes cannot be had.
+    #[error(transparent)]
+    File(#[from] io::Error),
+    /// They are no Parquet.
+    #[error("is damaged: {0}")]
+    Parquet(#[from] ParquetError),
+}
+
+/// The rows of a Parquet file as lines of JSON without nulls, many at once.
+///
+/// # Errors
+/// The file cannot be read, or is damaged.
+pub(super) fn json_rows(
+    file: Box<dyn ReadSeek>,
+) -> Result<impl Iterator<Item = io::Result<Vec<u8>>>, Unreadable> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(SharedFile::new(file)?)?;
+    let batches = builder.with_batch_size(BATCH_ROWS).build()?;
+    Ok(batches.map(|batch| {
+        let mut lines = Vec::new();
+        let written = batch.and_then(|batch| {
+            let mut writer = LineDelimitedWriter::new(&mut lines);
+            writer.write(&batch)?;
+            writer.finish()
+        });
+        written.map(|()| lines).map_err(io::Error::other)
+    }))
 }
 
 /// Whether the Parquet file has all of `columns`; false if it cannot be read.

@@ -1,0 +1,417 @@
+//! What a text has in common with texts that are given: passages, whole short texts, or nearly everything.
+
+use std::collections::HashMap;
+
+use super::bands::BandPlan;
+use super::bits::HashBits;
+use super::minhash::MinHasher;
+use super::prefix::jaccard_from;
+use super::shingle::{Runs, Shingle, Shingler};
+use crate::text::normalize::fold_case;
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Wanted {
+    /// A passage: so many words (or characters) in a row.
+    pub passage: Shingle,
+    /// The shortest text that is looked for as a whole, in words (or characters): of shorter ones it says nothing that they
+    /// occur.
+    pub shortest: usize,
+    /// Sets of shingles of at least such a Jaccard similarity, found by these bands; none if this is not looked for.
+    pub near: Option<(f64, Shingle, BandPlan)>,
+}
+
+impl Wanted {
+    /// Whether a text is long enough to be looked for.
+    pub fn is_long_enough(&self, text: &str) -> bool {
+        let mut units = Vec::new();
+        self.passage.units(&fold_case(text), &mut units);
+        units.len() >= self.shortest
+    }
+}
+
+/// Texts whose passages are looked for in others.
+///
+/// Held in memory are 8 bytes for each word, 16 for each passage, and for near matches about 300 for each text.
+#[derive(Debug)]
+pub struct GivenTexts {
+    wanted: Wanted,
+    texts: Vec<Given>,
+    units: Vec<u64>,
+    /// Runs of texts as long as a passage; then, for each length below that some text has, these whole texts.
+    grams: Vec<Grams>,
+    near: Option<NearTexts>,
+    too_short: usize,
+}
+
+#[derive(Debug)]
+struct Given {
+    name: String,
+    /// Its case is folded.
+    text: String,
+    start: usize,
+    len: usize,
+}
+
+/// What a text was found to have in common with a given one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Overlap<'a> {
+    /// In what way.
+    pub kind: OverlapKind,
+    /// The name of the given text.
+    pub name: &'a str,
+    /// Words (or characters) in common; of near texts their similarity, `0.0..=1.0`.
+    pub measure: f64,
+    /// What is common, as the given text has it in lower case; of near texts the beginning of it.
+    pub passage: String,
+}
+
+/// In what way two texts overlap; the first of these that holds counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OverlapKind {
+    /// They have a passage in common; the longest one is told.
+    Passage,
+    /// A given text that is shorter than a passage stands in the other.
+    Whole,
+    /// They are nearly the same; the most similar one is told.
+    Near,
+}
+
+/// Runs of one length and where they stand.
+#[derive(Debug)]
+struct Grams {
+    runs: Runs,
+    len: usize,
+    /// In order.
+    entries: Vec<Gram>,
+    bits: HashBits,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Gram {
+    hash: u64,
+    text: u32,
+    at: u32,
+}
+
+#[derive(Debug)]
+struct NearTexts {
+    threshold: f64,
+    shingle: Shingle,
+    plan: BandPlan,
+    sets: Vec<Vec<u32>>,
+    by_band: HashMap<(u32, u32), Vec<u32>>,
+}
+
+/// Buffers of one who looks.
+#[derive(Debug)]
+pub struct OverlapFinder<'a> {
+    given: &'a GivenTexts,
+    units: Vec<u64>,
+    near: Option<(Shingler, MinHasher)>,
+    set: Vec<u32>,
+    bands: Vec<u32>,
+}
+
+impl GivenTexts {
+    /// Prepares texts, each with a name. Texts shorter than [`Wanted::shortest`] are left out and counted.
+    pub fn new(wanted: Wanted, texts: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut given = Self {
+            wanted,
+            texts: Vec::new(),
+            units: Vec::new(),
+            grams: Vec::new(),
+            near: None,
+            too_short: 0,
+        };
+        for (name, text) in texts {
+            let text = fold_case(&text).into_owned();
+            let start = given.units.len();
+            wanted.passage.units(&text, &mut given.units);
+            let len = given.units.len() - start;
+            if len < wanted.shortest {
+                given.units.truncate(start);
+                given.too_short += 1;
+            } else {
+                given.texts.push(Given { name, text, start, len });
+            }
+        }
+        given.grams = given.all_grams();
+        given.near = wanted.near.map(|near| NearTexts::of(near, &given.texts));
+        given
+    }
+
+    /// Texts that are looked for.
+    pub const fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Whether nothing is looked for.
+    pub const fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    /// Texts that were left out because they are too short.
+    pub const fn too_short(&self) -> usize {
+        self.too_short
+    }
+
+    /// One who looks, for texts one after another.
+    pub fn finder(&self) -> OverlapFinder<'_> {
+        let near = self.near.as_ref();
+        OverlapFinder {
+            given: self,
+            units: Vec::new(),
+            near: near.map(|near| (Shingler::new(near.shingle), MinHasher::new(near.plan))),
+            set: Vec::new(),
+            bands: Vec::new(),
+        }
+    }
+
+    fn all_grams(&self) -> Vec<Grams> {
+        let passage = self.wanted.passage.run();
+        let mut lens: Vec<usize> = self.texts.iter().map(|text| text.len.min(passage)).collect();
+        lens.sort_unstable();
+        lens.dedup();
+        // Passages first.
+        lens.reverse();
+        lens.into_iter().map(|len| self.grams_of(len, len == passage)).collect()
+    }
+
+    fn grams_of(&self, len: usize, is_passage: bool) -> Grams {
+        let runs = Runs::new(len);
+        let mut entries = Vec::new();
+        for (number, text) in (0_u32..).zip(&self.texts) {
+            if text.len == len || is_passage && text.len > len {
+                runs.of(self.units_of(text), |at, hash| {
+                    entries.push(Gram { hash, text: number, at: at as u32 });
+                });
+            }
+        }
+        entries.sort_unstable();
+        let bits = HashBits::of(entries.iter().map(|gram| gram.hash));
+        Grams { runs, len, entries, bits }
+    }
+
+    fn units_of(&self, text: &Given) -> &[u64] {
+        &self.units[text.start..][..text.len]
+    }
+}
+
+impl NearTexts {
+    fn of((threshold, shingle, plan): (f64, Shingle, BandPlan), texts: &[Given]) -> Self {
+        let (mut shingler, mut hasher) = (Shingler::new(shingle), MinHasher::new(plan));
+        let mut near = Self { threshold, shingle, plan, sets: Vec::new(), by_band: HashMap::new() };
+        let (mut set, mut bands) = (Vec::new(), Vec::new());
+        for (number, text) in (0_u32..).zip(texts) {
+            shingler.shingles(&text.text, &mut set);
+            bands.clear();
+            if !set.is_empty() {
+                hasher.bands(&set, 0, &mut bands);
+            }
+            for (place, band) in (0_u32..).zip(&bands) {
+                near.by_band.entry((place, *band)).or_default().push(number);
+            }
+            near.sets.push(set.clone());
+        }
+        near
+    }
+}
+
+impl<'a> OverlapFinder<'a> {
+    /// What a text has in common with the given texts: by the first [`OverlapKind`] of which there is any, of these the
+    /// longest or most similar one, of several the first given one.
+    pub fn find(&mut self, text: &str) -> Option<Overlap<'a>> {
+        let folded = fold_case(text);
+        self.units.clear();
+        self.given.wanted.passage.units(&folded, &mut self.units);
+        self.common_run().or_else(|| self.near(&folded))
+    }
+
+    fn common_run(&self) -> Option<Overlap<'a>> {
+        let given = self.given;
+        let shape = given.wanted.passage;
+        // From the longest runs to the shortest: the first that is found is the longest.
+        for grams in &given.grams {
+            let mut best: Option<(usize, u32, usize)> = None;
+            grams.runs.of(&self.units, |from, hash| {
+                if !grams.bits.may_have(hash) {
+                    return;
+                }
+                let first = grams.entries.partition_point(|gram| gram.hash < hash);
+                for gram in grams.entries[first..].iter().take_while(|gram| gram.hash == hash) {
+                    let text = given.units_of(&given.texts[gram.text as usize]);
+                    let at = gram.at as usize;
+                    // Part of a run that was looked at from its beginning.
+                    if from > 0 && at > 0 && self.units[from - 1] == text[at - 1] {
+                        continue;
+                    }
+                    let pairs = self.units[from..].iter().zip(&text[at..]);
+                    let len = pairs.take_while(|(own, theirs)| own == theirs).count();
+                    let is_longer = best.is_none_or(|(longest, first, _)| {
+                        len > longest || len == longest && gram.text < first
+                    });
+                    if len >= grams.len && is_longer {
+                        best = Some((len, gram.text, at));
+                    }
+                }
+            });
+            if let Some((len, number, at)) = best {
+                let text = &given.texts[number as usize];
+                let kind = if grams.len == shape.run() { OverlapKind::Passage } else { OverlapKind::Whole };
+                let passage = shape.excerpt(&text.text, at..at + len);
+                return Some(Overlap { kind, name: &text.name, measure: len as f64, passage });
+            }
+        }
+        None
+    }
+
+    fn near(&mut self, text: &str) -> Option<Overlap<'a>> {
+        let (near, (shingler, hasher)) = (self.given.near.as_ref()?, self.near.as_mut()?);
+        shingler.shingles(text, &mut self.set);
+        self.bands.clear();
+        if self.set.is_empty() {
+            return None;
+        }
+        hasher.bands(&self.set, 0, &mut self.bands);
+        let bands = (0_u32..).zip(&self.bands);
+        let mut candidates: Vec<u32> =
+            bands.filter_map(|(place, band)| near.by_band.get(&(place, *band))).flatten().copied().collect();
+        candidates.sort_unstable();
+        candidates.dedup();
+        let mut best: Option<(f64, u32)> = None;
+        for number in candidates {
+            let similarity = jaccard_from(&self.set, &near.sets[number as usize], near.threshold);
+            if let Some(similarity) = similarity
+                && best.is_none_or(|(most, _)| similarity > most)
+            {
+                best = Some((similarity, number));
+            }
+        }
+        let (similarity, number) = best?;
+        let found = &self.given.texts[number as usize];
+        let passage = found.text.clone();
+        Some(Overlap { kind: OverlapKind::Near, name: &found.name, measure: similarity, passage })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const fn run(len: usize) -> NonZeroUsize {
+        NonZeroUsize::new(len).unwrap()
+    }
+
+    fn wanted(passage: usize, shortest: usize) -> Wanted {
+        let plan = BandPlan::for_recall(0.8, 0.999);
+        Wanted {
+            passage: Shingle::Words(run(passage)),
+            shortest,
+            near: Some((0.8, Shingle::Words(run(2)), plan)),
+        }
+    }
+
+    fn given(wanted: Wanted, texts: &[&str]) -> GivenTexts {
+        let named = (0..).zip(texts).map(|(number, text): (u32, _)| (number.to_string(), (*text).to_owned()));
+        GivenTexts::new(wanted, named)
+    }
+
+    #[test]
+    fn the_longest_passage_is_told_then_whole_texts_then_near_ones() {
+        let given = given(
+            wanted(5, 3),
+            &[
+                "One two three four five six seven eight",
+                "zero one, TWO three four five six SEVEN eight nine",
+                "Is it true?",
+                "no no",
+                "a b c d",
+            ],
+        );
+        assert_eq!((given.len(), given.too_short()), (4, 1));
+        let mut finder = given.finder();
+        let mut find = |text: &str| {
+            finder.find(text).map(|found| (found.kind, found.name, found.measure, found.passage))
+        };
+        let told = |kind, name, measure, passage: &str| Some((kind, name, measure, passage.to_owned()));
+        assert_eq!(
+            find("He said: one. Two. Three; four, five six!"),
+            told(OverlapKind::Passage, "0", 6.0, "one two three four five six")
+        );
+        assert_eq!(
+            find("zero one two three four five six"),
+            told(OverlapKind::Passage, "1", 7.0, "zero one, two three four five six")
+        );
+        assert_eq!(find("But is it TRUE, I ask"), told(OverlapKind::Whole, "2", 3.0, "is it true"));
+        assert_eq!(find("is it true that a b c d"), told(OverlapKind::Whole, "4", 4.0, "a b c d"));
+        assert_eq!(find("one two three four"), None);
+        assert_eq!(find("no no"), None);
+        assert_eq!(find(""), None);
+    }
+
+    #[test]
+    fn near_texts_without_a_passage_are_found() {
+        let text: Vec<String> = (0..60).map(|number| format!("w{number}")).collect();
+        let given = given(wanted(50, 10), &[&text.join(" ")]);
+        let mut changed = text.clone();
+        changed[30] = "x".to_owned();
+        let changed = changed.join(" ");
+        let found = given.finder().find(&changed).unwrap();
+        assert_eq!(found.kind, OverlapKind::Near);
+        assert!((found.measure - 57.0 / 61.0).abs() < 1e-12, "{}", found.measure);
+        let without = Wanted { near: None, ..wanted(50, 10) };
+        assert_eq!(
+            GivenTexts::new(without, [("n".to_owned(), text.join(" "))]).finder().find(&changed),
+            None
+        );
+    }
+
+    #[test]
+    fn characters_are_for_languages_without_spaces() {
+        let wanted = Wanted { passage: Shingle::Characters(run(6)), shortest: 4, near: None };
+        let given = given(wanted, &["今日はとても良い天気ですね", "散歩に行く"]);
+        let found = given.finder().find("彼は「とても良い天気です」と言った").unwrap();
+        assert_eq!((found.name, found.measure, found.passage.as_str()), ("0", 9.0, "とても良い天気です"));
+        assert_eq!(given.finder().find("明日散歩に行くよ").unwrap().kind, OverlapKind::Whole);
+    }
+
+    proptest! {
+        #[test]
+        fn the_longest_common_run_is_that_of_all_pairs_of_places(
+            texts in proptest::collection::vec(proptest::collection::vec(0_u8..3, 0..14), 0..5),
+            text in proptest::collection::vec(0_u8..3, 0..30),
+            passage in 1_usize..7,
+            shortest in 1_usize..7,
+        ) {
+            let spell = |words: &[u8]| words.iter().map(|word| format!("w{word}")).collect::<Vec<_>>().join(" ");
+            let spelt: Vec<String> = texts.iter().map(|words| spell(words)).collect();
+            let spelt: Vec<&str> = spelt.iter().map(String::as_str).collect();
+            let given = given(Wanted { near: None, ..wanted(passage, shortest) }, &spelt);
+            let longest = |given: &[u8]| {
+                let places = (0..given.len()).flat_map(|at| (0..text.len()).map(move |from| (at, from)));
+                let run = |(at, from): (usize, usize)| {
+                    given[at..].iter().zip(&text[from..]).take_while(|(a, b)| a == b).count()
+                };
+                places.map(run).max().unwrap_or(0)
+            };
+            let looked_for = texts.iter().enumerate().filter(|(_, words)| words.len() >= shortest);
+            let common: Vec<(usize, usize, usize)> =
+                looked_for.map(|(number, words)| (longest(words), words.len(), number)).collect();
+            let passages = common.iter().filter(|(run, _, _)| *run >= passage);
+            let wholes = common.iter().filter(|(run, len, _)| run == len && *len < passage);
+            let first_longest = |all: Vec<&(usize, usize, usize)>| {
+                all.into_iter().max_by(|a, b| a.0.cmp(&b.0).then(b.2.cmp(&a.2))).map(|found| (found.0, found.2))
+            };
+            let truth = first_longest(passages.collect()).or_else(|| first_longest(wholes.collect()));
+            let found = given.finder().find(&spell(&text)).map(|found| {
+                (found.measure as usize, found.name.parse::<usize>().unwrap())
+            });
+            prop_assert_eq!(found, truth);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What stages read beside the dumps: published indexes, lists of hashes, evaluation sets.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use arrow::array::{FixedSizeBinaryBuilder, RecordBatch};
+use datafusion::prelude::SessionContext;
+use genome_stages::dedup::{Dedup, Known, hash_list, index_columns};
+use genome_stages::sources::read_evaluation_set;
+use genome_stages::{Outside, Stage, StageContext};
+
+use crate::config::Project;
+use crate::error::Hinted;
+use crate::store::{self, read_manifest};
+use crate::text_index;
+
+/// Digests of everything that the stages of a config read beside the dumps, by path as the config has it.
+///
+/// # Errors
+/// Something is not there or cannot be read.
+pub fn digests(project: &Project) -> Result<BTreeMap<PathBuf, String>> {
+    let mut digests = BTreeMap::new();
+    for config in &project.config.stages {
+        for outside in config.stage().outside() {
+            let path = project.resolve(outside.path());
+            let digest = match outside {
+                Outside::Known(Known::Index(_)) => text_index::content(&path)?,
+                Outside::Known(_) | Outside::Evaluation(_) => file_digest(&path)?,
+            };
+            digests.insert(outside.path().to_path_buf(), digest);
+        }
+    }
+    Ok(digests)
+}
+
+fn file_digest(path: &Path) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    hasher.update_reader(file).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// What is wrong with the indexes that a stage knows: texts of which other things were looked at cannot be compared.
+///
+/// # Errors
+/// An index is damaged, or there is no author secret where one matters.
+pub fn problems(project: &Project, dedup: &Dedup) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for known in &dedup.known {
+        if let Known::Index(path) = known
+            && let Some(manifest) = read_manifest(&project.resolve(path))?
+        {
+            for (what, ours) in text_index::comparable(project, dedup)? {
+                let theirs = manifest.components.iter().find(|component| component.label == what);
+                let theirs = theirs.map_or("nothing", |component| component.value.as_str());
+                if theirs != ours {
+                    let what = what.trim_start_matches("config:");
+                    problems.push(format!(
+                        "the index {} cannot be compared with: its {what} are {theirs}, this config's {ours}",
+                        path.display()
+                    ));
+                }
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// Puts what a stage reads beside the dumps into its context.
+///
+/// # Errors
+/// Something is not there, or not what it should be.
+pub async fn read(
+    session: &SessionContext,
+    project: &Project,
+    stage: &dyn Stage,
+    cx: &mut StageContext,
+) -> Result<()> {
+    for outside in stage.outside() {
+        let path = project.resolve(outside.path());
+        match outside {
+            Outside::Known(known) => {
+                let rows = match known {
+                    Known::Index(_) => store::read_plain(session, &path).await?.select(index_columns())?,
+                    Known::Sha256(_) | Known::Blake3(_) => session.read_batch(hashes(&path)?)?,
+                };
+                cx.tables.insert(known.table_name(), rows);
+            }
+            Outside::Evaluation(set) => {
+                let texts = read_evaluation_set(&path.to_string_lossy(), &set.fields)?;
+                cx.evaluations.insert(set.clone(), Arc::new(texts));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The digests of a file that has one a line.
+fn hashes(path: &Path) -> Result<RecordBatch> {
+    const BYTES: usize = 32;
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let mut out = FixedSizeBinaryBuilder::new(32);
+    for (number, line) in (1..).zip(BufReader::new(file).lines()) {
+        let line = line.with_context(|| format!("cannot read line {number} of {}", path.display()))?;
+        let line = line.trim();
+        if line.is_empty() {
+            continue;
+        }
+        let mut hash = [0; BYTES];
+        let is_hash = line.len() == 2 * BYTES
+            && hash.iter_mut().enumerate().all(|(at, byte)| {
+                let digits = line.get(2 * at..2 * at + 2).map(|digits| u8::from_str_radix(digits, 16));
+                digits.and_then(Result::ok).map(|value| *byte = value).is_some()
+            });
+        if !is_hash {
+            return Err(Hinted::new(
+                format!("line {number} of {} is no digest of 32 bytes", path.display()),
+                "write 64 hexadecimal digits a line",
+            )
+            .into());
+        }
+        out.append_value(hash)?;
+    }
+    Ok(RecordBatch::try_new(hash_list(), vec![Arc::new(out.finish())])?)
+}
+
+/// The manifest of an index, or what to do where there is none.
+pub(crate) fn no_index(path: &Path) -> anyhow::Error {
+    let message = format!("there is no index in {}", path.display());
+    let hint =
+        "let the run whose texts are known write it: add `dedup.publish` with that folder to its config";
+    anyhow!(Hinted::new(message, hint))
+}

@@ -1,0 +1,122 @@
+//! Published indexes: the signatures of the texts that stayed, in a folder of their own.
+//!
+//! ```text
+//! known/2024-11/rows.parquet      one row a text, in order of digest
+//!               manifest.json     written last
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, anyhow};
+use datafusion::common::JoinType;
+use datafusion::prelude::{SessionContext, col, lit};
+use genome_schemas::{Component, FingerprintHasher, Manifest, Outcome, text_index};
+use genome_stages::StageConfig;
+use genome_stages::dedup::{Dedup, index_columns, place};
+
+use crate::config::Project;
+use crate::outside::no_index;
+use crate::plan::Planned;
+use crate::progress::Task;
+use crate::run::artifact_rows;
+use crate::store::{self, commit_manifest, read_manifest};
+
+/// Label of the digest of the rows in the manifest of an index.
+const CONTENT: &str = "content";
+
+/// Publishes the indexes that a config asks for, unless those that are there are of the same texts.
+///
+/// # Errors
+/// An artifact is damaged, or the disk refuses; then an older index stays as it was.
+pub async fn publish(session: &SessionContext, project: &Project, planned: &[Planned]) -> Result<()> {
+    for this in planned.iter().filter(|this| !this.segment.is_index) {
+        for stage in &this.segment.stages {
+            if let StageConfig::Dedup(dedup) = &project.config.stages[*stage]
+                && let Some(folder) = &dedup.publish
+            {
+                let folder = project.resolve(folder);
+                publish_one(session, project, planned, this, dedup, &folder)
+                    .await
+                    .with_context(|| format!("while publishing {}", folder.display()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn publish_one(
+    session: &SessionContext,
+    project: &Project,
+    planned: &[Planned],
+    this: &Planned,
+    dedup: &Dedup,
+    folder: &Path,
+) -> Result<()> {
+    let mut components: Vec<Component> = comparable(project, dedup)?
+        .into_iter()
+        .map(|(label, value)| Component { label: label.to_owned(), value })
+        .collect();
+    let mut fingerprint = FingerprintHasher::new("genome text index");
+    fingerprint.part("artifact", this.fingerprint.as_str());
+    let fingerprint = fingerprint.finish();
+    if read_manifest(folder)?.is_some_and(|manifest| manifest.fingerprint == fingerprint) {
+        return Ok(());
+    }
+    let started = Instant::now();
+    let task = Task::begin("text index", 0);
+    let of = |name: &str| this.joins.get(name).and_then(|holders| holders.first());
+    let signatures = of(genome_schemas::signatures().name)
+        .ok_or_else(|| anyhow!("internal error: {} has no index", this.segment.name))?;
+    let signatures = artifact_rows(session, project, &planned[*signatures], Some(&["kept"])).await?;
+    let repeats = [Outcome::ExactDuplicate, Outcome::NearDuplicate].map(Outcome::as_str);
+    let left = artifact_rows(session, project, this, Some(&repeats)).await?;
+    let left = left.filter(col("stage").eq(lit("dedup")))?.select(vec![place().alias("__left")])?;
+    let texts = signatures.filter(col("digest").is_not_null())?;
+    let staying = texts.join(left, JoinType::LeftAnti, &["row"], &["__left"], None)?;
+    store::remove_artifact(folder)?;
+    if let Some(parent) = folder.parent() {
+        std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    }
+    let rows = store::write_sorted(staying.select(index_columns())?, "digest", folder).await?;
+    components.push(Component { label: CONTENT.to_owned(), value: store::plain_digest(folder)? });
+    let table = text_index();
+    let manifest = Manifest {
+        fingerprint,
+        table: table.name.to_owned(),
+        stages: vec!["dedup".to_owned()],
+        components,
+        rows: BTreeMap::from([("kept".to_owned(), rows)]),
+        rows_read: BTreeMap::new(),
+        files: Vec::new(),
+        seconds: started.elapsed().as_secs_f64(),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    commit_manifest(folder, &manifest)?;
+    task.end(&format!("{rows} texts in {}", folder.display()));
+    Ok(())
+}
+
+/// What two runs must have in common so that their texts can be compared, by the label in the manifest.
+///
+/// # Errors
+/// There is no author secret, and one matters.
+pub fn comparable(project: &Project, dedup: &Dedup) -> Result<Vec<(&'static str, String)>> {
+    let mut all = vec![("config:settings of dedup", dedup.comparable()?)];
+    if dedup.across == genome_stages::dedup::Across::Author {
+        let secret = FingerprintHasher::new("genome author key").part("key", project.author_key()?).finish();
+        all.push(("config:pseudonyms", secret.short().to_owned()));
+    }
+    Ok(all)
+}
+
+/// Digest of the rows of a published index.
+///
+/// # Errors
+/// There is none.
+pub fn content(folder: &Path) -> Result<String> {
+    let manifest = read_manifest(folder)?.ok_or_else(|| no_index(folder))?;
+    let content = manifest.components.into_iter().find(|component| component.label == CONTENT);
+    Ok(content.ok_or_else(|| no_index(folder))?.value)
+}
