@@ -164,6 +164,8 @@ pub(crate) fn one_of_each() -> Vec<StageConfig> {
             { kept_threads = { platforms = ["reddit"] } },
             { pii_scrub = {} },
             { dedup = {} },
+            { embed = { model = "m" } },
+            { semantic_dedup = { model = "m" } },
             { decontaminate = { against = [{ path = "e" }] } },
             { author_history = {} },
             { k_core = {} },
@@ -187,6 +189,8 @@ pub(crate) fn one_of_each() -> Vec<StageConfig> {
             | StageConfig::KeptThreads(_)
             | StageConfig::PiiScrub(_)
             | StageConfig::Dedup(_)
+            | StageConfig::Embed(_)
+            | StageConfig::SemanticDedup(_)
             | StageConfig::Decontaminate(_)
             | StageConfig::AuthorHistory(_)
             | StageConfig::KCore(_)
@@ -228,7 +232,7 @@ fn cards_are_filled_in() {
         let unique: BTreeSet<_> = card.outcomes.iter().collect();
         assert_eq!(unique.len(), card.outcomes.len(), "{}: an outcome is there twice", card.name);
     }
-    assert_eq!(names.len(), 16, "{names:?}");
+    assert_eq!(names.len(), 18, "{names:?}");
 }
 
 #[test]

@@ -7,4 +7,5 @@ mod disk;
 mod known;
 mod ledger;
 mod mistakes;
+mod semantic;
 mod what_if;

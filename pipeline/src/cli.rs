@@ -113,7 +113,7 @@ pub struct InspectArgs {
     /// The config.
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Table to look at: events, authors, completions, judgements, examples, ledger
+    /// Table to look at: events, embeddings, authors, completions, judgements, examples, ledger
     #[arg(default_value = "events")]
     pub table: String,
     /// Only rows of this outcome

@@ -262,8 +262,7 @@ impl Project {
                 }
             }
         }
-        let model_digests =
-            self.models().into_iter().map(|(name, model)| (name, model.sha256.as_str().to_owned())).collect();
+        let model_digests = self.models().into_iter().map(|(name, model)| (name, model.digest())).collect();
         let outside = outside::digests(self)?;
         Ok(StageContext { recipes, model_digests, outside, ..StageContext::default() })
     }
@@ -300,6 +299,7 @@ impl Project {
             problems.push("session.part_rows must be at least 1".to_owned());
         }
         problems.extend(self.config.train.problems());
+        let mut embedded = std::collections::BTreeSet::new();
         for (number, config) in (1..).zip(&self.config.stages) {
             if let StageConfig::Dedup(dedup) = config {
                 let unknown = dedup.prefer.iter().filter(|name| !names.contains(name));
@@ -310,6 +310,24 @@ impl Project {
                         known.join(", ")
                     )
                 }));
+            }
+            if let StageConfig::Embed(embed) = config {
+                embedded.insert(&embed.model);
+                let model = self.models().remove(&embed.model);
+                if model.is_some_and(|model| model.tokenizer.is_none() || model.config.is_none()) {
+                    problems.push(format!(
+                        "stage {number} (embed): model `{}` is no encoder: it has no `tokenizer` and `config`",
+                        embed.model
+                    ));
+                }
+            }
+            if let StageConfig::SemanticDedup(dedup) = config
+                && !embedded.contains(&dedup.model)
+            {
+                problems.push(format!(
+                    "stage {number} (semantic_dedup): no stage `embed` before it asks the model `{}`",
+                    dedup.model
+                ));
             }
             let stage = config.stage();
             let name = stage.card().name;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use genome_kernels::llm::device::DeviceKind;
-use genome_kernels::llm::{Engine, EngineHandle, ModelSpec, Progress};
+use genome_kernels::llm::{Engine, EngineHandle, ModelSpec, Progress, TextEncoder};
 use genome_stages::functions::EngineSource;
 
 use crate::config::{Project, builtin_models};
@@ -24,6 +24,7 @@ pub struct Engines {
 #[derive(Debug, Default)]
 struct State {
     loaded: BTreeMap<String, Engine>,
+    encoders: BTreeMap<String, Arc<TextEncoder>>,
     cancelled: bool,
 }
 
@@ -49,15 +50,28 @@ impl Engines {
         &self.models
     }
 
-    /// The file of a model, fetched if it is not in the cache.
+    /// The weights of a model, fetched with its further files where they are not in the cache.
     ///
     /// # Errors
     /// There is no such model, or no source of it answers.
     pub fn fetch(&self, name: &str) -> Result<PathBuf> {
-        let model = self.models.get(name).ok_or_else(|| {
+        let model = self.model(name)?;
+        for (role, file) in [("tokenizer", &model.tokenizer), ("config", &model.config)] {
+            if let Some(file) = file {
+                Self::fetch_file(&format!("{name}-{role}"), &file.alone())?;
+            }
+        }
+        Self::fetch_file(name, model)
+    }
+
+    fn model(&self, name: &str) -> Result<&ModelConfig> {
+        self.models.get(name).ok_or_else(|| {
             let known = self.models.keys().cloned().collect::<Vec<_>>().join(", ");
             anyhow::anyhow!("there is no model `{name}`; models are: {known}")
-        })?;
+        })
+    }
+
+    fn fetch_file(name: &str, model: &ModelConfig) -> Result<PathBuf> {
         let mut task: Option<Task> = None;
         let path = fetch(name, model, &cache_dir()?, &mut |progress| {
             let task = task.get_or_insert_with(|| Task::begin(&format!("model {name}"), 0));
@@ -111,6 +125,7 @@ impl Engines {
                 sum.cached_prompt_tokens += one.cached_prompt_tokens;
                 sum.completion_tokens += one.completion_tokens;
             }
+            sum.done += state.encoders.values().map(|encoder| encoder.embedded()).sum::<u64>();
         }
         Work { progress: sum }
     }
@@ -156,5 +171,31 @@ impl EngineSource for Engines {
         }
         state.loaded.insert(model.to_owned(), engine);
         Ok(handle)
+    }
+
+    fn encoder(&self, model: &str) -> Result<Arc<TextEncoder>, String> {
+        if let Ok(state) = self.state.lock()
+            && let Some(encoder) = state.encoders.get(model)
+        {
+            return Ok(Arc::clone(encoder));
+        }
+        let load = || -> Result<TextEncoder> {
+            let config = self.model(model)?;
+            let (Some(tokenizer), Some(shape)) = (&config.tokenizer, &config.config) else {
+                return Err(Hinted::new(
+                    format!("model `{model}` is no encoder: it has no `tokenizer` and `config`"),
+                    "all-minilm-l6-v2 is one",
+                )
+                .into());
+            };
+            let weights = self.fetch(model)?;
+            let tokenizer = Self::fetch_file(&format!("{model}-tokenizer"), &tokenizer.alone())?;
+            let shape = Self::fetch_file(&format!("{model}-config"), &shape.alone())?;
+            Ok(TextEncoder::load(&weights, &tokenizer, &shape, config.device)?)
+        };
+        let encoder = Arc::new(load().map_err(|error| format!("{error:#}"))?);
+        let mut state =
+            self.state.lock().map_err(|_| "another thread failed while it loaded a model".to_owned())?;
+        Ok(Arc::clone(state.encoders.entry(model.to_owned()).or_insert(encoder)))
     }
 }

@@ -1,11 +1,13 @@
 //! The vocabulary of the Cognitive Genome builder: data types and checks, nothing that runs.
 //!
 //! Tables, in the order a row meets them: [`events()`] → [`authors()`] → [`completions()`] → [`judgements()`] →
-//! [`examples()`]. [`signatures()`] stands beside events, [`ledger()`] over all. A row of any table leaves by an [`Outcome`], is identified by a [`Key`], and rests in an
-//! artifact described by a [`Manifest`] under a [`Fingerprint`].
+//! [`examples()`]. [`signatures()`] and [`embeddings()`] stand beside events, [`ledger()`] over all. A row of any table
+//! leaves by an [`Outcome`], is identified by a [`Key`], and rests in an artifact described by a [`Manifest`] under a
+//! [`Fingerprint`].
 
 mod authors;
 mod completions;
+mod embeddings;
 mod events;
 mod examples;
 mod fingerprint;
@@ -21,6 +23,7 @@ mod table;
 
 pub use authors::{author_event_fields, authors};
 pub use completions::completions;
+pub use embeddings::{embeddings, vector_type};
 pub use events::{events, redaction_list_type};
 pub use examples::examples;
 pub use fingerprint::{Fingerprint, FingerprintHasher};

@@ -73,6 +73,8 @@ outcomes! {
     ExactDuplicate = "exact_duplicate",
     /// Nearly the same text as a row that stays.
     NearDuplicate = "near_duplicate",
+    /// Says the same as a row that stays, in other words.
+    SemanticDuplicate = "semantic_duplicate",
     /// Overlaps with an evaluation set.
     Contaminated = "contaminated",
     /// An answer to a post that left.

@@ -84,8 +84,15 @@ impl Table {
 }
 
 /// Every table, in the order a row meets them.
-pub fn all_tables() -> [Table; 5] {
-    [crate::events(), crate::authors(), crate::completions(), crate::judgements(), crate::examples()]
+pub fn all_tables() -> [Table; 6] {
+    [
+        crate::events(),
+        crate::embeddings(),
+        crate::authors(),
+        crate::completions(),
+        crate::judgements(),
+        crate::examples(),
+    ]
 }
 
 fn same_logical_type(a: &DataType, b: &DataType) -> bool {

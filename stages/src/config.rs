@@ -9,6 +9,7 @@ use crate::dedup::Dedup;
 use crate::filter::ContentFilter;
 use crate::kept_threads::KeptThreads;
 use crate::pii_scrub::PiiScrub;
+use crate::semantic::{Embed, SemanticDedup};
 use crate::split::Split;
 use crate::stage::Stage;
 use crate::synthesis::{ApplyTags, Judge, QualityGate, Synthesize};
@@ -28,6 +29,10 @@ pub enum StageConfig {
     PiiScrub(PiiScrub),
     /// events → events: drops repeats.
     Dedup(Dedup),
+    /// events → embeddings: asks an encoder.
+    Embed(Embed),
+    /// events and embeddings → events: drops what says the same in other words.
+    SemanticDedup(SemanticDedup),
     /// events → events, or examples → examples: drops what overlaps with an evaluation set.
     Decontaminate(Decontaminate),
     /// events → events: drops accounts that behave like programs or spammers.
@@ -61,6 +66,8 @@ impl StageConfig {
             Self::KeptThreads(stage) => stage,
             Self::PiiScrub(stage) => stage,
             Self::Dedup(stage) => stage,
+            Self::Embed(stage) => stage,
+            Self::SemanticDedup(stage) => stage,
             Self::Decontaminate(stage) => stage,
             Self::AuthorHistory(stage) => stage,
             Self::KCore(stage) => stage,

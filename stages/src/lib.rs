@@ -15,6 +15,7 @@ pub mod functions;
 pub mod kept_threads;
 pub mod mark;
 pub mod pii_scrub;
+pub mod semantic;
 pub mod sources;
 pub mod split;
 mod stage;

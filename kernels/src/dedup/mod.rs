@@ -5,6 +5,7 @@
 //! - [`minhash`]: the bands of a set, by which alike sets can be found without comparing all;
 //! - [`sharing`]: the texts that share a band with another, which most do not;
 //! - [`overlap`]: passages that a text has in common with texts that are given;
+//! - [`semantic`]: texts of like meaning, by their vectors;
 //! - [`survivors`]: of alike texts the first stays; each of the others is compared with one that stays.
 //!
 //! Bands only propose. Whether two texts are alike is the Jaccard similarity of their whole sets: the size of what is
@@ -21,6 +22,7 @@ mod bits;
 pub mod minhash;
 pub mod overlap;
 mod prefix;
+pub mod semantic;
 pub mod sharing;
 pub mod shingle;
 pub mod survivors;

@@ -7,6 +7,7 @@ pub mod answer;
 pub mod chat;
 pub mod decoder;
 pub mod device;
+pub mod encoder;
 mod engine;
 #[cfg(test)]
 mod engine_tests;
@@ -24,6 +25,7 @@ pub mod tokenizer;
 
 pub use answer::{AnswerError, AnswerForm, Field, FieldKind, is_quotation, quotable};
 pub use chat::{ChatMessage, ChatTemplate};
+pub use encoder::{EncoderConfig, TextEncoder};
 pub use engine::{CancelToken, DecoderVisit, Engine, EngineHandle, EngineOptions};
 pub use grammar::{Grammar, GrammarCompiler, GrammarMatcher};
 pub use load::ModelSpec;

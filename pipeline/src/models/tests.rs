@@ -178,6 +178,8 @@ fn config(source: &str, content: &[u8]) -> ModelConfig {
         family: None,
         device: DeviceKind::Auto,
         mirrors: Vec::new(),
+        tokenizer: None,
+        config: None,
         license: None,
     }
 }

@@ -128,7 +128,7 @@ fn with_versions(rows: DataFrame) -> Result<DataFrame, StageError> {
 
 impl Signatures {
     /// What texts must have in common to be compared, null where they cannot.
-    fn scope(&self) -> Expr {
+    pub(crate) fn scope(&self) -> Expr {
         match self.across {
             Across::Author => cast(col("author_id"), DataType::Utf8View),
             Across::Platform => cast(col("platform"), DataType::Utf8View),
@@ -136,7 +136,8 @@ impl Signatures {
         }
     }
 
-    fn precedence(&self) -> Expr {
+    /// The bytes in whose order texts stay, of events with a column `row`, their place.
+    pub(crate) fn precedence(&self) -> Expr {
         let last = u16::try_from(self.prefer.len()).unwrap_or(u16::MAX);
         let ranks = (0_u16..).zip(&self.prefer);
         let ranks = ranks.map(|(rank, source)| (col("source").eq(lit(source.as_str())), lit(rank))).collect();

@@ -12,7 +12,7 @@ use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 use datafusion::prelude::Expr;
 use genome_kernels::llm::{
-    AnswerForm, ChatMessage, Completion, EngineHandle, FinishReason, Request, Sampling,
+    AnswerForm, ChatMessage, Completion, EngineHandle, FinishReason, Request, Sampling, TextEncoder,
 };
 use genome_schemas::key_type;
 use serde::{Deserialize, Serialize};
@@ -20,13 +20,19 @@ use serde::{Deserialize, Serialize};
 use super::key::as_key;
 use super::{array_function, keys, strings};
 
-/// Hands out the engine of a named model; loads it on first use.
+/// Hands out the engine or the encoder of a named model; loads it on first use.
 pub trait EngineSource: Debug + Send + Sync {
     /// The engine of a model that the config names.
     ///
     /// # Errors
     /// Why there is none, in words for the user.
     fn engine(&self, model: &str) -> std::result::Result<EngineHandle, String>;
+
+    /// The encoder of a model that the config names.
+    ///
+    /// # Errors
+    /// As [`EngineSource::engine`].
+    fn encoder(&self, model: &str) -> std::result::Result<Arc<TextEncoder>, String>;
 }
 
 /// No engine at all: plans can be built and explained, but not run.
@@ -35,6 +41,10 @@ pub struct NoEngines;
 
 impl EngineSource for NoEngines {
     fn engine(&self, model: &str) -> std::result::Result<EngineHandle, String> {
+        Err(format!("model `{model}` is not loaded: this plan was built to be looked at, not to be run"))
+    }
+
+    fn encoder(&self, model: &str) -> std::result::Result<Arc<TextEncoder>, String> {
         Err(format!("model `{model}` is not loaded: this plan was built to be looked at, not to be run"))
     }
 }

@@ -11,6 +11,7 @@ mod overlap;
 mod redact;
 mod repeats;
 mod rules;
+mod semantic;
 mod signature;
 mod text;
 
@@ -26,6 +27,7 @@ pub(crate) use overlap::{overlap, overlap_part};
 pub(crate) use redact::{Redactor, redact, redactions};
 pub(crate) use repeats::{near_repeats, sharing_texts};
 pub(crate) use rules::{RuleList, broken_rule, rule_measure};
+pub(crate) use semantic::{embed, semantic_repeats};
 pub(crate) use signature::{
     Standing, bands, known_number, known_precedence, precedence, precedence_key, relation, shingles,
     text_digest, text_hash, version, version_key,
