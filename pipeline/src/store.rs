@@ -150,9 +150,7 @@ pub async fn write_part(rows: DataFrame, table: &Table, folder: &Path) -> Result
         fs::remove_dir_all(&building)?;
     }
     fs::create_dir_all(&building).with_context(|| format!("cannot make {}", building.display()))?;
-    let mut parquet = parquet_options(&table.schema);
-    // What is being written is held in memory until its group of rows is whole, in every outcome's folder.
-    parquet.global.max_row_group_size = 65_536;
+    let parquet = parquet_options(&table.schema);
     let options = DataFrameWriteOptions::new().with_partition_by(vec!["outcome".to_owned()]);
     let target = format!("{}/", building.display());
     let written = rows.write_parquet(&target, options, Some(parquet)).await;
@@ -173,6 +171,9 @@ pub async fn write_part(rows: DataFrame, table: &Table, folder: &Path) -> Result
 fn parquet_options(schema: &Schema) -> TableParquetOptions {
     let mut parquet = TableParquetOptions::default();
     parquet.global.compression = Some("zstd(3)".to_owned());
+    // What is being written is held in memory until its group of rows is whole, in every outcome's folder; and one group is
+    // read by one thread.
+    parquet.global.max_row_group_size = 16_384;
     for field in schema.fields().iter().filter(|field| is_hash(field.data_type())) {
         let as_it_is = ParquetColumnOptions {
             dictionary_enabled: Some(false),

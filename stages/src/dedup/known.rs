@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Exact;
 use crate::StageError;
 use crate::filter::written;
-use crate::functions::{known_precedence, text_hash};
+use crate::functions::text_hash;
 use crate::mark::{case_when, column};
 use crate::stage::StageContext;
 
@@ -72,7 +72,7 @@ pub fn hash_list() -> SchemaRef {
 /// Known texts as frames.
 #[derive(Default)]
 pub(super) struct KnownTexts {
-    /// Columns `digest`, `precedence`, `bands`, `shingles`; precedence is such that they come before all others.
+    /// Columns `digest`, `precedence`, `bands`, `shingles`, and [`NUMBER`], that of the index.
     pub(super) indexed: Option<DataFrame>,
     /// Column [`LISTED`], the place of a row of the run, and [`NUMBER`], that of the list that has its text.
     pub(super) listed: Option<DataFrame>,
@@ -100,9 +100,8 @@ impl KnownTexts {
                 let listed = in_list(rows, found, exact, hash)?.with_column(NUMBER, lit(number))?;
                 texts.listed = Some(both(texts.listed, listed)?);
             } else {
-                let mut columns =
-                    vec![col("digest"), known_precedence(col("precedence"), number).alias("precedence")];
-                columns.extend(["bands", "shingles"].map(col));
+                let mut columns = ["digest", "precedence", "bands", "shingles"].map(col).to_vec();
+                columns.push(lit(number).alias(NUMBER));
                 texts.indexed = Some(both(texts.indexed, found.select(columns)?)?);
             }
         }

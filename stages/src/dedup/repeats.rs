@@ -20,7 +20,8 @@ use super::known::{KnownTexts, LISTED, NUMBER};
 use super::signatures::place;
 use crate::StageError;
 use crate::functions::{
-    key_number, known_number, near_repeats, precedence_key, relation, sharing_texts, short_number,
+    key_number, known_number, known_precedence, near_repeats, precedence_key, relation, sharing_texts,
+    short_number,
 };
 use crate::mark::{column, null_of};
 
@@ -163,7 +164,8 @@ fn same_digest(
     if let Some(known) = known {
         let own = compared.select(vec![col("digest").alias("__own")])?;
         let known = own.join(known, JoinType::RightSemi, &["__own"], &["digest"], None)?;
-        copies = copies.union(known.select(copied())?)?;
+        let first = known_precedence(col("precedence"), col(NUMBER)).alias("precedence");
+        copies = copies.union(known.select(vec![col("digest"), first])?)?;
     }
     Ok(copies.aggregate(vec![col("digest").alias(digest)], vec![min(col("precedence")).alias(stays)])?)
 }
@@ -174,24 +176,29 @@ const FOUND: &str = "__near";
 fn near(compared: DataFrame, known: Option<DataFrame>, threshold: f64) -> Result<DataFrame, StageError> {
     const TEXT: &str = "__text";
     const SHARING: &str = "__sharing";
-    const IS_KNOWN: &str = "__is_known";
     let text = short_number(col("digest"));
-    let parts = |of: DataFrame, is_known: bool| {
+    let parts = |of: DataFrame, number: Expr| {
         let mut columns = ["precedence", "digest", "bands", "shingles"].map(col).to_vec();
-        columns.push(lit(is_known).alias(IS_KNOWN));
+        columns.push(number.alias(NUMBER));
         of.filter(col("bands").is_not_null())?.select(columns)
     };
-    let mut texts = parts(compared, false)?;
+    let mut texts = parts(compared, null_of(&DataType::UInt16))?;
+    let mut precedence = col("precedence");
     if let Some(known) = known {
-        texts = texts.union(parts(known, true)?)?;
+        texts = texts.union(parts(known, col(NUMBER))?)?;
+        // Of the few that are left, and not of all.
+        precedence = known_precedence(precedence, col(NUMBER));
     }
     let sharing = texts
         .clone()
-        .aggregate(Vec::new(), vec![sharing_texts(text.clone(), col("bands"), col(IS_KNOWN)).alias(SHARING)])?
+        .aggregate(
+            Vec::new(),
+            vec![sharing_texts(text.clone(), col("bands"), col(NUMBER).is_not_null()).alias(SHARING)],
+        )?
         .unnest_columns(&[SHARING])?;
     let texts = texts.with_column(TEXT, text)?;
     let texts = sharing.join(texts, JoinType::RightSemi, &[SHARING], &[TEXT], None)?;
-    let found = near_repeats(col("precedence"), col("digest"), col("bands"), col("shingles"), threshold);
+    let found = near_repeats(precedence, col("digest"), col("bands"), col("shingles"), threshold);
     let found = texts.aggregate(Vec::new(), vec![found.alias(FOUND)])?;
     Ok(found.unnest_columns(&[FOUND])?.filter(col(FOUND).is_not_null())?)
 }

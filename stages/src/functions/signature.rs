@@ -176,24 +176,29 @@ impl<'a> Precedence<'a> {
 const AUTOMATION: u8 = 1;
 const KNOWN: u8 = 2;
 
-/// The precedence of a text of an index, which lies before that of every text of the run.
-pub(crate) fn known_precedence(precedence: Expr, index: u16) -> Expr {
-    let name = format!("known_precedence[{index}]");
-    array_function(&name, vec![DataType::BinaryView], DataType::Binary, move |args| {
+/// The precedence of a text of the index of a number, which lies before that of every text of the run; without a number the
+/// precedence as it is.
+pub(crate) fn known_precedence(precedence: Expr, index: Expr) -> Expr {
+    let inputs = vec![DataType::BinaryView, DataType::UInt16];
+    array_function("known_precedence", inputs, DataType::Binary, move |args| {
+        let wrong = || DataFusionError::Internal("the number of an index should be one".to_owned());
         let all = binaries(args, 0)?;
+        let numbers = args[1].as_primitive_opt::<UInt16Type>().ok_or_else(wrong)?;
         let mut out = BinaryBuilder::with_capacity(all.len(), all.len() * Precedence::LEN);
         let mut known = [0; Precedence::LEN];
-        for bytes in all {
+        for (bytes, number) in all.iter().zip(numbers) {
             known.copy_from_slice(Precedence::of(bytes.unwrap_or_default())?.0);
-            // No event is from the year -290,000.
-            known[Precedence::TIME].fill(0);
-            known[Precedence::RANK].copy_from_slice(&index.to_be_bytes());
-            known[Precedence::LEN - 1] |= KNOWN;
+            if let Some(number) = number {
+                // No event is from the year -290,000.
+                known[Precedence::TIME].fill(0);
+                known[Precedence::RANK].copy_from_slice(&number.to_be_bytes());
+                known[Precedence::LEN - 1] |= KNOWN;
+            }
             out.append_value(known);
         }
         Ok(Arc::new(out.finish()) as ArrayRef)
     })
-    .call(vec![precedence])
+    .call(vec![precedence, index])
 }
 
 /// Place in the config of the index that a precedence is of; null for one of the run, and for null.
