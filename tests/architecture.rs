@@ -164,6 +164,7 @@ pub(crate) fn one_of_each() -> Vec<StageConfig> {
             { kept_threads = { platforms = ["reddit"] } },
             { pii_scrub = {} },
             { dedup = {} },
+            { shared_passages = {} },
             { embed = { model = "m" } },
             { semantic_dedup = { model = "m" } },
             { decontaminate = { against = [{ path = "e" }] } },
@@ -189,6 +190,7 @@ pub(crate) fn one_of_each() -> Vec<StageConfig> {
             | StageConfig::KeptThreads(_)
             | StageConfig::PiiScrub(_)
             | StageConfig::Dedup(_)
+            | StageConfig::SharedPassages(_)
             | StageConfig::Embed(_)
             | StageConfig::SemanticDedup(_)
             | StageConfig::Decontaminate(_)
@@ -232,7 +234,7 @@ fn cards_are_filled_in() {
         let unique: BTreeSet<_> = card.outcomes.iter().collect();
         assert_eq!(unique.len(), card.outcomes.len(), "{}: an outcome is there twice", card.name);
     }
-    assert_eq!(names.len(), 18, "{names:?}");
+    assert_eq!(names.len(), 19, "{names:?}");
 }
 
 #[test]

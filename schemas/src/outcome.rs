@@ -75,6 +75,8 @@ outcomes! {
     NearDuplicate = "near_duplicate",
     /// Says the same as a row that stays, in other words.
     SemanticDuplicate = "semantic_duplicate",
+    /// Mostly passages that stand in earlier texts, or in what it answers.
+    SharedPassage = "shared_passage",
     /// Overlaps with an evaluation set.
     Contaminated = "contaminated",
     /// An answer to a post that left.

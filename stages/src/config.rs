@@ -10,6 +10,7 @@ use crate::filter::ContentFilter;
 use crate::kept_threads::KeptThreads;
 use crate::pii_scrub::PiiScrub;
 use crate::semantic::{Embed, SemanticDedup};
+use crate::shared_passages::SharedPassages;
 use crate::split::Split;
 use crate::stage::Stage;
 use crate::synthesis::{ApplyTags, Judge, QualityGate, Synthesize};
@@ -29,6 +30,8 @@ pub enum StageConfig {
     PiiScrub(PiiScrub),
     /// events → events: drops repeats.
     Dedup(Dedup),
+    /// events → events: drops or trims what stands in earlier texts, or in what is answered.
+    SharedPassages(SharedPassages),
     /// events → embeddings: asks an encoder.
     Embed(Embed),
     /// events and embeddings → events: drops what says the same in other words.
@@ -66,6 +69,7 @@ impl StageConfig {
             Self::KeptThreads(stage) => stage,
             Self::PiiScrub(stage) => stage,
             Self::Dedup(stage) => stage,
+            Self::SharedPassages(stage) => stage,
             Self::Embed(stage) => stage,
             Self::SemanticDedup(stage) => stage,
             Self::Decontaminate(stage) => stage,

@@ -16,6 +16,7 @@ pub mod kept_threads;
 pub mod mark;
 pub mod pii_scrub;
 pub mod semantic;
+pub mod shared_passages;
 pub mod sources;
 pub mod split;
 mod stage;

@@ -6,6 +6,7 @@
 //! - [`language`]: which language a text is in;
 //! - [`pii`]: personal identifiers (e-mail addresses, phone numbers, …), found and replaced;
 //! - [`advertising`]: advertising phrases and the words by which organisations describe themselves;
+//! - [`passages`]: the lines of a text, known again wherever they stand;
 //! - [`automation`]: words by which programs sign what they post;
 //! - [`links`]: links and mentions, as all of the above see them.
 //!
@@ -17,6 +18,7 @@ pub mod automation;
 pub mod language;
 pub mod links;
 pub mod normalize;
+pub mod passages;
 pub mod pii;
 pub mod profile;
 pub mod repetition;

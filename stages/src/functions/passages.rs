@@ -1,0 +1,136 @@
+//! Passages of texts in plans.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, ListArray, ListBuilder, PrimitiveBuilder, StringViewArray,
+    StringViewBuilder,
+};
+use arrow::datatypes::{DataType, Field, UInt64Type};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::prelude::Expr;
+use genome_kernels::text::normalize::normalize;
+use genome_kernels::text::passages::{Passage, passages, share, without};
+use genome_schemas::KeyHasher;
+
+use super::{array_function, string_at, strings};
+
+/// Type of a list of passages by their keys.
+fn keys_type() -> DataType {
+    DataType::List(Arc::new(Field::new("item", DataType::UInt64, true)))
+}
+
+fn scope_number(scope: &str) -> u64 {
+    KeyHasher::new("genome scope").part(scope).finish().seed()
+}
+
+/// The passages of a text in a scope, each once; null where either is null or there are none.
+pub(crate) fn passage_keys(text: Expr, scope: Expr, min_words: usize) -> Expr {
+    let name = format!("passage_keys[{min_words}]");
+    array_function(&name, vec![DataType::Utf8View; 2], keys_type(), move |args| {
+        let (texts, scopes) = (strings(args, 0)?, strings(args, 1)?);
+        let mut out = ListBuilder::new(PrimitiveBuilder::<UInt64Type>::new());
+        for row in 0..texts.len() {
+            let mut keys: Vec<u64> = match (string_at(texts, row), string_at(scopes, row)) {
+                (Some(text), Some(scope)) => {
+                    let scope = scope_number(scope);
+                    passages(text, min_words).map(|passage| passage.key(scope)).collect()
+                }
+                _ => Vec::new(),
+            };
+            keys.sort_unstable();
+            keys.dedup();
+            out.values().append_slice(&keys);
+            out.append(!keys.is_empty());
+        }
+        Ok(Arc::new(out.finish()) as ArrayRef)
+    })
+    .call(vec![text, scope])
+}
+
+/// What is looked for in a text: its scope, what it answers (null for nothing), and passages that stand elsewhere.
+pub(crate) struct Elsewhere {
+    /// Scope of the keys.
+    pub(crate) scope: Expr,
+    /// What the text answers.
+    pub(crate) answered: Expr,
+    /// Keys of passages, a list.
+    pub(crate) keys: Expr,
+}
+
+/// The share of a text's words that stand in such passages, `0.0..=1.0`; null for null.
+pub(crate) fn passage_share(text: Expr, elsewhere: Elsewhere, min_words: usize) -> Expr {
+    let name = format!("passage_share[{min_words}]");
+    over_passages(&name, DataType::Float64, text, elsewhere, move |rows| {
+        let shares = (0..rows.texts.len()).map(|row| {
+            let text = string_at(rows.texts, row)?;
+            Some(share(text, rows.found(row, text, min_words).iter()))
+        });
+        Arc::new(shares.collect::<Float64Array>())
+    })
+}
+
+/// A text without such passages; null for null.
+pub(crate) fn without_passages(text: Expr, elsewhere: Elsewhere, min_words: usize) -> Expr {
+    let name = format!("without_passages[{min_words}]");
+    over_passages(&name, DataType::Utf8View, text, elsewhere, move |rows| {
+        let mut out = StringViewBuilder::with_capacity(rows.texts.len());
+        for row in 0..rows.texts.len() {
+            let text = string_at(rows.texts, row);
+            out.append_option(text.map(|text| without(text, rows.found(row, text, min_words).iter())));
+        }
+        Arc::new(out.finish())
+    })
+}
+
+/// The arguments of a function over [`Elsewhere`].
+struct Rows<'a> {
+    texts: &'a StringViewArray,
+    scopes: &'a StringViewArray,
+    answered: &'a StringViewArray,
+    keys: &'a ListArray,
+}
+
+impl Rows<'_> {
+    /// The passages of a row's text that stand elsewhere.
+    fn found(&self, row: usize, text: &str, min_words: usize) -> Vec<Passage> {
+        let keys: HashSet<u64> = if self.keys.is_valid(row) {
+            let keys = self.keys.value(row);
+            keys.as_primitive_opt::<UInt64Type>().into_iter().flatten().flatten().collect()
+        } else {
+            HashSet::new()
+        };
+        let answered = string_at(self.answered, row).filter(|text| !text.is_empty()).map(normalize);
+        if keys.is_empty() && answered.is_none() {
+            return Vec::new();
+        }
+        let scope = scope_number(string_at(self.scopes, row).unwrap_or_default());
+        let stands_elsewhere = |passage: &Passage| {
+            answered.as_ref().is_some_and(|answered| answered.contains(&passage.form))
+                || keys.contains(&passage.key(scope))
+        };
+        passages(text, min_words).filter(stands_elsewhere).collect()
+    }
+}
+
+fn over_passages(
+    name: &str,
+    output: DataType,
+    text: Expr,
+    elsewhere: Elsewhere,
+    run: impl Fn(&Rows<'_>) -> ArrayRef + Send + Sync + 'static,
+) -> Expr {
+    let inputs = vec![DataType::Utf8View, DataType::Utf8View, DataType::Utf8View, keys_type()];
+    array_function(name, inputs, output, move |args| -> Result<ArrayRef> {
+        let wrong = || DataFusionError::Internal("passages should be a list of numbers".to_owned());
+        let rows = Rows {
+            texts: strings(args, 0)?,
+            scopes: strings(args, 1)?,
+            answered: strings(args, 2)?,
+            keys: args[3].as_list_opt::<i32>().ok_or_else(wrong)?,
+        };
+        Ok(run(&rows))
+    })
+    .call(vec![text, elsewhere.scope, elsewhere.answered, elsewhere.keys])
+}

@@ -1,0 +1,163 @@
+//! Passages that stand elsewhere too: in earlier texts, or in what a text answers.
+
+use arrow::datatypes::DataType;
+use datafusion::common::{JoinType, ScalarValue};
+use datafusion::functions_aggregate::expr_fn::{array_agg, count, min};
+use datafusion::prelude::{DataFrame, Expr, cast, col, lit, when};
+use genome_schemas::{Outcome, events};
+use serde::{Deserialize, Serialize};
+
+use crate::StageError;
+use crate::dedup::{Across, Exact, Signatures, place};
+use crate::functions::{
+    Elsewhere, answered_text, passage_keys, passage_share, precedence_key, without_passages,
+};
+use crate::mark::{Mark, column, is_kept, mark_rows};
+use crate::stage::{Card, Scope, Stage, StageContext};
+
+/// Measures of each text how much of it stands elsewhere, in long passages: lines that an earlier text has too, and lines
+/// that quote what the text answers. Drops texts that are mostly such, and takes the passages out of the others.
+///
+/// A passage is a line; two are the same if their normal forms are, whatever marks of quotation stand before them. The
+/// earliest text that has a passage keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SharedPassages {
+    /// Words of the shortest passage.
+    pub min_words: usize,
+    /// Texts that a passage must stand in.
+    pub min_texts: u32,
+    /// Among which events.
+    pub across: Across,
+    /// Whether passages of what a text answers count.
+    pub quotes: bool,
+    /// The largest share of a text's words that may stand in such passages, `0.0..=1.0`; above it, or if nothing would be
+    /// left, the text leaves.
+    pub max_share: f64,
+    /// Whether the passages are taken out of texts that stay.
+    pub trim: bool,
+}
+
+impl Default for SharedPassages {
+    fn default() -> Self {
+        Self { min_words: 12, min_texts: 2, across: Across::All, quotes: true, max_share: 0.8, trim: true }
+    }
+}
+
+const PLACE: &str = "__place";
+const PASSAGES: &str = "__passages";
+const FIRST: &str = "__first";
+const SHARE: &str = "__share";
+
+impl Stage for SharedPassages {
+    fn card(&self) -> Card {
+        Card {
+            name: "shared_passages",
+            version: 1,
+            scope: Scope::Corpus,
+            at_rest: true,
+            input: events,
+            output: events,
+            reads: &[],
+            outcomes: &[Outcome::SharedPassage],
+        }
+    }
+
+    fn problems(&self, _cx: &StageContext) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.min_words == 0 {
+            problems.push("min_words must be at least 1".to_owned());
+        }
+        if self.min_texts < 2 {
+            problems.push(format!("min_texts must be at least 2, not {}", self.min_texts));
+        }
+        if !(0.0..=1.0).contains(&self.max_share) {
+            problems.push(format!("max_share must be between 0 and 1, not {}", self.max_share));
+        }
+        problems
+    }
+
+    fn looks_up(&self) -> bool {
+        true
+    }
+
+    fn plan(&self, _cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
+        let names: Vec<String> = rows.schema().fields().iter().map(|f| f.name().clone()).collect();
+        let repeated = self.repeated(&rows)?;
+        let mut placed: Vec<Expr> = names.iter().map(column).collect();
+        placed.push(place().alias("__row"));
+        let rows = repeated.join(rows.select(placed)?, JoinType::Right, &[PLACE], &["__row"], None)?;
+        let mut measured: Vec<Expr> = names.iter().map(column).collect();
+        measured.extend([col(PASSAGES), col(FIRST)]);
+        let share = when(is_kept(), passage_share(text(), self.elsewhere(), self.min_words)).end()?;
+        measured.push(share.alias(SHARE));
+        let rows = rows.select(measured)?;
+        let nothing_left = col(SHARE).gt_eq(lit(1.0));
+        let mark = Mark::new(
+            "shared_passage",
+            Outcome::SharedPassage,
+            col(SHARE).gt(lit(self.max_share)).or(nothing_left),
+        )
+        .measuring(col(SHARE), self.max_share)
+        .duplicate_of(precedence_key(cast(col(FIRST), DataType::BinaryView)));
+        let rows = mark_rows(rows, "shared_passages", &[mark])?;
+        let columns = names.iter().map(|name| {
+            if name == "text" && self.trim {
+                let trimmed = without_passages(text(), self.elsewhere(), self.min_words);
+                let is_trimmed = is_kept().and(col(SHARE).gt(lit(0.0)));
+                Ok(when(is_trimmed, trimmed).otherwise(text())?.alias("text"))
+            } else {
+                Ok(column(name))
+            }
+        });
+        Ok(rows.select(columns.collect::<Result<Vec<_>, StageError>>()?)?)
+    }
+}
+
+impl SharedPassages {
+    /// Of each row that has passages of an earlier one: its place, their keys, and the precedence of the first of those rows.
+    fn repeated(&self, rows: &DataFrame) -> Result<DataFrame, StageError> {
+        const KEY: &str = "__key";
+        const PRECEDENCE: &str = "__precedence";
+        const OWNER: &str = "__owner";
+        let of_all =
+            Signatures { exact: Exact::default(), across: self.across, near: None, prefer: Vec::new() };
+        let passages = rows
+            .clone()
+            .filter(is_kept())?
+            .with_column("row", place())?
+            .select(vec![
+                col("row").alias("__of"),
+                of_all.precedence().alias(PRECEDENCE),
+                passage_keys(text(), of_all.scope(), self.min_words).alias(KEY),
+            ])?
+            .filter(col(KEY).is_not_null())?
+            .unnest_columns(&[KEY])?;
+        let owned = passages
+            .clone()
+            .aggregate(
+                vec![col(KEY).alias("__owned")],
+                vec![count(lit(1_i64)).alias("__texts"), min(col(PRECEDENCE)).alias(OWNER)],
+            )?
+            .filter(col("__texts").gt_eq(lit(i64::from(self.min_texts))))?
+            .select(vec![col("__owned"), col(OWNER)])?;
+        let repeated = owned.join(passages, JoinType::Inner, &["__owned"], &[KEY], None)?;
+        let repeated = repeated.filter(col(PRECEDENCE).not_eq(col(OWNER)))?;
+        Ok(repeated.aggregate(
+            vec![col("__of").alias(PLACE)],
+            vec![array_agg(col(KEY)).alias(PASSAGES), min(col(OWNER)).alias(FIRST)],
+        )?)
+    }
+
+    fn elsewhere(&self) -> Elsewhere {
+        let of_all =
+            Signatures { exact: Exact::default(), across: self.across, near: None, prefer: Vec::new() };
+        let answered =
+            if self.quotes { answered_text(col("context")) } else { lit(ScalarValue::Utf8View(None)) };
+        Elsewhere { scope: of_all.scope(), answered, keys: col(PASSAGES) }
+    }
+}
+
+fn text() -> Expr {
+    cast(col("text"), DataType::Utf8View)
+}
