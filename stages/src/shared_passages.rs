@@ -32,7 +32,7 @@ pub struct SharedPassages {
     /// Whether passages of what a text answers count.
     pub quotes: bool,
     /// The largest share of a text's words that may stand in such passages, `0.0..=1.0`; above it, or if nothing would be
-    /// left, the text leaves.
+    /// left, the text leaves. 1 is for texts that are trimmed.
     pub max_share: f64,
     /// Whether the passages are taken out of texts that stay.
     pub trim: bool,
@@ -40,7 +40,7 @@ pub struct SharedPassages {
 
 impl Default for SharedPassages {
     fn default() -> Self {
-        Self { min_words: 12, min_texts: 2, across: Across::All, quotes: true, max_share: 0.8, trim: true }
+        Self { min_words: 12, min_texts: 2, across: Across::All, quotes: true, max_share: 1.0, trim: true }
     }
 }
 
