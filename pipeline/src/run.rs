@@ -14,6 +14,8 @@ use genome_stages::{ModelStage, StageContext, union_all};
 
 use crate::config::Project;
 use crate::engines::Engines;
+use crate::error::Hinted;
+use crate::ledger;
 use crate::memory;
 use crate::outside;
 use crate::plan::{Planned, Segment, plan};
@@ -73,7 +75,8 @@ impl<'a> Runner<'a> {
                 summary.cancelled = true;
                 return Ok(summary);
             }
-            let done = self.run_segment(&planned, index, &cx).await.with_context(|| {
+            let done = self.run_segment(&planned, index, &cx).await;
+            let done = done.map_err(|error| self.with_advice(error)).with_context(|| {
                 format!("while running {} on {}", segment.segment.name, segment.segment.output.name)
             })?;
             if !done {
@@ -85,8 +88,18 @@ impl<'a> Runner<'a> {
         let session = session::for_records(self.limits)?;
         crate::text_index::publish(&session, self.project, &planned).await?;
         crate::export::write_shards(&session, self.project, &planned).await?;
-        crate::ledger::write(self.limits, self.project, &planned).await?;
+        ledger::write(self.limits, self.project, &planned).await?;
         Ok(summary)
+    }
+
+    /// What can be done where a plan needs more memory than it may have.
+    fn with_advice(&self, error: anyhow::Error) -> anyhow::Error {
+        if !ledger::is_out_of_memory(&error) {
+            return error;
+        }
+        let limit = self.limits.memory_bytes >> 20;
+        Hinted::new(format!("{error:#}"), format!("it may have {limit} MiB; `--memory-limit` gives it more"))
+            .into()
     }
 
     /// Fetches what the stale segments will ask, so that a missing model is told before hours of work.

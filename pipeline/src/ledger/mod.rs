@@ -156,7 +156,7 @@ pub async fn write(limits: Limits, project: &Project, planned: &[Planned]) -> Re
 }
 
 /// Whether a plan failed because its session has too little memory.
-fn is_out_of_memory(error: &anyhow::Error) -> bool {
+pub(crate) fn is_out_of_memory(error: &anyhow::Error) -> bool {
     let causes = error.chain().filter_map(|cause| cause.downcast_ref::<DataFusionError>());
     causes.into_iter().any(|cause| matches!(cause.find_root(), DataFusionError::ResourcesExhausted(_)))
 }

@@ -1,12 +1,16 @@
 //! The DataFusion session in which plans run.
 
+mod pool;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyhow::Result;
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
+
+use pool::ReservingPool;
 
 /// How a session runs its plans. None of it changes a result.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +22,16 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Rows that are passed on together. A plan with joins has a dozen sorts, each of which must hold a few batches before it
+    /// can spill.
+    const fn batch_rows(self) -> usize {
+        match self.memory_bytes >> 20 {
+            0..320 => 256,
+            320..512 => 1024,
+            _ => 8192,
+        }
+    }
+
     /// Files with a decompression window of up to 2 GiB that may be open at once, at least one.
     pub fn wide_windows(self) -> usize {
         (self.memory_bytes >> 31).clamp(1, self.threads.max(1))
@@ -33,7 +47,7 @@ const TOP_CONSUMERS: NonZeroUsize = NonZeroUsize::new(5).unwrap();
 /// The runtime cannot be set up.
 pub fn for_records(limits: Limits) -> Result<SessionContext> {
     // With a single partition the planner prefers joins that hold a whole side in memory.
-    session(limits, limits.threads.max(2), 8192)
+    session(limits, limits.threads.max(2), limits.batch_rows())
 }
 
 /// A session for plans whose joins look up lists that fit in memory: each is held once, as the left side of a hash join,
@@ -79,7 +93,7 @@ fn config(partitions: usize, batch_size: usize) -> SessionConfig {
 }
 
 fn with_pool(limits: Limits, config: SessionConfig) -> Result<SessionContext> {
-    let pool = TrackConsumersPool::new(FairSpillPool::new(limits.memory_bytes), TOP_CONSUMERS);
+    let pool = TrackConsumersPool::new(ReservingPool::new(limits.memory_bytes), TOP_CONSUMERS);
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
     Ok(SessionContext::new_with_config_rt(config, runtime))
 }

@@ -155,8 +155,8 @@ struct ContextMessage {
 fn message(role: &str, name: &str, content: &str) -> ContextMessage {
     let fields = [
         ("role", cast(lit(role), DataType::Utf8View)),
-        ("name", col(name)),
-        ("content", col(content)),
+        ("name", cast(col(name), DataType::Utf8View)),
+        ("content", cast(col(content), DataType::Utf8View)),
         ("learn", lit(false)),
     ];
     let arguments = fields.into_iter().flat_map(|(field, value)| [lit(field), value]).collect();
@@ -197,6 +197,7 @@ impl Lookup {
             .build()?
             .alias("rank");
         let (id, name, content) = (self.column("id"), self.column("name"), self.column("content"));
+        let (events, messages) = (contiguous(events)?, contiguous(messages)?);
         let messages = messages.window(vec![rank])?.filter(col("rank").eq(lit(1_u64)))?.select(vec![
             col("own_id").alias(&id),
             col("name").alias(&name),
@@ -208,6 +209,17 @@ impl Lookup {
     fn message(&self) -> ContextMessage {
         message(self.role, &self.column("name"), &self.column("content"))
     }
+}
+
+/// Rows with strings that lie one behind the other. A view keeps the whole buffer that it points into, also when most of its
+/// rows have gone elsewhere: sorted and exchanged, views hold many times what they show.
+fn contiguous(rows: DataFrame) -> Result<DataFrame, StageError> {
+    let columns = rows.schema().fields().iter().map(|field| match field.data_type() {
+        DataType::Utf8View => cast(col(field.name()), DataType::Utf8).alias(field.name()),
+        _ => col(field.name()),
+    });
+    let columns: Vec<Expr> = columns.collect();
+    Ok(rows.select(columns)?)
 }
 
 /// `records` in the columns of table `events`, with at most two messages of context, the root first.
