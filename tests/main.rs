@@ -12,6 +12,8 @@ mod cases;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod endpoint;
+#[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod plans;

@@ -13,6 +13,7 @@ use genome_stages::synthesis::RecipeLibrary;
 use genome_stages::{StageConfig, StageContext};
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::EndpointConfig;
 use crate::error::Hinted;
 use crate::models::{BUILTIN_MODELS, ModelConfig};
 use crate::outside;
@@ -39,6 +40,9 @@ pub struct Config {
     /// Models by name, beside the built-in ones.
     #[serde(default)]
     pub models: BTreeMap<String, ModelConfig>,
+    /// Models that other servers run, by name.
+    #[serde(default)]
+    pub endpoints: BTreeMap<String, EndpointConfig>,
     /// Folder with further recipes (`*.md`) and rubrics (`rubrics/*.md`).
     #[serde(default)]
     pub recipes: Option<PathBuf>,
@@ -262,7 +266,10 @@ impl Project {
                 }
             }
         }
-        let model_digests = self.models().into_iter().map(|(name, model)| (name, model.digest())).collect();
+        let models = self.models().into_iter().map(|(name, model)| (name, model.digest()));
+        let endpoints = self.config.endpoints.iter();
+        let endpoints = endpoints.map(|(name, endpoint)| (name.clone(), endpoint.digest()));
+        let model_digests = models.chain(endpoints).collect();
         let outside = outside::digests(self)?;
         Ok(StageContext { recipes, model_digests, outside, ..StageContext::default() })
     }
@@ -297,6 +304,12 @@ impl Project {
         }
         if self.config.session.part_rows == 0 {
             problems.push("session.part_rows must be at least 1".to_owned());
+        }
+        for (name, endpoint) in &self.config.endpoints {
+            problems.extend(endpoint.problems().into_iter().map(|p| format!("endpoints.{name}: {p}")));
+            if self.models().contains_key(name) {
+                problems.push(format!("endpoints.{name}: a model has that name too"));
+            }
         }
         problems.extend(self.config.train.problems());
         let mut embedded = std::collections::BTreeSet::new();

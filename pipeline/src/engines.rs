@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use anyhow::Result;
 use genome_kernels::llm::device::DeviceKind;
 use genome_kernels::llm::{Engine, EngineHandle, ModelSpec, Progress, TextEncoder};
-use genome_stages::functions::EngineSource;
+use genome_stages::functions::{Answerer, EngineSource};
 
 use crate::config::{Project, builtin_models};
+use crate::endpoint::{Endpoint, EndpointConfig, EndpointHandle};
 use crate::error::Hinted;
 use crate::models::{FetchPhase, ModelConfig, cache_dir, fetch};
 use crate::progress::Task;
@@ -18,6 +19,7 @@ use crate::progress::Task;
 #[derive(Debug)]
 pub struct Engines {
     models: BTreeMap<String, ModelConfig>,
+    endpoints: BTreeMap<String, EndpointConfig>,
     state: Mutex<State>,
 }
 
@@ -25,6 +27,7 @@ pub struct Engines {
 struct State {
     loaded: BTreeMap<String, Engine>,
     encoders: BTreeMap<String, Arc<TextEncoder>>,
+    endpoints: BTreeMap<String, Arc<Endpoint>>,
     cancelled: bool,
 }
 
@@ -34,15 +37,39 @@ pub struct Work {
     progress: Progress,
 }
 
+/// Answers of endpoints that failed in the end.
+#[derive(Debug, Clone, Default)]
+pub struct Failures {
+    count: u64,
+    /// Why the last one did.
+    reason: String,
+}
+
+impl Failures {
+    /// Why the last one failed, if as many have failed since `before` as were answered.
+    pub fn all_of(&self, answered: u64, before: &Self) -> Option<&str> {
+        (answered > 0 && self.count - before.count >= answered).then_some(self.reason.as_str())
+    }
+}
+
 impl Engines {
     /// Engines for the models that a config can name.
     pub fn new(project: &Project) -> Self {
-        Self { models: project.models(), state: Mutex::default() }
+        Self {
+            models: project.models(),
+            endpoints: project.config.endpoints.clone(),
+            state: Mutex::default(),
+        }
     }
 
     /// Engines for the built-in models.
     pub fn built_in() -> Self {
-        Self { models: builtin_models(), state: Mutex::default() }
+        Self { models: builtin_models(), endpoints: BTreeMap::new(), state: Mutex::default() }
+    }
+
+    /// Whether a model is behind an endpoint.
+    pub fn is_endpoint(&self, name: &str) -> bool {
+        self.endpoints.contains_key(name)
     }
 
     /// The models that can be named.
@@ -105,6 +132,7 @@ impl Engines {
             for engine in state.loaded.values() {
                 engine.handle().cancel_token().cancel();
             }
+            state.endpoints.values().for_each(|endpoint| endpoint.cancel());
         }
     }
 
@@ -113,12 +141,26 @@ impl Engines {
         self.state.lock().is_ok_and(|state| state.cancelled)
     }
 
+    /// Answers of endpoints that failed so far.
+    pub fn failures(&self) -> Failures {
+        let mut all = Failures::default();
+        if let Ok(state) = self.state.lock() {
+            for endpoint in state.endpoints.values() {
+                if let Some((count, reason)) = endpoint.failures() {
+                    all.count += count;
+                    all.reason = reason;
+                }
+            }
+        }
+        all
+    }
+
     /// Work done so far.
     pub fn progress(&self) -> Work {
         let mut sum = Progress::default();
         if let Ok(state) = self.state.lock() {
-            for engine in state.loaded.values() {
-                let one = engine.handle().progress();
+            let inside = state.loaded.values().map(|engine| engine.handle().progress());
+            for one in inside.chain(state.endpoints.values().map(|endpoint| endpoint.progress())) {
                 sum.requests += one.requests;
                 sum.done += one.done;
                 sum.prompt_tokens += one.prompt_tokens;
@@ -149,8 +191,12 @@ impl Work {
     }
 }
 
-impl EngineSource for Engines {
-    fn engine(&self, model: &str) -> Result<EngineHandle, String> {
+impl Engines {
+    /// The engine inside of a model, loaded on first use.
+    ///
+    /// # Errors
+    /// There is no such model, or it cannot be fetched or loaded.
+    pub fn engine(&self, model: &str) -> Result<EngineHandle, String> {
         if let Ok(state) = self.state.lock()
             && let Some(engine) = state.loaded.get(model)
         {
@@ -171,6 +217,30 @@ impl EngineSource for Engines {
         }
         state.loaded.insert(model.to_owned(), engine);
         Ok(handle)
+    }
+
+    fn endpoint(&self, name: &str, config: &EndpointConfig) -> Result<Arc<Endpoint>, String> {
+        let mut state =
+            self.state.lock().map_err(|_| "another thread failed while it made an endpoint".to_owned())?;
+        if let Some(endpoint) = state.endpoints.get(name) {
+            return Ok(Arc::clone(endpoint));
+        }
+        let endpoint = Endpoint::new(config).map_err(|error| format!("endpoint `{name}`: {error:#}"))?;
+        let endpoint = Arc::new(endpoint);
+        if state.cancelled {
+            endpoint.cancel();
+        }
+        state.endpoints.insert(name.to_owned(), Arc::clone(&endpoint));
+        Ok(endpoint)
+    }
+}
+
+impl EngineSource for Engines {
+    fn answerer(&self, model: &str) -> Result<Box<dyn Answerer>, String> {
+        match self.endpoints.get(model) {
+            Some(config) => Ok(Box::new(EndpointHandle(self.endpoint(model, config)?))),
+            None => Ok(Box::new(self.engine(model)?)),
+        }
     }
 
     fn encoder(&self, model: &str) -> Result<Arc<TextEncoder>, String> {

@@ -97,18 +97,27 @@ async fn facts(
             StageConfig::Judge(stage) => (&stage.model, ModelRole::Judge),
             _ => continue,
         };
-        let model = project.model(name)?;
         let label = if role == ModelRole::Judge { "judge" } else { "generator" };
-        models.insert(
-            (name.clone(), label),
+        // Where a server stands is nobody's business.
+        let facts = if let Some(endpoint) = project.config.endpoints.get(name) {
+            ModelFacts {
+                name: name.clone(),
+                role,
+                origin: format!("`{}`, behind an endpoint", endpoint.model),
+                sha256: format!("unknown (`{}`)", endpoint.model),
+                license: None,
+            }
+        } else {
+            let model = project.model(name)?;
             ModelFacts {
                 name: name.clone(),
                 role,
                 origin: origin(&model.source.to_string()),
                 sha256: model.sha256.as_str().to_owned(),
-                license: model.license.clone(),
-            },
-        );
+                license: model.license,
+            }
+        };
+        models.insert((name.clone(), label), facts);
     }
     let steps = planned.iter().map(|p| format!("`{}` → table `{}`", p.segment.name, p.segment.output.name));
     Ok(CardFacts {

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod endpoint;
 pub mod engines;
 pub mod error;
 pub mod export;

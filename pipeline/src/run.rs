@@ -108,7 +108,9 @@ impl<'a> Runner<'a> {
             for model in
                 model_stage(self.project, &segment.segment).map(ModelStage::models).unwrap_or_default()
             {
-                self.engines.fetch(model)?;
+                if !self.engines.is_endpoint(model) {
+                    self.engines.fetch(model)?;
+                }
             }
         }
         Ok(())
@@ -273,6 +275,7 @@ impl<'a> Runner<'a> {
             let folder = this.folder.join("pending");
             store::remove_artifact(&folder)?;
             let write = store::write_part(answers, output, &folder);
+            let (begun, failed_before) = (self.engines.progress(), self.engines.failures());
             tokio::pin!(write);
             loop {
                 tokio::select! {
@@ -287,6 +290,15 @@ impl<'a> Runner<'a> {
                 // A part with answers that were never given must not be kept.
                 std::fs::remove_dir_all(&folder)?;
                 return Ok(None);
+            }
+            let (answered, failed) =
+                (self.engines.progress().answered_since(&begun), self.engines.failures());
+            if let Some(reason) = failed.all_of(answered, &failed_before) {
+                // Failures of single rows are kept and not asked again; where all fail, it is not for the rows.
+                std::fs::remove_dir_all(&folder)?;
+                return Err(anyhow!(
+                    "all {answered} answers of this part failed, the last with: {reason}; nothing of it was kept"
+                ));
             }
             std::fs::rename(&folder, this.folder.join(format!("part-{number:05}")))?;
             number += 1;

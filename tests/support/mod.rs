@@ -1,6 +1,7 @@
 //! What the tests share: the program, projects in folders of their own, a toy model, rows as JSON, snapshots.
 
 pub(crate) mod configs;
+pub(crate) mod http;
 pub(crate) mod ledger;
 pub(crate) mod program;
 pub(crate) mod project;

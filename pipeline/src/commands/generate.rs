@@ -6,7 +6,6 @@ use anyhow::{Context, Result, anyhow};
 use genome_kernels::llm::decoder::Adapter;
 use genome_kernels::llm::{ChatMessage, FinishReason, Grammar, Request, Sampling};
 use genome_schemas::KeyHasher;
-use genome_stages::functions::EngineSource;
 
 use crate::cli::{Format, GenerateArgs};
 use crate::config::Project;

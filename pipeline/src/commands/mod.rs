@@ -39,7 +39,9 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
 fn project(args: &ConfigArgs) -> Result<Project> {
     let mut project = Project::read(&args.config)?;
     if let Some(model) = &args.model {
-        project.model(model)?;
+        if !project.config.endpoints.contains_key(model) {
+            project.model(model)?;
+        }
         project.use_model(model);
     }
     Ok(project)

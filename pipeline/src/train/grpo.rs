@@ -8,7 +8,6 @@ use anyhow::{Context, Result, anyhow};
 use genome_kernels::llm::EngineHandle;
 use genome_kernels::llm::decoder::Adapter;
 use genome_kernels::train::{GrpoConfig, GrpoTrainer, OptimConfig, Rollout, Sequence, group_advantages};
-use genome_stages::functions::EngineSource;
 use genome_stages::synthesis::RecipeLibrary;
 use serde::{Deserialize, Serialize};
 

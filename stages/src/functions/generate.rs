@@ -22,17 +22,33 @@ use super::{array_function, keys, strings};
 
 /// Hands out the engine or the encoder of a named model; loads it on first use.
 pub trait EngineSource: Debug + Send + Sync {
-    /// The engine of a model that the config names.
+    /// Who answers for a model that the config names.
     ///
     /// # Errors
-    /// Why there is none, in words for the user.
-    fn engine(&self, model: &str) -> std::result::Result<EngineHandle, String>;
+    /// Why there is nobody, in words for the user.
+    fn answerer(&self, model: &str) -> std::result::Result<Box<dyn Answerer>, String>;
 
     /// The encoder of a model that the config names.
     ///
     /// # Errors
-    /// As [`EngineSource::engine`].
+    /// As [`EngineSource::answerer`].
     fn encoder(&self, model: &str) -> std::result::Result<Arc<TextEncoder>, String>;
+}
+
+/// What is called with the answers, as many as there were requests, in their order.
+pub type Answers = Box<dyn FnOnce(Vec<Completion>) + Send>;
+
+/// Who answers prompts: the engine inside, or a server elsewhere.
+pub trait Answerer: Send + Sync {
+    /// Answers requests, and calls `then` when all are; does not wait for that. Every failure is one answer's finish.
+    fn ask(&self, requests: Vec<Request>, form: &AnswerForm, sampling: &Sampling, then: Answers);
+}
+
+impl Answerer for EngineHandle {
+    /// The grammar of each request says more than the form.
+    fn ask(&self, requests: Vec<Request>, _form: &AnswerForm, sampling: &Sampling, then: Answers) {
+        self.submit(requests, sampling, then);
+    }
 }
 
 /// No engine at all: plans can be built and explained, but not run.
@@ -40,7 +56,7 @@ pub trait EngineSource: Debug + Send + Sync {
 pub struct NoEngines;
 
 impl EngineSource for NoEngines {
-    fn engine(&self, model: &str) -> std::result::Result<EngineHandle, String> {
+    fn answerer(&self, model: &str) -> std::result::Result<Box<dyn Answerer>, String> {
         Err(format!("model `{model}` is not loaded: this plan was built to be looked at, not to be run"))
     }
 
@@ -171,13 +187,14 @@ impl AsyncScalarUDFImpl for Generate {
         let engines = Arc::clone(&self.engines);
         let model = self.spec.model.clone();
         // Loading a model takes seconds; it must not stop the runtime's thread.
-        let engine = tokio::task::spawn_blocking(move || engines.engine(&model))
+        let engine = tokio::task::spawn_blocking(move || engines.answerer(&model))
             .await
             .map_err(|e| DataFusionError::External(Box::new(e)))?
             .map_err(DataFusionError::Execution)?;
         let (send, receive) = tokio::sync::oneshot::channel();
-        engine.submit(
+        engine.ask(
             requests,
+            &self.spec.form,
             &self.spec.sampling,
             Box::new(move |completions| {
                 // A closed channel means that the plan was dropped: nobody waits for the answers.

@@ -19,7 +19,7 @@ mod text;
 pub use answer::check_answer;
 pub use author_history::author_history;
 pub(crate) use context::answered_text;
-pub use generate::{CallSpec, EngineSource, NoEngines, answer_parts, generate};
+pub use generate::{Answerer, Answers, CallSpec, EngineSource, NoEngines, answer_parts, generate};
 pub use history::in_time_order;
 pub(crate) use k_core::{core_rule_name, pairs_outside_core};
 pub use key::{key_fraction, key_hex, row_key};

@@ -9,6 +9,7 @@ mod evidence;
 mod integer;
 mod lark;
 mod parse;
+mod schema;
 
 use serde::{Deserialize, Serialize};
 

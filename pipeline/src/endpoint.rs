@@ -1,0 +1,361 @@
+//! Models behind an HTTP endpoint in `OpenAI`'s manner, such as that of vLLM or llama.cpp's server, in place of the engine
+//! inside.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use genome_kernels::llm::{AnswerForm, ChatMessage, Completion, FinishReason, Progress, Request, Sampling};
+use genome_stages::functions::{Answerer, Answers};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use ureq::Agent;
+
+/// One `[endpoints.<name>]` table of a config: a model that another server runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointConfig {
+    /// Where it is: `http://host:port/v1`, to which `/chat/completions` is added.
+    pub url: String,
+    /// Name of the model there.
+    pub model: String,
+    /// Environment variable that holds the key it is asked with, if it wants one.
+    #[serde(default)]
+    pub api_key_env: Option<String>,
+    /// Requests under way at once.
+    #[serde(default = "sixteen")]
+    pub concurrency: usize,
+    /// Most requests begun in a minute; no limit if not given.
+    #[serde(default)]
+    pub requests_per_minute: Option<u32>,
+    /// Attempts for one answer, the first included.
+    #[serde(default = "five")]
+    pub attempts: u32,
+    /// Seconds after which an attempt is given up.
+    #[serde(default = "five_minutes")]
+    pub timeout_seconds: u64,
+    /// Whether answers are bound by a JSON schema (`response_format`), for servers that can.
+    #[serde(default = "yes")]
+    pub json_schema: bool,
+}
+
+const fn sixteen() -> usize {
+    16
+}
+
+const fn five() -> u32 {
+    5
+}
+
+const fn five_minutes() -> u64 {
+    300
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl EndpointConfig {
+    /// What the model is known by: what decides its answers, as far as can be told from here.
+    pub fn digest(&self) -> String {
+        format!("endpoint {} {}{}", self.url, self.model, if self.json_schema { "" } else { " unbound" })
+    }
+
+    /// Everything that is wrong with it.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if !self.url.starts_with("http://") && !self.url.starts_with("https://") {
+            problems.push(format!("url must begin with http:// or https://, not `{}`", self.url));
+        }
+        let positive = [
+            ("concurrency", self.concurrency > 0),
+            ("attempts", self.attempts > 0),
+            ("timeout_seconds", self.timeout_seconds > 0),
+            ("requests_per_minute", self.requests_per_minute != Some(0)),
+        ];
+        problems.extend(
+            positive
+                .iter()
+                .filter(|(_, is_right)| !is_right)
+                .map(|(name, _)| format!("{name} must be at least 1")),
+        );
+        problems
+    }
+}
+
+/// A model behind an endpoint, ready to be asked.
+#[derive(Debug)]
+pub struct Endpoint {
+    config: EndpointConfig,
+    agent: Agent,
+    key: Option<String>,
+    is_cancelled: AtomicBool,
+    counts: Counts,
+    /// When the next request may begin.
+    next: Mutex<Instant>,
+    /// How many answers failed in the end, and why the last one did.
+    failed: Mutex<Option<(u64, String)>>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    requests: AtomicU64,
+    done: AtomicU64,
+    prompt_tokens: AtomicU64,
+    completion_tokens: AtomicU64,
+}
+
+/// How an attempt ended without an answer.
+enum Failure {
+    /// It may go better later: after so long, if the server says.
+    Passing(String, Option<Duration>),
+    /// It will not.
+    Lasting(FinishReason),
+}
+
+/// Longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// First pause, doubled with each attempt.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// How much of a server's complaint is told.
+const COMPLAINT_CHARS: usize = 300;
+
+impl Endpoint {
+    /// An endpoint of a config.
+    ///
+    /// # Errors
+    /// The environment variable of its key is not set.
+    pub fn new(config: &EndpointConfig) -> Result<Self> {
+        let key = config.api_key_env.as_ref().map(|name| {
+            std::env::var(name).with_context(|| format!("api_key_env names ${name}, which is not set"))
+        });
+        let agent = Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(config.timeout_seconds)))
+            .http_status_as_error(false)
+            .build();
+        Ok(Self {
+            config: config.clone(),
+            agent: agent.into(),
+            key: key.transpose()?,
+            is_cancelled: AtomicBool::new(false),
+            counts: Counts::default(),
+            next: Mutex::new(Instant::now()),
+            failed: Mutex::new(None),
+        })
+    }
+
+    /// Leaves what was not begun unanswered.
+    pub fn cancel(&self) {
+        self.is_cancelled.store(true, Relaxed);
+    }
+
+    /// How many answers failed in the end, and why the last one did; none if none did.
+    pub fn failures(&self) -> Option<(u64, String)> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            requests: self.counts.requests.load(Relaxed),
+            done: self.counts.done.load(Relaxed),
+            prompt_tokens: self.counts.prompt_tokens.load(Relaxed),
+            cached_prompt_tokens: 0,
+            completion_tokens: self.counts.completion_tokens.load(Relaxed),
+        }
+    }
+
+    /// Asks all requests, so many at once, and gives their answers in order.
+    fn ask_all(&self, requests: Vec<Request>, form: &AnswerForm, sampling: &Sampling) -> Vec<Completion> {
+        let count = requests.len();
+        let queue: Mutex<VecDeque<(usize, Request)>> = Mutex::new(requests.into_iter().enumerate().collect());
+        let done: Mutex<Vec<Option<Completion>>> = Mutex::new(vec![None; count]);
+        let lock = |queue: &Mutex<VecDeque<(usize, Request)>>| {
+            queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..self.config.concurrency.min(count) {
+                scope.spawn(|| {
+                    while let Some((place, request)) = lock(&queue) {
+                        let completion = self.ask(&request, form, sampling);
+                        if let FinishReason::Error(reason) = &completion.finish {
+                            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                            let before = failed.as_ref().map_or(0, |(count, _)| *count);
+                            *failed = Some((before + 1, reason.clone()));
+                        }
+                        self.counts.done.fetch_add(1, Relaxed);
+                        let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                        done[place] = Some(completion);
+                    }
+                });
+            }
+        });
+        let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        done.into_iter()
+            .map(|completion| completion.unwrap_or_else(|| ended(FinishReason::Cancelled)))
+            .collect()
+    }
+
+    fn ask(&self, request: &Request, form: &AnswerForm, sampling: &Sampling) -> Completion {
+        let body = self.body(request, form, sampling).to_string();
+        let mut pause = FIRST_PAUSE;
+        let mut complaint = String::new();
+        for attempt in 0..self.config.attempts {
+            if attempt > 0 && !self.rest(pause) {
+                break;
+            }
+            self.wait_for_turn();
+            if self.is_cancelled.load(Relaxed) {
+                return ended(FinishReason::Cancelled);
+            }
+            match self.attempt(&body) {
+                Ok(completion) => {
+                    self.counts.prompt_tokens.fetch_add(completion.prompt_tokens as u64, Relaxed);
+                    self.counts.completion_tokens.fetch_add(completion.completion_tokens as u64, Relaxed);
+                    return completion;
+                }
+                Err(Failure::Lasting(finish)) => return ended(finish),
+                Err(Failure::Passing(reason, after)) => {
+                    complaint = reason;
+                    pause = after.unwrap_or(pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+        if self.is_cancelled.load(Relaxed) {
+            return ended(FinishReason::Cancelled);
+        }
+        ended(FinishReason::Error(format!("{} attempts failed, the last: {complaint}", self.config.attempts)))
+    }
+
+    /// Waits, unless it is cancelled.
+    fn rest(&self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        while Instant::now() < until {
+            if self.is_cancelled.load(Relaxed) {
+                return false;
+            }
+            std::thread::sleep(
+                Duration::from_millis(50).min(until.saturating_duration_since(Instant::now())),
+            );
+        }
+        true
+    }
+
+    /// Keeps to the rate.
+    fn wait_for_turn(&self) {
+        let Some(rate) = self.config.requests_per_minute else { return };
+        let turn = {
+            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+            let turn = (*next).max(Instant::now());
+            *next = turn + Duration::from_mins(1) / rate.max(1);
+            turn
+        };
+        self.rest(turn.saturating_duration_since(Instant::now()));
+    }
+
+    fn body(&self, request: &Request, form: &AnswerForm, sampling: &Sampling) -> Value {
+        let message = |message: &ChatMessage| json!({"role": message.role, "content": message.content});
+        let messages: Vec<Value> = request.messages.iter().map(message).collect();
+        // The key tells one call from another, as inside; 31 bits are what every server takes.
+        let key = request.key.first_chunk::<8>().map_or(0, |head| u64::from_le_bytes(*head));
+        let mut body = json!({
+            "model": self.config.model,
+            "messages": messages,
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": (key ^ sampling.seed) & 0x7fff_ffff,
+        });
+        if self.config.json_schema {
+            body["response_format"] = json!({
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "strict": true, "schema": form.json_schema()},
+            });
+        }
+        body
+    }
+
+    fn attempt(&self, body: &str) -> Result<Completion, Failure> {
+        let url = format!("{}/chat/completions", self.config.url.trim_end_matches('/'));
+        let mut request = self.agent.post(&url).header("content-type", "application/json");
+        if let Some(key) = &self.key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let passing = |error: ureq::Error| Failure::Passing(error.to_string(), None);
+        let mut response = request.send(body).map_err(passing)?;
+        let status = response.status().as_u16();
+        let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+        let after = after.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
+        let text = response.body_mut().read_to_string().map_err(passing)?;
+        match status {
+            200 => read_answer(&text).map_err(|reason| Failure::Passing(reason, None)),
+            408 | 409 | 425 | 429 | 500..=599 => {
+                Err(Failure::Passing(format!("status {status}: {}", complaint(&text)), after))
+            }
+            _ => {
+                let said = complaint(&text);
+                let is_too_long = ["context length", "context size", "maximum context", "too many tokens"];
+                let lower = said.to_lowercase();
+                let is_too_long = is_too_long.iter().any(|words| lower.contains(words));
+                let finish = if is_too_long {
+                    FinishReason::ContextTooLong
+                } else {
+                    FinishReason::Error(format!("status {status}: {said}"))
+                };
+                Err(Failure::Lasting(finish))
+            }
+        }
+    }
+}
+
+/// One who asks an endpoint.
+#[derive(Debug, Clone)]
+pub struct EndpointHandle(pub Arc<Endpoint>);
+
+impl Answerer for EndpointHandle {
+    fn ask(&self, requests: Vec<Request>, form: &AnswerForm, sampling: &Sampling, then: Answers) {
+        self.0.counts.requests.fetch_add(requests.len() as u64, Relaxed);
+        let (endpoint, form, sampling) = (Arc::clone(&self.0), form.clone(), sampling.clone());
+        std::thread::spawn(move || then(endpoint.ask_all(requests, &form, &sampling)));
+    }
+}
+
+fn ended(finish: FinishReason) -> Completion {
+    Completion { text: String::new(), finish, prompt_tokens: 0, completion_tokens: 0, log_prob: 0.0 }
+}
+
+/// What a server says of a failure: the message of its JSON, else the beginning of what it sent.
+fn complaint(text: &str) -> String {
+    let json: Option<Value> = serde_json::from_str(text).ok();
+    let message = json.as_ref().and_then(|json| {
+        let error = &json["error"];
+        error["message"].as_str().or_else(|| error.as_str()).or_else(|| json["message"].as_str())
+    });
+    message.unwrap_or(text.trim()).chars().take(COMPLAINT_CHARS).collect()
+}
+
+/// The answer in a response.
+fn read_answer(text: &str) -> Result<Completion, String> {
+    let wrong = |what: &str| format!("the response {what}: {}", complaint(text));
+    let json: Value = serde_json::from_str(text).map_err(|_| wrong("is no JSON"))?;
+    let choice = &json["choices"][0];
+    let content = choice["message"]["content"].as_str().ok_or_else(|| wrong("has no message"))?;
+    let finish = match choice["finish_reason"].as_str() {
+        Some("length") => FinishReason::Length,
+        Some("content_filter") => FinishReason::Error("the server's content filter stopped it".to_owned()),
+        _ => FinishReason::Stop,
+    };
+    let tokens =
+        |name: &str| json["usage"][name].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
+    Ok(Completion {
+        text: content.trim().to_owned(),
+        finish,
+        prompt_tokens: tokens("prompt_tokens"),
+        completion_tokens: tokens("completion_tokens"),
+        log_prob: 0.0,
+    })
+}
