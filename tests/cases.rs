@@ -21,12 +21,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use datafusion::prelude::SessionContext;
+use datafusion::common::JoinType;
+use datafusion::prelude::{DataFrame, Expr, SessionContext, coalesce, col};
 use genome::session::{Limits, for_lookups, for_records};
 use genome_schemas::{Outcome, Table, all_tables};
 use genome_stages::decontaminate::{EvaluationSet, EvaluationText};
 use genome_stages::dedup::index_columns;
-use genome_stages::{Stage as _, StageConfig, StageContext};
+use genome_stages::semantic::Embed;
+use genome_stages::{ModelStage as _, Stage as _, StageConfig, StageContext};
 use serde_json::{Value, json};
 
 use crate::architecture::one_of_each;
@@ -118,7 +120,12 @@ impl Case {
                 cx.tables.insert(name.clone(), texts.select(index_columns()).unwrap());
                 continue;
             }
-            cx.tables.insert(name.clone(), session.read_batch(batch(name, rows)).unwrap());
+            let mut frame = session.read_batch(batch(name, rows)).unwrap();
+            if name == "embeddings" {
+                let events = session.read_batch(batch("events", &self.tables[0].1)).unwrap();
+                frame = of_calls(&cx, frame, events);
+            }
+            cx.tables.insert(name.clone(), frame);
         }
         let (name, rows) = &self.tables[0];
         let mut frame = session.read_batch(batch(name, rows)).unwrap();
@@ -136,6 +143,22 @@ impl Case {
         rows.sort_by_key(|row| serde_json::to_string(&row["key"]).unwrap());
         rows
     }
+}
+
+/// Vectors under the keys of the calls that give them, which hang on the texts of the events.
+fn of_calls(cx: &StageContext, vectors: DataFrame, events: DataFrame) -> DataFrame {
+    let calls = Embed { model: "m".to_owned() }.prompts(cx, events).unwrap();
+    let calls = calls.select(vec![col("key").alias("call"), col("event_key").alias("of")]).unwrap();
+    let columns: Vec<Expr> = genome_schemas::embeddings()
+        .columns()
+        .map(
+            |name| {
+                if name == "key" { coalesce(vec![col("call"), col("key")]).alias("key") } else { col(name) }
+            },
+        )
+        .collect();
+    let vectors = vectors.join(calls, JoinType::Left, &["event_key"], &["of"], None).unwrap();
+    vectors.select(columns).unwrap()
 }
 
 fn table(name: &str) -> Table {
@@ -249,7 +272,6 @@ fn outcomes_on_cards_are_those_in_cases() {
 
 /// Runs `check_answer` over (answer, finish reason) and gives outcome and rule of each.
 async fn verdicts(answers: &[(&str, &str)]) -> Vec<(Outcome, Option<String>)> {
-    use datafusion::prelude::col;
     let form = serde_json::from_value(json!({
         "fields": [{"name": "quote", "kind": {"quote": {"min_words": 2, "max_words": 6}}},
                    {"name": "thought", "kind": {"text": {"max_words": 40}}}],

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use genome_kernels::text::language::LanguageDetector;
 use genome_kernels::text::language::lingua::LinguaOpinion;
+use genome_stages::decontaminate::Examined;
 use genome_stages::pii_scrub::RedactionKey;
 use genome_stages::sources::{ReaderOptions, SourceConfig, is_url};
 use genome_stages::synthesis::RecipeLibrary;
@@ -324,8 +325,34 @@ impl Project {
                     )
                 }));
             }
+            if let StageConfig::Decontaminate(stage) = config
+                && stage.over == Examined::Events
+                && self.config.stages[..number - 1].iter().any(|before| {
+                    ["authors", "completions", "examples"].contains(&(before.stage().card().output)().name)
+                })
+            {
+                problems.push(format!(
+                    "stage {number} (decontaminate): what models and examples are made of was taken before it: put it \
+                     before them, or give it `over = \"examples\"` behind compose"
+                ));
+            }
+            let asks = match config {
+                StageConfig::Synthesize(stage) => Some(&stage.model),
+                StageConfig::Judge(stage) => Some(&stage.model),
+                _ => None,
+            };
+            if let Some(name) = asks
+                && self.models().get(name).is_some_and(|model| model.tokenizer.is_some())
+            {
+                problems.push(format!("stage {number}: model `{name}` is an encoder, and writes nothing"));
+            }
             if let StageConfig::Embed(embed) = config {
-                embedded.insert(&embed.model);
+                if !embedded.insert(&embed.model) {
+                    problems.push(format!(
+                        "stage {number} (embed): `{}` is asked by an earlier one",
+                        embed.model
+                    ));
+                }
                 let model = self.models().remove(&embed.model);
                 if model.is_some_and(|model| model.tokenizer.is_none() || model.config.is_none()) {
                     problems.push(format!(

@@ -11,7 +11,7 @@ use arrow::array::{FixedSizeBinaryBuilder, RecordBatch};
 use datafusion::prelude::SessionContext;
 use genome_stages::dedup::{Dedup, Known, hash_list, index_columns};
 use genome_stages::sources::read_evaluation_set;
-use genome_stages::{Outside, Stage, StageContext};
+use genome_stages::{Outside, Stage, StageConfig, StageContext};
 
 use crate::config::Project;
 use crate::error::Hinted;
@@ -50,6 +50,24 @@ fn file_digest(path: &Path) -> Result<String> {
 /// An index is damaged, or there is no author secret where one matters.
 pub fn problems(project: &Project, dedup: &Dedup) -> Result<Vec<String>> {
     let mut problems = Vec::new();
+    if let Some(folder) = &dedup.publish {
+        let place = project.resolve(folder);
+        problems.extend(text_index::not_replaceable(&place)?);
+        let is_known = |known: &Known| project.resolve(known.path()) == place;
+        if dedup.known.iter().any(is_known) {
+            problems.push(format!(
+                "{} is known and would be replaced by what stays beside it: publish to another folder",
+                folder.display()
+            ));
+        }
+        let others = project.config.stages.iter().filter_map(|stage| match stage {
+            StageConfig::Dedup(other) => other.publish.as_ref(),
+            _ => None,
+        });
+        if others.filter(|other| project.resolve(other) == place).count() > 1 {
+            problems.push(format!("two stages publish to {}", folder.display()));
+        }
+    }
     for known in &dedup.known {
         if let Known::Index(path) = known
             && let Some(manifest) = read_manifest(&project.resolve(path))?

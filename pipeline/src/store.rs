@@ -350,10 +350,8 @@ pub fn keep_only(folder: &Path, prefix: &str, kept: &Path) -> Result<()> {
 /// The plan fails, or the disk refuses.
 pub async fn write_sorted(rows: DataFrame, order: &str, folder: &Path) -> Result<u64> {
     let building = building_name(folder);
-    for leftover in [building.as_path(), folder] {
-        if leftover.exists() {
-            fs::remove_dir_all(leftover)?;
-        }
+    if building.exists() {
+        fs::remove_dir_all(&building)?;
     }
     fs::create_dir_all(&building).with_context(|| format!("cannot make {}", building.display()))?;
     let parquet = parquet_options(rows.schema().as_arrow());
@@ -372,6 +370,9 @@ pub async fn write_sorted(rows: DataFrame, order: &str, folder: &Path) -> Result
     });
     match counted {
         Ok(rows) => {
+            if folder.exists() {
+                fs::remove_dir_all(folder)?;
+            }
             fs::rename(&building, folder).with_context(|| format!("cannot finish {}", folder.display()))?;
             Ok(u64::try_from(rows).unwrap_or(0))
         }
@@ -380,18 +381,6 @@ pub async fn write_sorted(rows: DataFrame, order: &str, folder: &Path) -> Result
             Err(error.context(format!("while writing {}", folder.display())))
         }
     }
-}
-
-/// Digest of the rows of a folder written by [`write_sorted`].
-///
-/// # Errors
-/// The file cannot be read.
-pub fn plain_digest(folder: &Path) -> Result<String> {
-    let path = folder.join("rows.parquet");
-    let mut hasher = blake3::Hasher::new();
-    let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
-    hasher.update_reader(file).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// The rows of a folder written by [`write_sorted`].

@@ -10,8 +10,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
+use datafusion::arrow::array::AsArray as _;
 use datafusion::common::JoinType;
 use datafusion::prelude::{SessionContext, col, lit};
+use futures::StreamExt as _;
 use genome_schemas::{Component, FingerprintHasher, Manifest, Outcome, text_index};
 use genome_stages::StageConfig;
 use genome_stages::dedup::{Dedup, index_columns, place};
@@ -75,12 +77,14 @@ async fn publish_one(
     let left = left.filter(col("stage").eq(lit("dedup")))?.select(vec![place().alias("__left")])?;
     let texts = signatures.filter(col("digest").is_not_null())?;
     let staying = texts.join(left, JoinType::LeftAnti, &["row"], &["__left"], None)?;
-    store::remove_artifact(folder)?;
+    if let Some(problem) = not_replaceable(folder)? {
+        return Err(anyhow!(problem));
+    }
     if let Some(parent) = folder.parent() {
         std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     }
     let rows = store::write_sorted(staying.select(index_columns())?, "digest", folder).await?;
-    components.push(Component { label: CONTENT.to_owned(), value: store::plain_digest(folder)? });
+    components.push(Component { label: CONTENT.to_owned(), value: digest(session, folder).await? });
     let table = text_index();
     let manifest = Manifest {
         fingerprint,
@@ -98,6 +102,25 @@ async fn publish_one(
     Ok(())
 }
 
+/// Digest of which texts are in an index, whatever the file they are in looks like.
+async fn digest(session: &SessionContext, folder: &Path) -> Result<String> {
+    let rows = store::read_plain(session, folder).await?.select(vec![col("digest"), col("key")])?;
+    let mut rows = rows.sort(vec![col("digest").sort(true, false)])?.execute_stream().await?;
+    let mut hasher = blake3::Hasher::new();
+    while let Some(batch) = rows.next().await {
+        let batch = batch?;
+        let column = |at: usize| {
+            let wrong = || anyhow!("internal error: an index should have keys");
+            batch.column(at).as_fixed_size_binary_opt().ok_or_else(wrong)
+        };
+        let (digests, keys) = (column(0)?, column(1)?);
+        for row in 0..batch.num_rows() {
+            hasher.update(digests.value(row)).update(keys.value(row));
+        }
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
 /// What two runs must have in common so that their texts can be compared, by the label in the manifest.
 ///
 /// # Errors
@@ -111,12 +134,29 @@ pub fn comparable(project: &Project, dedup: &Dedup) -> Result<Vec<(&'static str,
     Ok(all)
 }
 
+/// Why a folder may not be replaced by an index: something else is in it.
+///
+/// # Errors
+/// It cannot be read.
+pub fn not_replaceable(folder: &Path) -> Result<Option<String>> {
+    let is_index =
+        || Ok::<_, anyhow::Error>(read_manifest(folder)?.is_some_and(|m| m.table == text_index().name));
+    let is_free = match std::fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_none() || is_index()?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        Err(_) => false,
+    };
+    Ok((!is_free)
+        .then(|| format!("{} holds something that is no index, and would be replaced", folder.display())))
+}
+
 /// Digest of the rows of a published index.
 ///
 /// # Errors
 /// There is none.
 pub fn content(folder: &Path) -> Result<String> {
-    let manifest = read_manifest(folder)?.ok_or_else(|| no_index(folder))?;
+    let manifest = read_manifest(folder)?.filter(|manifest| manifest.table == text_index().name);
+    let manifest = manifest.ok_or_else(|| no_index(folder))?;
     let content = manifest.components.into_iter().find(|component| component.label == CONTENT);
     Ok(content.ok_or_else(|| no_index(folder))?.value)
 }

@@ -19,7 +19,8 @@ use crate::table::Table;
 ///   the source (2 bytes), key, row; behind them 8 bytes that tell authors apart and one that is 1 for automation;
 /// - `bands`: 4 bytes for each band of the text's set of shingles (see `genome_kernels::dedup`), little endian; null for
 ///   a text shorter than a shingle;
-/// - `shingles`: 4 bytes for each shingle, ascending, little endian; null as `bands`.
+/// - `shingles`: 4 bytes for each shingle, ascending, little endian; null as `bands`;
+/// - `listed`: place in the config of the list of known hashes that has the text; null for none.
 pub fn signatures() -> Table {
     let mut fields = vec![
         Field::new("key", key_type(), false),
@@ -30,18 +31,20 @@ pub fn signatures() -> Table {
         Field::new("precedence", DataType::Binary, false),
         Field::new("bands", DataType::Binary, true),
         Field::new("shingles", DataType::Binary, true),
+        Field::new("listed", DataType::UInt16, true),
     ];
     fields.extend(ledger_fields());
     Table::new("signatures", fields)
 }
 
 /// A published index: the signatures of the texts that stayed in one run, for others to be held against. It stands in a
-/// folder of its own, outside of any store, and holds no text and no name.
+/// folder of its own, outside of any store, and holds no text, name or time. Its hashes are not keyed: whoever has a text can
+/// tell whether it is in the index.
 ///
 /// The columns are those of [`signatures()`]. It is read by no stage as a table of its run, so it is none of
 /// [`crate::all_tables`].
 pub fn text_index() -> Table {
-    let columns = ["key", "digest", "precedence", "bands", "shingles"];
+    let columns = ["key", "digest", "bands", "shingles"];
     let all = signatures();
     let fields = all.schema.fields().iter().filter(|field| columns.contains(&field.name().as_str()));
     Table::new("text_index", fields.map(|field| field.as_ref().clone()).collect())

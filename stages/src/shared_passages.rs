@@ -8,7 +8,7 @@ use genome_schemas::{Outcome, events};
 use serde::{Deserialize, Serialize};
 
 use crate::StageError;
-use crate::dedup::{Across, Exact, Signatures, place};
+use crate::dedup::{Across, place, precedence_of};
 use crate::functions::{
     Elsewhere, answered_text, passage_keys, passage_share, precedence_key, without_passages,
 };
@@ -120,16 +120,14 @@ impl SharedPassages {
         const KEY: &str = "__key";
         const PRECEDENCE: &str = "__precedence";
         const OWNER: &str = "__owner";
-        let of_all =
-            Signatures { exact: Exact::default(), across: self.across, near: None, prefer: Vec::new() };
         let passages = rows
             .clone()
             .filter(is_kept())?
             .with_column("row", place())?
             .select(vec![
                 col("row").alias("__of"),
-                of_all.precedence().alias(PRECEDENCE),
-                passage_keys(text(), of_all.scope(), self.min_words).alias(KEY),
+                precedence_of(&[]).alias(PRECEDENCE),
+                passage_keys(text(), self.across.scope(), self.min_words).alias(KEY),
             ])?
             .filter(col(KEY).is_not_null())?
             .unnest_columns(&[KEY])?;
@@ -150,11 +148,9 @@ impl SharedPassages {
     }
 
     fn elsewhere(&self) -> Elsewhere {
-        let of_all =
-            Signatures { exact: Exact::default(), across: self.across, near: None, prefer: Vec::new() };
         let answered =
             if self.quotes { answered_text(col("context")) } else { lit(ScalarValue::Utf8View(None)) };
-        Elsewhere { scope: of_all.scope(), answered, keys: col(PASSAGES) }
+        Elsewhere { scope: self.across.scope(), answered, keys: col(PASSAGES) }
     }
 }
 

@@ -60,11 +60,11 @@ fn sets_of_every_kind_of_file() {
     // The loaf was posted twice.
     assert_eq!(matched.len(), 3, "{matched:?}");
     assert!(
-        matched.iter().any(|m| m.starts_with("oars.jsonl.gz row 3, story.parts: the tide took")),
+        matched.iter().any(|m| m.starts_with("sets/oars.jsonl.gz row 3, story.parts: the tide took")),
         "{matched:?}"
     );
     assert!(
-        matched.iter().any(|m| m.starts_with("loaf.parquet row 2, question: my rye loaf")),
+        matched.iter().any(|m| m.starts_with("sets/loaf.parquet row 2, question: my rye loaf")),
         "{matched:?}"
     );
     assert!(contaminated.iter().all(|row| row["measured"].as_f64().unwrap() >= 13.0));
@@ -89,6 +89,28 @@ fn sets_of_every_kind_of_file() {
 }
 
 #[test]
+fn examples_of_several_stages_are_looked_through() {
+    let tasks = r#"compose.tasks = ["profile_generation", "reply", "inner_thought", "rl_response"]"#;
+    let two = "compose.tasks = [\"reply\"]\n\n[[stage]]\ncompose.tasks = [\"rl_response\"]";
+    let over_examples = r#"{ over = "examples", against = [{ path = "set.jsonl" }], near = "off" }"#;
+    let config = config(r#"{ against = [{ path = "set.jsonl" }] }"#, over_examples).replace(tasks, two);
+    let config = config.replace(
+        "decontaminate = { against = [{ path = \"set.jsonl\" }] }",
+        "kept_threads.platforms = [\"blogger\"]",
+    );
+    let project = Project::new(&config);
+    project.write("dump.jsonl", configs::tiny_dump());
+    project.write("set.jsonl", format!("{{\"q\": \"{OARS}\"}}\n"));
+    project.genome(&["run", "genome.toml"]).succeeded();
+    let lines = files(&project.path("shards"), ".jsonl")
+        .into_iter()
+        .map(|path| std::fs::read_to_string(path).unwrap());
+    let lines: String = lines.collect();
+    assert!(lines.contains("My rye loaf fell flat again"), "{lines}");
+    assert!(!lines.contains("The tide took my second oar"), "{lines}");
+}
+
+#[test]
 fn sets_that_cannot_be_read() {
     let project = Project::new(&config(r#"{ against = [{ path = "set.jsonl", fields = ["story"] }] }"#, ""));
     project.write("dump.jsonl", configs::tiny_dump());
@@ -105,6 +127,15 @@ fn sets_that_cannot_be_read() {
         session.note(note);
         session.genome(&["check", "genome.toml"]).failed();
     }
+    session.note("a field of which nothing is long enough");
+    project.write("set.jsonl", format!("{{\"story\": \"It rained.\", \"tale\": \"{OARS}\"}}\n"));
+    session.genome(&["check", "genome.toml"]).failed();
+    session.note("behind what it should look at");
+    project.change_config(
+        "[shards]",
+        "[[stage]]\ndecontaminate.against = [{ path = \"set.jsonl\" }]\n\n[shards]",
+    );
+    session.genome(&["check", "genome.toml"]).failed();
     session.note("values that cannot be");
     project.change_config("fields = [\"story\"] }]", "fields = [\"story\"] }], passage = { words = 5 }");
     session.genome(&["check", "genome.toml"]).failed();

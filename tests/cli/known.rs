@@ -123,5 +123,16 @@ fn what_is_known_must_be_there_and_comparable() {
     project.genome(&["run", "genome.toml"]);
     project.set_config(&month("june", "known = [{ index = \"known/may\" }]"));
     session.genome(&["check", "genome.toml"]).failed();
+    session.note("published over what is known");
+    project.set_config(&month(
+        "june",
+        "known = [{ index = \"known/may\" }]\npublish = \"known/may\"\nnear = { shingle = { words = 3 } }",
+    ));
+    session.genome(&["check", "genome.toml"]).failed();
+    session.note("published over something else");
+    project.set_config(&month("june", "publish = \"known\""));
+    session.genome(&["check", "genome.toml"]).failed();
+    session.genome(&["run", "genome.toml"]).failed();
     session.ends_as("known_texts");
+    assert!(project.path("known/may/rows.parquet").exists());
 }

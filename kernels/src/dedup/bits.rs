@@ -1,4 +1,4 @@
-//! Which hashes are in a set, with few mistakes, in two bytes each.
+//! Which hashes are in a set, with few mistakes, in two to four bytes each.
 
 /// A bit for each of some hashes: tells in one look that a hash is not among them, and takes at most one other hash in 16
 /// for one of them.

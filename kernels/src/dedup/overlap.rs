@@ -62,7 +62,7 @@ pub struct Overlap<'a> {
     pub name: &'a str,
     /// Words (or characters) in common; of near texts their similarity, `0.0..=1.0`.
     pub measure: f64,
-    /// What is common, as the given text has it in lower case; of near texts the beginning of it.
+    /// What is common, as the given text has it in lower case; of near texts all of it.
     pub passage: String,
 }
 

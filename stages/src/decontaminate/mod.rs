@@ -97,7 +97,8 @@ impl Stage for Decontaminate {
             name: "decontaminate",
             version: 1,
             scope: Scope::Row,
-            at_rest: false,
+            // Examples of several stages are looked through together.
+            at_rest: self.over == Examined::Examples,
             input: self.over.table(),
             output: self.over.table(),
             reads: &[],
@@ -189,13 +190,23 @@ impl Decontaminate {
             let read = cx.evaluations.get(set).ok_or_else(|| {
                 StageError::Config(format!("the evaluation set `{}` was not read", set.path.display()))
             })?;
-            if !read.iter().any(|text| wanted.is_long_enough(&text.text)) {
-                return Err(StageError::Config(format!(
-                    "no text of the evaluation set `{}` has {} {} or more, so none of it is looked for",
-                    set.path.display(),
-                    self.shortest,
-                    if matches!(self.passage, Shingle::Words(_)) { "words" } else { "characters" },
-                )));
+            let unit = if matches!(self.passage, Shingle::Words(_)) { "words" } else { "characters" };
+            // Of a set as a whole, or of each field that is named.
+            let all = std::slice::from_ref(&String::new()).to_vec();
+            for field in if set.fields.is_empty() { &all } else { &set.fields } {
+                let is_of_field = |text: &&EvaluationText| {
+                    field.is_empty()
+                        || text.field == *field
+                        || text.field.strip_prefix(field.as_str()).is_some_and(|rest| rest.starts_with('.'))
+                };
+                if !read.iter().filter(is_of_field).any(|text| wanted.is_long_enough(&text.text)) {
+                    let of = if field.is_empty() { String::new() } else { format!(" in field `{field}`") };
+                    return Err(StageError::Config(format!(
+                        "no text of the evaluation set `{}`{of} has {} {unit} or more, so none is looked for",
+                        set.path.display(),
+                        self.shortest,
+                    )));
+                }
             }
             texts.extend(read.iter().map(|text| (text.name(set), text.text.clone())));
         }

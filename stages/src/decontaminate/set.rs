@@ -27,9 +27,8 @@ pub struct EvaluationText {
 }
 
 impl EvaluationText {
-    /// What the text is called in the ledger: file, row and field.
+    /// What the text is called in the ledger: the file as the config has it, row and field.
     pub fn name(&self, set: &EvaluationSet) -> String {
-        let file = set.path.file_name().unwrap_or(set.path.as_os_str()).to_string_lossy();
-        format!("{file} row {}, {}", self.row, self.field)
+        format!("{} row {}, {}", set.path.display(), self.row, self.field)
     }
 }

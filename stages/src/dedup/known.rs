@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::JoinType;
-use datafusion::prelude::{DataFrame, Expr, col, lit};
+use datafusion::functions_aggregate::expr_fn::min;
+use datafusion::prelude::{DataFrame, Expr, coalesce, col, lit};
 use genome_schemas::text_index;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use super::Exact;
 use crate::StageError;
 use crate::filter::written;
 use crate::functions::text_hash;
-use crate::mark::{case_when, column};
+use crate::mark::{case_when, column, null_of};
 use crate::stage::StageContext;
 
 /// Texts that count as being there already: what repeats one of them leaves (rule `known`).
@@ -69,49 +70,12 @@ pub fn hash_list() -> SchemaRef {
     Schema::new(vec![Field::new("hash", DataType::FixedSizeBinary(32), false)]).into()
 }
 
-/// Known texts as frames.
-#[derive(Default)]
-pub(super) struct KnownTexts {
-    /// Columns `digest`, `precedence`, `bands`, `shingles`, and [`NUMBER`], that of the index.
-    pub(super) indexed: Option<DataFrame>,
-    /// Column [`LISTED`], the place of a row of the run, and [`NUMBER`], that of the list that has its text.
-    pub(super) listed: Option<DataFrame>,
-}
-
-/// Place of a row whose text is in a list.
-pub(super) const LISTED: &str = "__listed";
 /// Place in the config of what is known.
 pub(super) const NUMBER: &str = "__known";
 
-impl KnownTexts {
-    /// Looks up in the context what a config names, and `rows` in the lists among it.
-    pub(super) fn of(
-        known: &[Known],
-        exact: Exact,
-        cx: &StageContext,
-        rows: &DataFrame,
-    ) -> Result<Self, StageError> {
-        let mut texts = Self::default();
-        for (number, known) in (0_u16..).zip(known) {
-            let found = cx.tables.get(&known.table_name()).cloned().ok_or_else(|| {
-                StageError::Config(format!("`{}` of dedup.known was not read", known.name()))
-            })?;
-            if let Some(hash) = known.hash() {
-                let listed = in_list(rows, found, exact, hash)?.with_column(NUMBER, lit(number))?;
-                texts.listed = Some(both(texts.listed, listed)?);
-            } else {
-                let mut columns = ["digest", "precedence", "bands", "shingles"].map(col).to_vec();
-                columns.push(lit(number).alias(NUMBER));
-                texts.indexed = Some(both(texts.indexed, found.select(columns)?)?);
-            }
-        }
-        if let Some(listed) = texts.listed {
-            // A text that several lists have is the first one's.
-            let first = datafusion::functions_aggregate::expr_fn::min(col(NUMBER)).alias(NUMBER);
-            texts.listed = Some(listed.aggregate(vec![col(LISTED)], vec![first])?);
-        }
-        Ok(texts)
-    }
+fn read(known: &Known, cx: &StageContext) -> Result<DataFrame, StageError> {
+    let found = cx.tables.get(&known.table_name()).cloned();
+    found.ok_or_else(|| StageError::Config(format!("`{}` of dedup.known was not read", known.name())))
 }
 
 fn both(one: Option<DataFrame>, other: DataFrame) -> Result<DataFrame, StageError> {
@@ -121,16 +85,63 @@ fn both(one: Option<DataFrame>, other: DataFrame) -> Result<DataFrame, StageErro
     })
 }
 
-/// The places of the rows whose text a list has.
-fn in_list(rows: &DataFrame, list: DataFrame, exact: Exact, hash: TextHash) -> Result<DataFrame, StageError> {
-    const HASH: &str = "__hash";
-    let rows = rows.clone().filter(crate::mark::is_kept())?.select(vec![
-        super::signatures::place().alias(LISTED),
-        text_hash(written(), exact, hash).alias(HASH),
-    ])?;
-    let list = list.select(vec![col("hash")])?;
-    let found = list.join(rows, JoinType::RightSemi, &["hash"], &[HASH], None)?;
-    Ok(found.select(vec![col(LISTED)])?)
+/// The texts of all indexes of a config: columns `key`, `digest`, `bands`, `shingles`, and [`NUMBER`], that of the index.
+pub(super) fn indexed(known: &[Known], cx: &StageContext) -> Result<Option<DataFrame>, StageError> {
+    let mut texts = None;
+    for (number, known) in (0_u16..).zip(known).filter(|(_, known)| known.hash().is_none()) {
+        let mut columns = index_columns();
+        columns.push(lit(number).alias(NUMBER));
+        texts = Some(both(texts, read(known, cx)?.select(columns)?)?);
+    }
+    Ok(texts)
+}
+
+/// `rows` with a column `listed`: the number of the list that has a text by its hash, the first of several; null for none. A
+/// text has its hash in column [`hash_column`].
+pub(super) fn looked_up(
+    mut rows: DataFrame,
+    lists: &[(u16, Known)],
+    cx: &StageContext,
+) -> Result<DataFrame, StageError> {
+    const LISTED: [&str; 2] = ["__listed_sha256", "__listed_blake3"];
+    const OF: &str = "__of_list";
+    let plain: Vec<String> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let mut columns: Vec<Expr> = plain.iter().map(column).collect();
+    let mut found = Vec::new();
+    for (hash, listed) in HASHES.into_iter().zip(LISTED) {
+        let mut all = None;
+        for (number, known) in lists.iter().filter(|(_, known)| known.hash() == Some(hash)) {
+            let list = read(known, cx)?.select(vec![col("hash").alias(OF), lit(*number).alias(listed)])?;
+            all = Some(both(all, list)?);
+        }
+        if let Some(all) = all {
+            // A digest may stand on several lines.
+            let once = all.aggregate(vec![col(OF)], vec![min(col(listed)).alias(listed)])?;
+            rows = once.join(rows, JoinType::Right, &[OF], &[hash_column(hash)], None)?;
+            columns.push(col(listed));
+            rows = rows.select(columns.clone())?;
+            found.push(col(listed));
+        }
+    }
+    found.push(null_of(&DataType::UInt16));
+    let mut columns: Vec<Expr> = plain.iter().map(column).collect();
+    columns.push(coalesce(found).alias("listed"));
+    Ok(rows.select(columns)?)
+}
+
+const HASHES: [TextHash; 2] = [TextHash::Sha256, TextHash::Blake3];
+
+const fn hash_column(hash: TextHash) -> &'static str {
+    match hash {
+        TextHash::Sha256 => "__sha256",
+        TextHash::Blake3 => "__blake3",
+    }
+}
+
+/// The hashes of texts that lists ask for, each in its column.
+pub(super) fn hashes(lists: &[(u16, Known)], exact: Exact) -> Vec<Expr> {
+    let asked = HASHES.into_iter().filter(|hash| lists.iter().any(|(_, known)| known.hash() == Some(*hash)));
+    asked.map(|hash| text_hash(written(), exact, hash).alias(hash_column(hash))).collect()
 }
 
 /// The name of what is known, by its place in the config; null for null.

@@ -7,6 +7,7 @@ mod signatures;
 
 pub use known::{Known, TextHash, hash_list, index_columns};
 pub use near::{Near, NearConfig};
+pub(crate) use signatures::precedence_of;
 pub use signatures::{Signatures, place};
 
 use std::path::PathBuf;
@@ -18,7 +19,6 @@ use serde::{Deserialize, Serialize};
 use crate::StageError;
 use crate::mark::{Mark, column, mark_rows};
 use crate::stage::{Asset, Card, Outside, Scope, Stage, StageContext};
-use known::KnownTexts;
 use repeats::{IS_NEAR, KNOWN, RELATION, SAME_RECORD, SIMILARITY, SURVIVOR};
 
 /// Drops repeats: other versions of a record of the platform (rule `same_record`), other records of the same text, and
@@ -162,7 +162,7 @@ impl Stage for Dedup {
             Some(stored) => stored.clone(),
             None => self.signatures().plan(cx, rows.clone())?,
         };
-        let known = KnownTexts::of(&self.known, self.exact, cx, &rows)?;
+        let known = known::indexed(&self.known, cx)?;
         let rows = repeats::joined(rows, signatures, known, self.near.threshold())?;
         let mut marks = vec![same_record()];
         marks.extend(Relation::ALL.map(exact));
@@ -181,7 +181,8 @@ impl Dedup {
     /// # Errors
     /// Only if it cannot be written as JSON, which would be a bug here.
     pub fn comparable(&self) -> Result<String, StageError> {
-        let all = Signatures { prefer: Vec::new(), ..self.signatures() };
+        let all = Signatures { prefer: Vec::new(), lists: Vec::new(), ..self.signatures() };
+        let all = serde_json::json!({"signatures": all.card().version, "of": all});
         serde_json::to_string(&all).map_err(|error| StageError::Config(error.to_string()))
     }
 
@@ -191,6 +192,7 @@ impl Dedup {
             across: self.across,
             near: self.near.signature(),
             prefer: self.prefer.clone(),
+            lists: (0..).zip(self.known.clone()).filter(|(_, known)| known.hash().is_some()).collect(),
         }
     }
 }

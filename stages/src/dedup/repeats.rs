@@ -16,7 +16,7 @@ use datafusion::prelude::{DataFrame, Expr, cast, coalesce, col, get_field, lit, 
 use genome_schemas::key_type;
 
 use super::Relation;
-use super::known::{KnownTexts, LISTED, NUMBER};
+use super::known::NUMBER;
 use super::signatures::place;
 use crate::StageError;
 use crate::functions::{
@@ -44,21 +44,15 @@ pub(super) const SAME_RECORD: &str = "same_record";
 pub(super) fn joined(
     rows: DataFrame,
     signatures: DataFrame,
-    known: KnownTexts,
+    known: Option<DataFrame>,
     threshold: Option<f64>,
 ) -> Result<DataFrame, StageError> {
     const PLACE: &str = "__place";
     let plain: Vec<Expr> = rows.schema().fields().iter().map(|f| column(f.name())).collect();
-    let mut compared =
-        signatures.clone().filter(col("current").is_null().and(col("digest").is_not_null()))?;
-    let mut out = other_versions(signatures)?;
-    if let Some(listed) = known.listed {
-        let current = compared.clone().select(vec![col("row").alias("__current")])?;
-        let listed = listed.join(current, JoinType::LeftSemi, &[LISTED], &["__current"], None)?;
-        compared = compared.join(listed.clone(), JoinType::LeftAnti, &["row"], &[LISTED], None)?;
-        out = out.union(of_lists(listed)?)?;
-    }
-    let leaving = leaving(compared, known.indexed, threshold)?.union(out)?;
+    let current = signatures.clone().filter(col("current").is_null().and(col("digest").is_not_null()))?;
+    let compared = current.clone().filter(col("listed").is_null())?;
+    let out = other_versions(signatures)?.union(of_lists(current)?)?;
+    let leaving = leaving(compared, known, threshold)?.union(out)?;
     let mut placed = plain.clone();
     placed.push(place().alias(PLACE));
     let rows = rows.select(placed)?;
@@ -69,14 +63,14 @@ pub(super) fn joined(
 }
 
 /// The rows whose text a list of hashes has.
-fn of_lists(listed: DataFrame) -> Result<DataFrame, StageError> {
-    Ok(listed.select(vec![
-        col(LISTED).alias("__leaving"),
+fn of_lists(signatures: DataFrame) -> Result<DataFrame, StageError> {
+    Ok(signatures.filter(col("listed").is_not_null())?.select(vec![
+        col("row").alias("__leaving"),
         null_of(&key_type()).alias(SURVIVOR),
         lit(1.0).alias(SIMILARITY),
         cast(lit(Relation::Known.name()), DataType::Utf8View).alias(RELATION),
         lit(false).alias(IS_NEAR),
-        col(NUMBER).alias(KNOWN),
+        col("listed").alias(KNOWN),
     ])?)
 }
 
@@ -164,7 +158,8 @@ fn same_digest(
     if let Some(known) = known {
         let own = compared.select(vec![col("digest").alias("__own")])?;
         let known = own.join(known, JoinType::RightSemi, &["__own"], &["digest"], None)?;
-        let first = known_precedence(col("precedence"), col(NUMBER)).alias("precedence");
+        let first =
+            known_precedence(null_of(&DataType::BinaryView), col("key"), col(NUMBER)).alias("precedence");
         copies = copies.union(known.select(vec![col("digest"), first])?)?;
     }
     Ok(copies.aggregate(vec![col("digest").alias(digest)], vec![min(col("precedence")).alias(stays)])?)
@@ -177,17 +172,18 @@ fn near(compared: DataFrame, known: Option<DataFrame>, threshold: f64) -> Result
     const TEXT: &str = "__text";
     const SHARING: &str = "__sharing";
     let text = short_number(col("digest"));
-    let parts = |of: DataFrame, number: Expr| {
-        let mut columns = ["precedence", "digest", "bands", "shingles"].map(col).to_vec();
+    let parts = |of: DataFrame, precedence: Expr, number: Expr| {
+        let mut columns = ["key", "digest", "bands", "shingles"].map(col).to_vec();
+        columns.push(cast(precedence, DataType::BinaryView).alias("precedence"));
         columns.push(number.alias(NUMBER));
         of.filter(col("bands").is_not_null())?.select(columns)
     };
-    let mut texts = parts(compared, null_of(&DataType::UInt16))?;
+    let mut texts = parts(compared, col("precedence"), null_of(&DataType::UInt16))?;
     let mut precedence = col("precedence");
     if let Some(known) = known {
-        texts = texts.union(parts(known, col(NUMBER))?)?;
+        texts = texts.union(parts(known, null_of(&DataType::BinaryView), col(NUMBER))?)?;
         // Of the few that are left, and not of all.
-        precedence = known_precedence(precedence, col(NUMBER));
+        precedence = known_precedence(precedence, col("key"), col(NUMBER));
     }
     let sharing = texts
         .clone()

@@ -9,14 +9,14 @@ use genome_kernels::dedup::shingle::Shingle;
 use genome_schemas::{events, signatures};
 use serde::Serialize;
 
-use super::{Across, Exact};
+use super::{Across, Exact, Known, known};
 use crate::StageError;
 use crate::filter::written;
 use crate::functions::{
     Standing, bands, is_removed, key_number, precedence, row_key, shingles, text_digest, version, version_key,
 };
 use crate::mark::{case_when, column, fresh_ledger, is_kept, null_of};
-use crate::stage::{Card, Scope, Stage, StageContext};
+use crate::stage::{Asset, Card, Outside, Scope, Stage, StageContext};
 
 /// Makes table `signatures` of events: see [`genome_schemas::signatures`]. It stands in no config: a
 /// [`Dedup`](super::Dedup) has it run before itself.
@@ -30,6 +30,9 @@ pub struct Signatures {
     pub near: Option<(Shingle, BandPlan)>,
     /// Sources in order of preference.
     pub prefer: Vec<String>,
+    /// Lists of known hashes with their places in the config.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<(u16, Known)>,
 }
 
 const RECORD: &str = "__record";
@@ -39,7 +42,7 @@ impl Stage for Signatures {
     fn card(&self) -> Card {
         Card {
             name: "signatures",
-            version: 2,
+            version: 3,
             scope: Scope::Corpus,
             at_rest: true,
             input: events,
@@ -53,20 +56,30 @@ impl Stage for Signatures {
         true
     }
 
-    fn plan(&self, _cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
+    fn assets(&self, cx: &StageContext) -> Result<Vec<Asset>, StageError> {
+        self.lists.iter().map(|(_, list)| cx.outside_asset(list.path())).collect()
+    }
+
+    fn outside(&self) -> Vec<Outside<'_>> {
+        self.lists.iter().map(|(_, list)| Outside::Known(list)).collect()
+    }
+
+    fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
         let rows = rows.filter(is_kept())?;
         let rows = with_versions(rows)?;
         // Each in a projection of its own: what is used twice is not worked out twice.
-        let rows = rows.select(vec![
+        let mut columns = vec![
             col("key"),
             col("source"),
             col("row"),
             col("current"),
-            text_digest(written(), self.scope(), self.exact).alias("digest"),
-            self.precedence().alias("precedence"),
+            text_digest(written(), self.across.scope(), self.exact).alias("digest"),
+            precedence_of(&self.prefer).alias("precedence"),
             self.shingles()?.alias("shingles"),
-            self.scope().alias("__scope"),
-        ])?;
+            self.across.scope().alias("__scope"),
+        ];
+        columns.extend(known::hashes(&self.lists, self.exact));
+        let rows = known::looked_up(rows.select(columns)?, &self.lists, cx)?;
         let bands = match self.near {
             Some((_, plan)) => bands(col("shingles"), col("__scope"), plan),
             None => null_of(&DataType::Binary),
@@ -80,6 +93,7 @@ impl Stage for Signatures {
             col("precedence"),
             bands.alias("bands"),
             col("shingles"),
+            col("listed"),
         ];
         columns.extend(fresh_ledger());
         Ok(rows.select(columns)?)
@@ -127,37 +141,42 @@ fn with_versions(rows: DataFrame) -> Result<DataFrame, StageError> {
 }
 
 impl Signatures {
-    /// What texts must have in common to be compared, null where they cannot.
-    pub(crate) fn scope(&self) -> Expr {
-        match self.across {
-            Across::Author => cast(col("author_id"), DataType::Utf8View),
-            Across::Platform => cast(col("platform"), DataType::Utf8View),
-            Across::All => lit(ScalarValue::Utf8View(Some(String::new()))),
-        }
-    }
-
-    /// The bytes in whose order texts stay, of events with a column `row`, their place.
-    pub(crate) fn precedence(&self) -> Expr {
-        let last = u16::try_from(self.prefer.len()).unwrap_or(u16::MAX);
-        let ranks = (0_u16..).zip(&self.prefer);
-        let ranks = ranks.map(|(rank, source)| (col("source").eq(lit(source.as_str())), lit(rank))).collect();
-        let preference = if self.prefer.is_empty() { lit(last) } else { case_when(ranks, Some(lit(last))) };
-        let automation = ["bot", "listed_bot"].map(lit).to_vec();
-        precedence(Standing {
-            at: cast(col("at"), DataType::Int64),
-            preference,
-            key: col("key"),
-            row: col("row"),
-            author: col("author_id"),
-            automation: col("author_class").in_list(automation, false),
-        })
-    }
-
     fn shingles(&self) -> Result<Expr, StageError> {
         Ok(match self.near {
             // What is in no scope is compared with nothing.
-            Some((shingle, _)) => when(self.scope().is_not_null(), shingles(written(), shingle)).end()?,
+            Some((shingle, _)) => {
+                when(self.across.scope().is_not_null(), shingles(written(), shingle)).end()?
+            }
             None => null_of(&DataType::Binary),
         })
     }
+}
+
+impl Across {
+    /// What texts must have in common to be compared, null where they cannot.
+    pub(crate) fn scope(self) -> Expr {
+        match self {
+            Self::Author => cast(col("author_id"), DataType::Utf8View),
+            Self::Platform => cast(col("platform"), DataType::Utf8View),
+            Self::All => lit(ScalarValue::Utf8View(Some(String::new()))),
+        }
+    }
+}
+
+/// The bytes in whose order texts stay, of events with a column `row`, their place; of equally old ones those of the source
+/// that is preferred most come first.
+pub(crate) fn precedence_of(prefer: &[String]) -> Expr {
+    let last = u16::try_from(prefer.len()).unwrap_or(u16::MAX);
+    let ranks = (0_u16..).zip(prefer);
+    let ranks = ranks.map(|(rank, source)| (col("source").eq(lit(source.as_str())), lit(rank))).collect();
+    let preference = if prefer.is_empty() { lit(last) } else { case_when(ranks, Some(lit(last))) };
+    let automation = ["bot", "listed_bot"].map(lit).to_vec();
+    precedence(Standing {
+        at: cast(col("at"), DataType::Int64),
+        preference,
+        key: col("key"),
+        row: col("row"),
+        author: col("author_id"),
+        automation: col("author_class").in_list(automation, false),
+    })
 }

@@ -140,7 +140,6 @@ fn append(out: &mut BinaryBuilder, numbers: &[u32], bytes: &mut Vec<u8>) {
 pub(crate) struct Precedence<'a>(&'a [u8]);
 
 impl<'a> Precedence<'a> {
-    const TIME: std::ops::Range<usize> = 0..8;
     const RANK: std::ops::Range<usize> = 8..10;
     const KEY: usize = 10;
     const AUTHOR: std::ops::Range<usize> = 42..50;
@@ -176,29 +175,30 @@ impl<'a> Precedence<'a> {
 const AUTOMATION: u8 = 1;
 const KNOWN: u8 = 2;
 
-/// The precedence of a text of the index of a number, which lies before that of every text of the run; without a number the
-/// precedence as it is.
-pub(crate) fn known_precedence(precedence: Expr, index: Expr) -> Expr {
-    let inputs = vec![DataType::BinaryView, DataType::UInt16];
+/// The precedence of a text of the index of a number, from its key: it lies before that of every text of the run. Without a
+/// number the precedence as it is.
+pub(crate) fn known_precedence(precedence: Expr, key: Expr, index: Expr) -> Expr {
+    let inputs = vec![DataType::BinaryView, key_type(), DataType::UInt16];
     array_function("known_precedence", inputs, DataType::Binary, move |args| {
         let wrong = || DataFusionError::Internal("the number of an index should be one".to_owned());
-        let all = binaries(args, 0)?;
-        let numbers = args[1].as_primitive_opt::<UInt16Type>().ok_or_else(wrong)?;
+        let (all, keys) = (binaries(args, 0)?, keys(args, 1)?);
+        let numbers = args[2].as_primitive_opt::<UInt16Type>().ok_or_else(wrong)?;
         let mut out = BinaryBuilder::with_capacity(all.len(), all.len() * Precedence::LEN);
-        let mut known = [0; Precedence::LEN];
-        for (bytes, number) in all.iter().zip(numbers) {
-            known.copy_from_slice(Precedence::of(bytes.unwrap_or_default())?.0);
-            if let Some(number) = number {
-                // No event is from the year -290,000.
-                known[Precedence::TIME].fill(0);
-                known[Precedence::RANK].copy_from_slice(&number.to_be_bytes());
-                known[Precedence::LEN - 1] |= KNOWN;
-            }
+        for (row, (bytes, number)) in all.iter().zip(numbers).enumerate() {
+            let Some(number) = number else {
+                out.append_option(bytes);
+                continue;
+            };
+            // Zero is a time before that of every event; place and author of the text are nobody's business here.
+            let mut known = [0; Precedence::LEN];
+            known[Precedence::RANK].copy_from_slice(&number.to_be_bytes());
+            known[Precedence::KEY..Precedence::KEY + KEY_BYTES].copy_from_slice(keys.value(row));
+            known[Precedence::LEN - 1] = KNOWN;
             out.append_value(known);
         }
         Ok(Arc::new(out.finish()) as ArrayRef)
     })
-    .call(vec![precedence, index])
+    .call(vec![precedence, key, index])
 }
 
 /// Place in the config of the index that a precedence is of; null for one of the run, and for null.

@@ -6,8 +6,10 @@ use datafusion::prelude::{DataFrame, Expr, cast, col, get_field, lit};
 use genome_schemas::{Outcome, embeddings, events};
 use serde::{Deserialize, Serialize};
 
+use super::embed::call_key;
 use crate::StageError;
-use crate::dedup::{Across, Exact, Signatures, place};
+use crate::dedup::{Across, place, precedence_of};
+use crate::filter::written;
 use crate::functions::{precedence_key, semantic_repeats};
 use crate::mark::{Mark, column, is_kept, mark_rows};
 use crate::stage::{Card, Scope, Stage, StageContext};
@@ -63,17 +65,15 @@ impl Stage for SemanticDedup {
         const SURVIVOR: &str = "__survivor";
         const COSINE: &str = "__cosine";
         let plain: Vec<Expr> = rows.schema().fields().iter().map(|f| column(f.name())).collect();
-        let signatures =
-            Signatures { exact: Exact::default(), across: self.across, near: None, prefer: Vec::new() };
         let texts = rows.clone().filter(is_kept())?.with_column("row", place())?.select(vec![
             col("row").alias(PLACE),
-            col("key").alias("__of"),
-            signatures.scope().alias(SCOPE),
-            signatures.precedence().alias("__precedence"),
+            call_key(cx.model_digest(&self.model)?, col("key"), written()).alias("__of"),
+            self.across.scope().alias(SCOPE),
+            precedence_of(&[]).alias("__precedence"),
         ])?;
         let vectors = cx.table(&embeddings())?.filter(col("model").eq(lit(self.model.as_str())))?;
-        let vectors = vectors.select(vec![col("event_key"), col("vector")])?;
-        let texts = texts.join(vectors, JoinType::Inner, &["__of"], &["event_key"], None)?;
+        let vectors = vectors.select(vec![col("key").alias("__call"), col("vector")])?;
+        let texts = texts.join(vectors, JoinType::Inner, &["__of"], &["__call"], None)?;
         let texts = texts.filter(col(SCOPE).is_not_null())?;
         let found = semantic_repeats(col("__precedence"), col(PLACE), col("vector"), self.threshold);
         let found = texts

@@ -1,13 +1,13 @@
 //! Events as vectors.
 
 use datafusion::functions_aggregate::expr_fn::min;
-use datafusion::prelude::{DataFrame, col, lit};
+use datafusion::prelude::{DataFrame, Expr, col, lit};
 use genome_schemas::{embeddings, events};
 use serde::{Deserialize, Serialize};
 
 use crate::StageError;
 use crate::filter::written;
-use crate::functions::{embed, row_key};
+use crate::functions::{embed, key_hex, row_key};
 use crate::mark::{fresh_ledger, is_kept};
 use crate::stage::{Asset, Card, ModelStage, Scope, Stage, StageContext};
 
@@ -64,11 +64,7 @@ impl ModelStage for Embed {
             written().alias("prompt"),
         ])?;
         let rows = rows.filter(col("prompt").not_eq(lit("")))?;
-        let digest = lit(cx.model_digest(&self.model)?);
-        let key = row_key(
-            "genome embeddings",
-            vec![digest, crate::functions::key_hex(col("event_key")), col("prompt")],
-        );
+        let key = call_key(cx.model_digest(&self.model)?, col("event_key"), col("prompt"));
         // Of rows that are the same in everything, one is asked.
         let columns = ["event_key", "source", "prompt"].map(|name| min(col(name)).alias(name)).to_vec();
         Ok(rows.with_column("key", key)?.aggregate(vec![col("key")], columns)?)
@@ -94,4 +90,9 @@ impl ModelStage for Embed {
     fn models(&self) -> Vec<&str> {
         vec![&self.model]
     }
+}
+
+/// Key of the call that gives an event's text its vector.
+pub(super) fn call_key(model_digest: &str, event_key: Expr, text: Expr) -> Expr {
+    row_key("genome embeddings", vec![lit(model_digest), key_hex(event_key), text])
 }
