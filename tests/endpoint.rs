@@ -69,6 +69,20 @@ fn answers_come_in_the_order_of_the_questions_and_are_bound_by_a_schema() {
 }
 
 #[test]
+fn servers_are_bound_in_their_own_ways() {
+    let (url, _) = serve(|_, body| (200, "", said(&body["response_format"]["type"].to_string(), "stop")));
+    let answer = |format: &str| {
+        let config = json!({"url": url, "model": "m", "response_format": format});
+        let endpoint = Arc::new(Endpoint::new(&serde_json::from_value(config).unwrap()).unwrap());
+        ask(&endpoint, &["a"]).remove(0).text
+    };
+    assert_eq!(
+        ["json_schema", "json_object", "none"].map(answer),
+        ["\"json_schema\"", "\"json_object\"", "null"]
+    );
+}
+
+#[test]
 fn what_passes_is_tried_again_and_what_lasts_is_told() {
     let (url, count) = serve(|number, body| match prompt(body) {
         "busy" if number < 2 => (429, "retry-after: 0\r\n", "slow down".to_owned()),

@@ -36,9 +36,22 @@ pub struct EndpointConfig {
     /// Seconds after which an attempt is given up.
     #[serde(default = "five_minutes")]
     pub timeout_seconds: u64,
-    /// Whether answers are bound by a JSON schema (`response_format`), for servers that can.
-    #[serde(default = "yes")]
-    pub json_schema: bool,
+    /// How answers are bound to the form of a recipe.
+    #[serde(default)]
+    pub response_format: ResponseFormat,
+}
+
+/// How a server is told which form an answer must have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResponseFormat {
+    /// By a named JSON schema, as `OpenAI` and vLLM have it.
+    #[default]
+    JsonSchema,
+    /// By a JSON schema beside the wish for an object, as older servers of llama.cpp have it.
+    JsonObject,
+    /// By the prompt alone.
+    None,
 }
 
 const fn sixteen() -> usize {
@@ -53,14 +66,10 @@ const fn five_minutes() -> u64 {
     300
 }
 
-const fn yes() -> bool {
-    true
-}
-
 impl EndpointConfig {
     /// What the model is known by: what decides its answers, as far as can be told from here.
     pub fn digest(&self) -> String {
-        format!("endpoint {} {}{}", self.url, self.model, if self.json_schema { "" } else { " unbound" })
+        format!("endpoint {} {} {:?}", self.url, self.model, self.response_format)
     }
 
     /// Everything that is wrong with it.
@@ -270,11 +279,17 @@ impl Endpoint {
             "top_p": sampling.top_p,
             "seed": (key ^ sampling.seed) & 0x7fff_ffff,
         });
-        if self.config.json_schema {
-            body["response_format"] = json!({
-                "type": "json_schema",
-                "json_schema": {"name": "answer", "strict": true, "schema": form.json_schema()},
-            });
+        match self.config.response_format {
+            ResponseFormat::JsonSchema => {
+                body["response_format"] = json!({
+                    "type": "json_schema",
+                    "json_schema": {"name": "answer", "strict": true, "schema": form.json_schema()},
+                });
+            }
+            ResponseFormat::JsonObject => {
+                body["response_format"] = json!({"type": "json_object", "schema": form.json_schema()});
+            }
+            ResponseFormat::None => {}
         }
         body
     }
