@@ -95,9 +95,10 @@ async fn facts(
         let (name, role) = match stage {
             StageConfig::Synthesize(stage) => (&stage.model, ModelRole::Generator),
             StageConfig::Judge(stage) => (&stage.model, ModelRole::Judge),
+            StageConfig::Embed(stage) => (&stage.model, ModelRole::Encoder),
             _ => continue,
         };
-        let label = if role == ModelRole::Judge { "judge" } else { "generator" };
+        let label = role.as_str();
         // Where a server stands is nobody's business.
         let facts = if let Some(endpoint) = project.config.endpoints.get(name) {
             ModelFacts {

@@ -68,6 +68,19 @@ pub enum ModelRole {
     Generator,
     /// It scored answers.
     Judge,
+    /// It gave texts vectors, by which some left.
+    Encoder,
+}
+
+impl ModelRole {
+    /// Its name on the card.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Generator => "generator",
+            Self::Judge => "judge",
+            Self::Encoder => "encoder",
+        }
+    }
 }
 
 /// The dataset card: YAML front matter as the Hugging Face hub reads it, then text.
@@ -229,10 +242,7 @@ fn models(card: &mut String, facts: &CardFacts) -> std::fmt::Result {
     }
     card.push_str("## Models\n\n| model | role | origin | SHA-256 | licence |\n|---|---|---|---|---|\n");
     for model in &facts.models {
-        let role = match model.role {
-            ModelRole::Generator => "generator",
-            ModelRole::Judge => "judge",
-        };
+        let role = model.role.as_str();
         let license = model.license.as_deref().unwrap_or("not stated");
         writeln!(
             card,

@@ -39,13 +39,17 @@ pub use text::is_removed;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryViewArray, FixedSizeBinaryArray, StringViewArray, new_empty_array,
+    Array, ArrayRef, AsArray, BinaryViewArray, FixedSizeBinaryArray, ListArray, StringViewArray, StructArray,
+    new_empty_array,
 };
-use arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Schema};
 use arrow::json::ReaderBuilder;
+use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
 use genome_kernels::KernelError;
+use genome_schemas::KEY_BYTES;
 use serde::Serialize;
 
 /// Declares an immutable function over whole arrays.
@@ -114,6 +118,41 @@ pub(crate) fn state_bytes(states: &[ArrayRef]) -> Result<impl Iterator<Item = &[
     let states = states.first().and_then(|states| states.as_binary_opt::<i64>());
     let states = states.ok_or_else(|| DataFusionError::Internal("a state should be bytes".to_owned()))?;
     Ok(states.iter().flatten())
+}
+
+/// A number that an aggregate is given with every row, and that is the same in all.
+#[derive(Debug, Default)]
+pub(crate) struct Constant(Option<f64>);
+
+impl Constant {
+    /// Takes it from rows, or from a state.
+    pub(crate) fn take(&mut self, values: Option<&ArrayRef>) {
+        let values = values.and_then(|values| values.as_primitive_opt::<Float64Type>());
+        self.0 = self.0.or_else(|| values.and_then(|values| values.iter().flatten().next()));
+    }
+
+    /// The number; 1 where there was no row, and so nothing that it matters for.
+    pub(crate) fn get(&self) -> f64 {
+        self.0.unwrap_or(1.0)
+    }
+
+    /// The number as a state.
+    pub(crate) const fn state(&self) -> ScalarValue {
+        ScalarValue::Float64(self.0)
+    }
+}
+
+/// Keys as a column, also where there are none.
+pub(crate) fn key_column(keys: impl ExactSizeIterator<Item = [u8; KEY_BYTES]>) -> Result<ArrayRef> {
+    let count = keys.len();
+    Ok(Arc::new(FixedSizeBinaryArray::try_from_iter(keys.chain([[0; KEY_BYTES]]))?.slice(0, count)))
+}
+
+/// One list of structs, from their members as columns.
+pub(crate) fn struct_list(item: FieldRef, fields: Fields, columns: Vec<ArrayRef>) -> Result<ScalarValue> {
+    let structs = StructArray::try_new(fields, columns, None)?;
+    let offsets = OffsetBuffer::from_lengths([structs.len()]);
+    Ok(ScalarValue::List(Arc::new(ListArray::try_new(item, offsets, Arc::new(structs), None)?)))
 }
 
 /// An error of a kernel as one of a plan.

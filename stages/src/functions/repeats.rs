@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryViewArray, FixedSizeBinaryArray, Float64Array, ListArray, StructArray,
-    UInt32Array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray, Float64Array, ListArray, UInt32Array};
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, UInt32Type};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, UInt32Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -16,10 +13,10 @@ use datafusion::prelude::{Expr, lit};
 use genome_kernels::dedup::from_bytes;
 use genome_kernels::dedup::sharing::BandTable;
 use genome_kernels::dedup::survivors::{Digest, Texts};
-use genome_schemas::{KEY_BYTES, key_type};
+use genome_schemas::key_type;
 
 use super::signature::Precedence;
-use super::{binaries, failed, keys, state_bytes};
+use super::{Constant, binaries, failed, key_column, keys, state_bytes, struct_list};
 
 /// The texts that share a band with another, as a list of the numbers that stand for them; of known ones those that share
 /// it with one that is not.
@@ -148,21 +145,14 @@ impl AggregateUDFImpl for NearRepeats {
     }
 
     fn accumulator(&self, _args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(NearAccumulator { texts: Texts::default(), threshold: None }))
+        Ok(Box::new(NearAccumulator { texts: Texts::default(), threshold: Constant::default() }))
     }
 }
 
 #[derive(Debug)]
 struct NearAccumulator {
     texts: Texts,
-    threshold: Option<f64>,
-}
-
-impl NearAccumulator {
-    fn set_threshold(&mut self, values: Option<&ArrayRef>) {
-        let values = values.and_then(|values| values.as_primitive_opt::<Float64Type>());
-        self.threshold = self.threshold.or_else(|| values.and_then(|values| values.iter().flatten().next()));
-    }
+    threshold: Constant,
 }
 
 impl Accumulator for NearAccumulator {
@@ -184,7 +174,7 @@ impl Accumulator for NearAccumulator {
                 }
             }
         }
-        self.set_threshold(values.get(4));
+        self.threshold.take(values.get(4));
         Ok(())
     }
 
@@ -192,30 +182,24 @@ impl Accumulator for NearAccumulator {
         for bytes in state_bytes(states)? {
             self.texts.merge_bytes(bytes).map_err(failed)?;
         }
-        self.set_threshold(states.get(1));
+        self.threshold.take(states.get(1));
         Ok(())
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         let texts = std::mem::take(&mut self.texts);
-        Ok(vec![ScalarValue::LargeBinary(Some(texts.to_bytes())), ScalarValue::Float64(self.threshold)])
+        Ok(vec![ScalarValue::LargeBinary(Some(texts.to_bytes())), self.threshold.state()])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        // Without a text there is no threshold either, and nothing to find.
-        let found = self.texts.repeats(self.threshold.unwrap_or(1.0));
-        let digests = found.iter().map(|repeat| repeat.digest);
-        let digests =
-            FixedSizeBinaryArray::try_from_iter(digests.chain([[0; KEY_BYTES]]))?.slice(0, found.len());
+        let found = self.texts.repeats(self.threshold.get());
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(digests),
+            key_column(found.iter().map(|repeat| repeat.digest))?,
             Arc::new(BinaryViewArray::from_iter_values(found.iter().map(|repeat| repeat.survivor))),
             Arc::new(found.iter().map(|repeat| Some(repeat.similarity)).collect::<Float64Array>()),
             Arc::new(found.iter().map(|repeat| Some(repeat.own_repeats)).collect::<UInt32Array>()),
         ];
-        let offsets = OffsetBuffer::from_lengths([found.len()]);
-        let repeats = StructArray::try_new(repeat_fields(), columns, None)?;
-        Ok(ScalarValue::List(Arc::new(ListArray::try_new(repeat_field(), offsets, Arc::new(repeats), None)?)))
+        struct_list(repeat_field(), repeat_fields(), columns)
     }
 
     fn size(&self) -> usize {

@@ -2,12 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryViewArray, FixedSizeBinaryArray, Float64Array, ListArray, ListBuilder,
-    PrimitiveBuilder, StructArray,
-};
-use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float32Type, Float64Type};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryViewArray, Float64Array, ListBuilder, PrimitiveBuilder};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float32Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
@@ -17,9 +13,9 @@ use datafusion::logical_expr::{
 use datafusion::prelude::{Expr, lit};
 use genome_kernels::dedup::semantic::Vectors;
 use genome_kernels::dedup::survivors::Digest;
-use genome_schemas::{KEY_BYTES, key_type, vector_type};
+use genome_schemas::{key_type, vector_type};
 
-use super::{EngineSource, binaries, failed, keys, state_bytes, strings};
+use super::{Constant, EngineSource, binaries, failed, key_column, keys, state_bytes, strings, struct_list};
 
 /// The vectors of texts by an encoder.
 pub(crate) fn embed(model: &str, engines: Arc<dyn EngineSource>, text: Expr) -> Expr {
@@ -74,21 +70,14 @@ impl AggregateUDFImpl for SemanticRepeats {
     }
 
     fn accumulator(&self, _args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(SemanticAccumulator { vectors: Vectors::default(), threshold: None }))
+        Ok(Box::new(SemanticAccumulator { vectors: Vectors::default(), threshold: Constant::default() }))
     }
 }
 
 #[derive(Debug)]
 struct SemanticAccumulator {
     vectors: Vectors,
-    threshold: Option<f64>,
-}
-
-impl SemanticAccumulator {
-    fn set_threshold(&mut self, values: Option<&ArrayRef>) {
-        let values = values.and_then(|values| values.as_primitive_opt::<Float64Type>());
-        self.threshold = self.threshold.or_else(|| values.and_then(|values| values.iter().flatten().next()));
-    }
+    threshold: Constant,
 }
 
 impl Accumulator for SemanticAccumulator {
@@ -106,7 +95,7 @@ impl Accumulator for SemanticAccumulator {
             text.copy_from_slice(texts.value(row));
             self.vectors.add(precedences.value(row), text, vector.values()).map_err(failed)?;
         }
-        self.set_threshold(values.get(3));
+        self.threshold.take(values.get(3));
         Ok(())
     }
 
@@ -114,28 +103,25 @@ impl Accumulator for SemanticAccumulator {
         for bytes in state_bytes(states)? {
             self.vectors.merge_bytes(bytes).map_err(failed)?;
         }
-        self.set_threshold(states.get(1));
+        self.threshold.take(states.get(1));
         Ok(())
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         let vectors = std::mem::take(&mut self.vectors);
-        Ok(vec![ScalarValue::LargeBinary(Some(vectors.to_bytes())), ScalarValue::Float64(self.threshold)])
+        Ok(vec![ScalarValue::LargeBinary(Some(vectors.to_bytes())), self.threshold.state()])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
         #[expect(clippy::cast_possible_truncation, reason = "vectors have numbers of 32 bits")]
-        let threshold = self.threshold.unwrap_or(1.0) as f32;
+        let threshold = self.threshold.get() as f32;
         let found = self.vectors.repeats(threshold);
-        let texts = found.iter().map(|repeat| repeat.digest).chain([[0; KEY_BYTES]]);
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(FixedSizeBinaryArray::try_from_iter(texts)?.slice(0, found.len())),
+            key_column(found.iter().map(|repeat| repeat.digest))?,
             Arc::new(BinaryViewArray::from_iter_values(found.iter().map(|repeat| repeat.survivor))),
             Arc::new(found.iter().map(|repeat| Some(repeat.similarity)).collect::<Float64Array>()),
         ];
-        let offsets = OffsetBuffer::from_lengths([found.len()]);
-        let repeats = StructArray::try_new(repeat_fields(), columns, None)?;
-        Ok(ScalarValue::List(Arc::new(ListArray::try_new(repeat_field(), offsets, Arc::new(repeats), None)?)))
+        struct_list(repeat_field(), repeat_fields(), columns)
     }
 
     fn size(&self) -> usize {
