@@ -7,10 +7,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use genome_kernels::text::language::LanguageDetector;
 use genome_kernels::text::language::lingua::LinguaOpinion;
+use genome_schemas::{Fingerprint, FingerprintHasher};
 use genome_stages::decontaminate::Examined;
 use genome_stages::pii_scrub::RedactionKey;
+use genome_stages::semantic::{Embed, SemanticDedup};
 use genome_stages::sources::{ReaderOptions, SourceConfig, is_url};
-use genome_stages::synthesis::RecipeLibrary;
+use genome_stages::synthesis::{Judge, RecipeLibrary, Synthesize};
 use genome_stages::{StageConfig, StageContext};
 use serde::{Deserialize, Serialize};
 
@@ -246,6 +248,14 @@ impl Project {
         if key.is_empty() { Err(anyhow!("the secret for pseudonyms is empty")) } else { Ok(key) }
     }
 
+    /// What the secret is known by, without giving it away.
+    ///
+    /// # Errors
+    /// As [`Self::author_key`].
+    pub fn author_fingerprint(&self) -> Result<Fingerprint> {
+        Ok(FingerprintHasher::new("genome author key").part("key", self.author_key()?).finish())
+    }
+
     /// The context in which stages plan, before any table is there.
     ///
     /// # Errors
@@ -313,7 +323,7 @@ impl Project {
             }
         }
         problems.extend(self.config.train.problems());
-        let mut embedded = std::collections::BTreeSet::new();
+        problems.extend(self.between_stages());
         for (number, config) in (1..).zip(&self.config.stages) {
             if let StageConfig::Dedup(dedup) = config {
                 let unknown = dedup.prefer.iter().filter(|name| !names.contains(name));
@@ -325,50 +335,6 @@ impl Project {
                     )
                 }));
             }
-            if let StageConfig::Decontaminate(stage) = config
-                && stage.over == Examined::Events
-                && self.config.stages[..number - 1].iter().any(|before| {
-                    ["authors", "completions", "examples"].contains(&(before.stage().card().output)().name)
-                })
-            {
-                problems.push(format!(
-                    "stage {number} (decontaminate): what models and examples are made of was taken before it: put it \
-                     before them, or give it `over = \"examples\"` behind compose"
-                ));
-            }
-            let asks = match config {
-                StageConfig::Synthesize(stage) => Some(&stage.model),
-                StageConfig::Judge(stage) => Some(&stage.model),
-                _ => None,
-            };
-            if let Some(name) = asks
-                && self.models().get(name).is_some_and(|model| model.tokenizer.is_some())
-            {
-                problems.push(format!("stage {number}: model `{name}` is an encoder, and writes nothing"));
-            }
-            if let StageConfig::Embed(embed) = config {
-                if !embedded.insert(&embed.model) {
-                    problems.push(format!(
-                        "stage {number} (embed): `{}` is asked by an earlier one",
-                        embed.model
-                    ));
-                }
-                let model = self.models().remove(&embed.model);
-                if model.is_some_and(|model| model.tokenizer.is_none() || model.config.is_none()) {
-                    problems.push(format!(
-                        "stage {number} (embed): model `{}` is no encoder: it has no `tokenizer` and `config`",
-                        embed.model
-                    ));
-                }
-            }
-            if let StageConfig::SemanticDedup(dedup) = config
-                && !embedded.contains(&dedup.model)
-            {
-                problems.push(format!(
-                    "stage {number} (semantic_dedup): no stage `embed` before it asks the model `{}`",
-                    dedup.model
-                ));
-            }
             let stage = config.stage();
             let name = stage.card().name;
             if let StageConfig::Dedup(dedup) = config {
@@ -378,6 +344,46 @@ impl Project {
             problems.extend(stage.problems(&cx).into_iter().map(|p| format!("stage {number} ({name}): {p}")));
         }
         Ok(problems)
+    }
+
+    /// What is wrong with stages because of what comes before them, or of the models that they name.
+    fn between_stages(&self) -> Vec<String> {
+        let models = self.models();
+        let is_encoder =
+            |name: &str| models.get(name).is_some_and(|m| m.tokenizer.is_some() && m.config.is_some());
+        let mut embedded = std::collections::BTreeSet::new();
+        let mut is_taken = false;
+        let mut problems = Vec::new();
+        for (number, config) in (1..).zip(&self.config.stages) {
+            let card = config.stage().card();
+            let mut add = |what: String| problems.push(format!("stage {number} ({}): {what}", card.name));
+            match config {
+                StageConfig::Decontaminate(stage) if stage.over == Examined::Events && is_taken => add(
+                    "what models and examples are made of was taken before it: put it before them, or give it \
+                     `over = \"examples\"` behind compose"
+                        .to_owned(),
+                ),
+                StageConfig::Synthesize(Synthesize { model, .. }) | StageConfig::Judge(Judge { model, .. })
+                    if is_encoder(model) =>
+                {
+                    add(format!("model `{model}` is an encoder, and writes nothing"));
+                }
+                StageConfig::Embed(Embed { model }) => {
+                    if !embedded.insert(model) {
+                        add(format!("`{model}` is asked by an earlier one"));
+                    }
+                    if !is_encoder(model) {
+                        add(format!("model `{model}` is no encoder: it has no `tokenizer` and `config`"));
+                    }
+                }
+                StageConfig::SemanticDedup(SemanticDedup { model, .. }) if !embedded.contains(model) => {
+                    add(format!("no stage `embed` before it asks the model `{model}`"));
+                }
+                _ => {}
+            }
+            is_taken |= ["authors", "completions", "examples"].contains(&(card.output)().name);
+        }
+        problems
     }
 }
 

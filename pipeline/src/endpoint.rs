@@ -104,8 +104,30 @@ pub struct Endpoint {
     counts: Counts,
     /// When the next request may begin.
     next: Mutex<Instant>,
-    /// How many answers failed in the end, and why the last one did.
-    failed: Mutex<Option<(u64, String)>>,
+    failed: Mutex<Failures>,
+}
+
+/// Answers that failed in the end.
+#[derive(Debug, Clone, Default)]
+pub struct Failures {
+    count: u64,
+    /// Why the last one did.
+    reason: String,
+}
+
+impl Failures {
+    /// Counts others too.
+    pub fn add(&mut self, others: &Self) {
+        self.count += others.count;
+        if others.count > 0 {
+            self.reason.clone_from(&others.reason);
+        }
+    }
+
+    /// Why the last one failed, if as many have failed since `before` as were answered.
+    pub fn all_of(&self, answered: u64, before: &Self) -> Option<&str> {
+        (answered > 0 && self.count - before.count >= answered).then_some(self.reason.as_str())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -153,7 +175,7 @@ impl Endpoint {
             is_cancelled: AtomicBool::new(false),
             counts: Counts::default(),
             next: Mutex::new(Instant::now()),
-            failed: Mutex::new(None),
+            failed: Mutex::default(),
         })
     }
 
@@ -162,8 +184,8 @@ impl Endpoint {
         self.is_cancelled.store(true, Relaxed);
     }
 
-    /// How many answers failed in the end, and why the last one did; none if none did.
-    pub fn failures(&self) -> Option<(u64, String)> {
+    /// Answers that failed in the end.
+    pub fn failures(&self) -> Failures {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -193,8 +215,7 @@ impl Endpoint {
                         let completion = self.ask(&request, form, sampling);
                         if let FinishReason::Error(reason) = &completion.finish {
                             let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-                            let before = failed.as_ref().map_or(0, |(count, _)| *count);
-                            *failed = Some((before + 1, reason.clone()));
+                            failed.add(&Failures { count: 1, reason: reason.clone() });
                         }
                         self.counts.done.fetch_add(1, Relaxed);
                         let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);

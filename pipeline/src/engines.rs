@@ -10,9 +10,9 @@ use genome_kernels::llm::{Engine, EngineHandle, ModelSpec, Progress, TextEncoder
 use genome_stages::functions::{Answerer, EngineSource};
 
 use crate::config::{Project, builtin_models};
-use crate::endpoint::{Endpoint, EndpointConfig, EndpointHandle};
+use crate::endpoint::{Endpoint, EndpointConfig, EndpointHandle, Failures};
 use crate::error::Hinted;
-use crate::models::{FetchPhase, ModelConfig, cache_dir, fetch};
+use crate::models::{FetchPhase, ModelConfig, ModelFile, cache_dir, fetch};
 use crate::progress::Task;
 
 /// Loads models by name and keeps them for the run.
@@ -37,19 +37,12 @@ pub struct Work {
     progress: Progress,
 }
 
-/// Answers of endpoints that failed in the end.
-#[derive(Debug, Clone, Default)]
-pub struct Failures {
-    count: u64,
-    /// Why the last one did.
-    reason: String,
-}
-
-impl Failures {
-    /// Why the last one failed, if as many have failed since `before` as were answered.
-    pub fn all_of(&self, answered: u64, before: &Self) -> Option<&str> {
-        (answered > 0 && self.count - before.count >= answered).then_some(self.reason.as_str())
-    }
+/// The local files of a model, and where it runs.
+struct ModelPaths {
+    weights: PathBuf,
+    tokenizer: Option<PathBuf>,
+    config: Option<PathBuf>,
+    device: DeviceKind,
 }
 
 impl Engines {
@@ -82,19 +75,22 @@ impl Engines {
     /// # Errors
     /// There is no such model, or no source of it answers.
     pub fn fetch(&self, name: &str) -> Result<PathBuf> {
-        let model = self.model(name)?;
-        for (role, file) in [("tokenizer", &model.tokenizer), ("config", &model.config)] {
-            if let Some(file) = file {
-                Self::fetch_file(&format!("{name}-{role}"), &file.alone())?;
-            }
-        }
-        Self::fetch_file(name, model)
+        Ok(self.fetch_all(name)?.weights)
     }
 
-    fn model(&self, name: &str) -> Result<&ModelConfig> {
-        self.models.get(name).ok_or_else(|| {
+    fn fetch_all(&self, name: &str) -> Result<ModelPaths> {
+        let model = self.models.get(name).ok_or_else(|| {
             let known = self.models.keys().cloned().collect::<Vec<_>>().join(", ");
             anyhow::anyhow!("there is no model `{name}`; models are: {known}")
+        })?;
+        let further = |role: &str, file: &Option<ModelFile>| {
+            file.as_ref().map(|file| Self::fetch_file(&format!("{name}-{role}"), &file.alone())).transpose()
+        };
+        Ok(ModelPaths {
+            tokenizer: further("tokenizer", &model.tokenizer)?,
+            config: further("config", &model.config)?,
+            weights: Self::fetch_file(name, model)?,
+            device: model.device,
         })
     }
 
@@ -145,12 +141,7 @@ impl Engines {
     pub fn failures(&self) -> Failures {
         let mut all = Failures::default();
         if let Ok(state) = self.state.lock() {
-            for endpoint in state.endpoints.values() {
-                if let Some((count, reason)) = endpoint.failures() {
-                    all.count += count;
-                    all.reason = reason;
-                }
-            }
+            state.endpoints.values().for_each(|endpoint| all.add(&endpoint.failures()));
         }
         all
     }
@@ -250,18 +241,15 @@ impl EngineSource for Engines {
             return Ok(Arc::clone(encoder));
         }
         let load = || -> Result<TextEncoder> {
-            let config = self.model(model)?;
-            let (Some(tokenizer), Some(shape)) = (&config.tokenizer, &config.config) else {
+            let paths = self.fetch_all(model)?;
+            let (Some(tokenizer), Some(shape)) = (&paths.tokenizer, &paths.config) else {
                 return Err(Hinted::new(
                     format!("model `{model}` is no encoder: it has no `tokenizer` and `config`"),
                     "all-minilm-l6-v2 is one",
                 )
                 .into());
             };
-            let weights = self.fetch(model)?;
-            let tokenizer = Self::fetch_file(&format!("{model}-tokenizer"), &tokenizer.alone())?;
-            let shape = Self::fetch_file(&format!("{model}-config"), &shape.alone())?;
-            Ok(TextEncoder::load(&weights, &tokenizer, &shape, config.device)?)
+            Ok(TextEncoder::load(&paths.weights, tokenizer, shape, paths.device)?)
         };
         let encoder = Arc::new(load().map_err(|error| format!("{error:#}"))?);
         let mut state =

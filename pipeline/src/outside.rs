@@ -15,6 +15,7 @@ use genome_stages::{Outside, Stage, StageConfig, StageContext};
 
 use crate::config::Project;
 use crate::error::Hinted;
+use crate::plan::digest;
 use crate::store::{self, read_manifest};
 use crate::text_index;
 
@@ -29,19 +30,12 @@ pub fn digests(project: &Project) -> Result<BTreeMap<PathBuf, String>> {
             let path = project.resolve(outside.path());
             let digest = match outside {
                 Outside::Known(Known::Index(_)) => text_index::content(&path)?,
-                Outside::Known(_) | Outside::Evaluation(_) => file_digest(&path)?,
+                Outside::Known(_) | Outside::Evaluation(_) => digest(&path)?,
             };
             digests.insert(outside.path().to_path_buf(), digest);
         }
     }
     Ok(digests)
-}
-
-fn file_digest(path: &Path) -> Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    hasher.update_reader(file).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// What is wrong with the indexes that a stage knows: texts of which other things were looked at cannot be compared.
@@ -119,7 +113,6 @@ pub async fn read(
 
 /// The digests of a file that has one a line.
 fn hashes(path: &Path) -> Result<RecordBatch> {
-    const BYTES: usize = 32;
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let mut out = FixedSizeBinaryBuilder::new(32);
     for (number, line) in (1..).zip(BufReader::new(file).lines()) {
@@ -128,20 +121,14 @@ fn hashes(path: &Path) -> Result<RecordBatch> {
         if line.is_empty() {
             continue;
         }
-        let mut hash = [0; BYTES];
-        let is_hash = line.len() == 2 * BYTES
-            && hash.iter_mut().enumerate().all(|(at, byte)| {
-                let digits = line.get(2 * at..2 * at + 2).map(|digits| u8::from_str_radix(digits, 16));
-                digits.and_then(Result::ok).map(|value| *byte = value).is_some()
-            });
-        if !is_hash {
-            return Err(Hinted::new(
+        // Hashes of all kinds are written alike.
+        let hash = blake3::Hash::from_hex(line).map_err(|_| {
+            Hinted::new(
                 format!("line {number} of {} is no digest of 32 bytes", path.display()),
                 "write 64 hexadecimal digits a line",
             )
-            .into());
-        }
-        out.append_value(hash)?;
+        })?;
+        out.append_value(hash.as_bytes())?;
     }
     Ok(RecordBatch::try_new(hash_list(), vec![Arc::new(out.finish())])?)
 }

@@ -302,7 +302,7 @@ fn stage_components(
 }
 
 fn dump_components(project: &Project) -> Result<Vec<Component>> {
-    let secret = FingerprintHasher::new("genome author key").part("key", project.author_key()?).finish();
+    let secret = project.author_fingerprint()?;
     let names = Pseudonymizer::from_secret(project.author_key()?);
     let mut components = vec![
         Component { label: "version:dump readers".to_owned(), value: READERS_VERSION.to_string() },
@@ -353,7 +353,11 @@ fn file_name(platform: Platform, file: &InputFile, digest: &str) -> String {
     name
 }
 
-fn digest(path: &Path) -> Result<String> {
+/// Digest of the content of a file, or of all files of a folder.
+///
+/// # Errors
+/// One cannot be read.
+pub(crate) fn digest(path: &Path) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     let mut add = |file: &Path| -> Result<()> {
         let opened = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;

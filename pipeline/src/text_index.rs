@@ -128,8 +128,7 @@ async fn digest(session: &SessionContext, folder: &Path) -> Result<String> {
 pub fn comparable(project: &Project, dedup: &Dedup) -> Result<Vec<(&'static str, String)>> {
     let mut all = vec![("config:settings of dedup", dedup.comparable()?)];
     if dedup.across == genome_stages::dedup::Across::Author {
-        let secret = FingerprintHasher::new("genome author key").part("key", project.author_key()?).finish();
-        all.push(("config:pseudonyms", secret.short().to_owned()));
+        all.push(("config:pseudonyms", project.author_fingerprint()?.short().to_owned()));
     }
     Ok(all)
 }

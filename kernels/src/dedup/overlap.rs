@@ -41,7 +41,6 @@ pub struct GivenTexts {
     /// Runs of texts as long as a passage; then, for each length below that some text has, these whole texts.
     grams: Vec<Grams>,
     near: Option<NearTexts>,
-    too_short: usize,
 }
 
 #[derive(Debug)]
@@ -114,16 +113,9 @@ pub struct OverlapFinder<'a> {
 }
 
 impl GivenTexts {
-    /// Prepares texts, each with a name. Texts shorter than [`Wanted::shortest`] are left out and counted.
+    /// Prepares texts, each with a name. Texts shorter than [`Wanted::shortest`] are left out.
     pub fn new(wanted: Wanted, texts: impl IntoIterator<Item = (String, String)>) -> Self {
-        let mut given = Self {
-            wanted,
-            texts: Vec::new(),
-            units: Vec::new(),
-            grams: Vec::new(),
-            near: None,
-            too_short: 0,
-        };
+        let mut given = Self { wanted, texts: Vec::new(), units: Vec::new(), grams: Vec::new(), near: None };
         for (name, text) in texts {
             let text = fold_case(&text).into_owned();
             let start = given.units.len();
@@ -131,7 +123,6 @@ impl GivenTexts {
             let len = given.units.len() - start;
             if len < wanted.shortest {
                 given.units.truncate(start);
-                given.too_short += 1;
             } else {
                 given.texts.push(Given { name, text, start, len });
             }
@@ -139,21 +130,6 @@ impl GivenTexts {
         given.grams = given.all_grams();
         given.near = wanted.near.map(|near| NearTexts::of(near, &given.texts));
         given
-    }
-
-    /// Texts that are looked for.
-    pub const fn len(&self) -> usize {
-        self.texts.len()
-    }
-
-    /// Whether nothing is looked for.
-    pub const fn is_empty(&self) -> bool {
-        self.texts.is_empty()
-    }
-
-    /// Texts that were left out because they are too short.
-    pub const fn too_short(&self) -> usize {
-        self.too_short
     }
 
     /// One who looks, for texts one after another.
@@ -333,7 +309,7 @@ mod tests {
                 "a b c d",
             ],
         );
-        assert_eq!((given.len(), given.too_short()), (4, 1));
+        assert_eq!(given.texts.len(), 4, "one is too short");
         let mut finder = given.finder();
         let mut find = |text: &str| {
             finder.find(text).map(|found| (found.kind, found.name, found.measure, found.passage))

@@ -172,16 +172,7 @@ fn noise(n: usize, seed: u8) -> Vec<u8> {
 }
 
 fn config(source: &str, content: &[u8]) -> ModelConfig {
-    ModelConfig {
-        source: source.parse().unwrap(),
-        sha256: hex(content).parse().unwrap(),
-        family: None,
-        device: DeviceKind::Auto,
-        mirrors: Vec::new(),
-        tokenizer: None,
-        config: None,
-        license: None,
-    }
+    ModelFile { source: source.parse().unwrap(), sha256: hex(content).parse().unwrap() }.alone()
 }
 
 /// Names in a folder that could be taken for a model file.

@@ -190,23 +190,20 @@ impl Decontaminate {
             let read = cx.evaluations.get(set).ok_or_else(|| {
                 StageError::Config(format!("the evaluation set `{}` was not read", set.path.display()))
             })?;
-            let unit = if matches!(self.passage, Shingle::Words(_)) { "words" } else { "characters" };
-            // Of a set as a whole, or of each field that is named.
-            let all = std::slice::from_ref(&String::new()).to_vec();
-            for field in if set.fields.is_empty() { &all } else { &set.fields } {
-                let is_of_field = |text: &&EvaluationText| {
-                    field.is_empty()
-                        || text.field == *field
-                        || text.field.strip_prefix(field.as_str()).is_some_and(|rest| rest.starts_with('.'))
-                };
-                if !read.iter().filter(is_of_field).any(|text| wanted.is_long_enough(&text.text)) {
-                    let of = if field.is_empty() { String::new() } else { format!(" in field `{field}`") };
-                    return Err(StageError::Config(format!(
-                        "no text of the evaluation set `{}`{of} has {} {unit} or more, so none is looked for",
-                        set.path.display(),
-                        self.shortest,
-                    )));
-                }
+            let is_long_enough = |text: &&EvaluationText| wanted.is_long_enough(&text.text);
+            // Of each field that is named, or of the set as a whole.
+            let in_vain = set.fields.iter().find(|field| {
+                !read.iter().filter(|text| text.is_of(field)).any(|text| is_long_enough(&text))
+            });
+            let of_field = in_vain.map(|field| format!(" in field `{field}`"));
+            if in_vain.is_some() || !read.iter().any(|text| is_long_enough(&text)) {
+                return Err(StageError::Config(format!(
+                    "no text of the evaluation set `{}`{} has {} {} or more, so none is looked for",
+                    set.path.display(),
+                    of_field.unwrap_or_default(),
+                    self.shortest,
+                    if matches!(self.passage, Shingle::Words(_)) { "words" } else { "characters" },
+                )));
             }
             texts.extend(read.iter().map(|text| (text.name(set), text.text.clone())));
         }

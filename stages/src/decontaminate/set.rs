@@ -27,6 +27,11 @@ pub struct EvaluationText {
 }
 
 impl EvaluationText {
+    /// Whether the text is that of a field, or nested in it.
+    pub fn is_of(&self, field: &str) -> bool {
+        self.field.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
     /// What the text is called in the ledger: the file as the config has it, row and field.
     pub fn name(&self, set: &EvaluationSet) -> String {
         format!("{} row {}, {}", set.path.display(), self.row, self.field)

@@ -12,17 +12,13 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::Expr;
 use genome_kernels::text::normalize::normalize;
 use genome_kernels::text::passages::{Passage, passages, share, without};
-use genome_schemas::KeyHasher;
 
+use super::signature::scope_number;
 use super::{array_function, string_at, strings};
 
 /// Type of a list of passages by their keys.
 fn keys_type() -> DataType {
     DataType::List(Arc::new(Field::new("item", DataType::UInt64, true)))
-}
-
-fn scope_number(scope: &str) -> u64 {
-    KeyHasher::new("genome scope").part(scope).finish().seed()
 }
 
 /// The passages of a text in a scope, each once; null where either is null or there are none.
@@ -95,6 +91,10 @@ struct Rows<'a> {
 impl Rows<'_> {
     /// The passages of a row's text that stand elsewhere.
     fn found(&self, row: usize, text: &str, min_words: usize) -> Vec<Passage> {
+        let own: Vec<Passage> = passages(text, min_words).collect();
+        if own.is_empty() {
+            return own;
+        }
         let keys: HashSet<u64> = if self.keys.is_valid(row) {
             let keys = self.keys.value(row);
             keys.as_primitive_opt::<UInt64Type>().into_iter().flatten().flatten().collect()
@@ -102,15 +102,12 @@ impl Rows<'_> {
             HashSet::new()
         };
         let answered = string_at(self.answered, row).filter(|text| !text.is_empty()).map(normalize);
-        if keys.is_empty() && answered.is_none() {
-            return Vec::new();
-        }
         let scope = scope_number(string_at(self.scopes, row).unwrap_or_default());
         let stands_elsewhere = |passage: &Passage| {
             answered.as_ref().is_some_and(|answered| answered.contains(&passage.form))
                 || keys.contains(&passage.key(scope))
         };
-        passages(text, min_words).filter(stands_elsewhere).collect()
+        own.into_iter().filter(stands_elsewhere).collect()
     }
 }
 

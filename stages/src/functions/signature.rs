@@ -44,6 +44,11 @@ pub(crate) fn text_digest(text: Expr, scope: Expr, exact: Exact) -> Expr {
     .call(vec![text, scope])
 }
 
+/// A number that stands for a scope: what is hashed with it is equal within one scope only.
+pub(super) fn scope_number(scope: &str) -> u64 {
+    KeyHasher::new("genome scope").part(scope).finish().seed()
+}
+
 /// What of a text is compared.
 fn form(text: &str, exact: Exact) -> Cow<'_, str> {
     match exact {
@@ -114,7 +119,7 @@ pub(crate) fn bands(shingles: Expr, scope: Expr, plan: BandPlan) -> Expr {
                 set.extend(from_bytes(sets.value(row)));
                 let number = match known {
                     Some((last, number)) if last == scope => number,
-                    _ => KeyHasher::new("genome scope").part(scope).finish().seed(),
+                    _ => scope_number(scope),
                 };
                 known = Some((scope, number));
                 hasher.bands(&set, number, &mut bands);
