@@ -176,7 +176,9 @@ pub(crate) fn one_of_each() -> Vec<StageConfig> {
             { synthesize = { recipe = "persona", over = "authors", model = "m" } },
             { synthesize = { recipe = "inner_thought", over = "events", model = "m" } },
             { apply_tags = { recipe = "quality_harmless" } },
+            { answer_repeats = { recipe = "inner_thought" } },
             { judge = { rubric = "grounding", recipes = ["persona"], model = "m" } },
+            { score_trace = { recipe = "inner_thought", field = "thought", model = "m" } },
             { quality_gate = { recipe = "persona", rubric = "grounding", thresholds = {} } },
             { compose = { tasks = ["reply"] } },
         ]
@@ -201,7 +203,9 @@ pub(crate) fn one_of_each() -> Vec<StageConfig> {
             | StageConfig::GroupAuthors(_)
             | StageConfig::Synthesize(_)
             | StageConfig::ApplyTags(_)
+            | StageConfig::AnswerRepeats(_)
             | StageConfig::Judge(_)
+            | StageConfig::ScoreTrace(_)
             | StageConfig::QualityGate(_)
             | StageConfig::Compose(_) => {}
         }
@@ -234,7 +238,7 @@ fn cards_are_filled_in() {
         let unique: BTreeSet<_> = card.outcomes.iter().collect();
         assert_eq!(unique.len(), card.outcomes.len(), "{}: an outcome is there twice", card.name);
     }
-    assert_eq!(names.len(), 19, "{names:?}");
+    assert_eq!(names.len(), 21, "{names:?}");
 }
 
 #[test]

@@ -28,6 +28,7 @@ use genome_schemas::{Outcome, Table, all_tables};
 use genome_stages::decontaminate::{EvaluationSet, EvaluationText};
 use genome_stages::dedup::index_columns;
 use genome_stages::semantic::Embed;
+use genome_stages::synthesis::RecipeLibrary;
 use genome_stages::{ModelStage as _, Stage as _, StageConfig, StageContext};
 use serde_json::{Value, json};
 
@@ -172,7 +173,7 @@ fn batch(name: &str, rows: &[Row]) -> arrow::array::RecordBatch {
         "at": "2023-01-01T00:00:00Z", "text": "Some words of a person.", "top_level": true, "source_file": "f",
         "lossy": false, "outcome": "kept", "n_events": 1, "recipe": "persona", "model": "m", "model_digest": "d",
         "prompt": "p", "evidence": "e", "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1,
-        "seed": 0, "rubric": "grounding", "judge": "m",
+        "seed": 0, "attempts": 1, "n_shown": 1, "n_left_out": 0, "rubric": "grounding", "judge": "m",
     });
     if name != "events" {
         defaults["split"] = "train".into();
@@ -272,28 +273,46 @@ fn outcomes_on_cards_are_those_in_cases() {
 
 /// Runs `check_answer` over (answer, finish reason) and gives outcome and rule of each.
 async fn verdicts(answers: &[(&str, &str)]) -> Vec<(Outcome, Option<String>)> {
-    let form = serde_json::from_value(json!({
-        "fields": [{"name": "quote", "kind": {"quote": {"min_words": 2, "max_words": 6}}},
-                   {"name": "thought", "kind": {"text": {"max_words": 40}}}],
-        "nullable": true,
-    }))
-    .unwrap();
+    let recipe = r#"+++
+name = "test"
+about = ""
+over = "events"
+system = ""
+max_tokens = 9
+max_own_chars = 99
+hidden = [{ field = "thought", from = ["scene"] }]
+
+[form]
+nullable = true
+fields = [
+    { name = "quote", kind = { quote = { min_words = 2, max_words = 6 } } },
+    { name = "thought", kind = { text = { max_words = 40 } } },
+    { name = "scene", kind = { text = { max_words = 40 } } },
+]
++++
+{{ own }}
+Say what goes through the person's mind while they write.
+"#;
+    let mut recipes = RecipeLibrary::default();
+    recipes.add_recipe(recipe).unwrap();
+    let checks = recipes.recipe("test").unwrap().checks();
     let schema = Arc::new(arrow::datatypes::Schema::new(
-        ["text", "finish", "evidence"]
+        ["text", "finish", "evidence", "prompt"]
             .map(|name| arrow::datatypes::Field::new(name, arrow::datatypes::DataType::Utf8View, false))
             .to_vec(),
     ));
     let rows: Vec<Row> = answers
         .iter()
         .map(|(text, finish)| {
-            let row =
-                json!({"text": text, "finish": finish, "evidence": "I sold the blue boat and I miss it."});
+            let own = "I sold the blue boat and I miss it.";
+            let prompt = format!("{own}\nSay what goes through the person's mind while they write.");
+            let row = json!({"text": text, "finish": finish, "evidence": own, "prompt": prompt});
             row.as_object().unwrap().clone()
         })
         .collect();
     let session = SessionContext::new();
-    let checked =
-        genome_stages::functions::check_answer("test", form, col("text"), col("finish"), col("evidence"));
+    let [text, finish, evidence, prompt] = ["text", "finish", "evidence", "prompt"].map(col);
+    let checked = genome_stages::functions::check_answer("test", checks, text, finish, evidence, prompt);
     let frame =
         session.read_batch(to_batch(&schema, &rows)).unwrap().select(vec![checked.alias("c")]).unwrap();
     from_batches(&frame.collect().await.unwrap())
@@ -307,30 +326,41 @@ async fn verdicts(answers: &[(&str, &str)]) -> Vec<(Outcome, Option<String>)> {
 
 #[test]
 fn answers() {
+    let saying = |quote: &str, thought: &str, scene: &str| {
+        json!({"quote": quote, "thought": thought, "scene": scene}).to_string()
+    };
+    let thinking = |thought: &str| saying("the blue boat", thought, "A quiet evening.");
+    let loops = "I miss it, ".repeat(7);
+    let german = "Ich hätte das Boot nicht verkaufen sollen, denn jetzt fehlt es mir jeden einzelnen Tag.";
+    let good = thinking("I should not have sold it.");
+    let incomplete = json!({"quote": "the blue boat"}).to_string();
     let cases = [
-        (r#"{"quote": "the blue boat", "thought": "I should not have sold it."}"#, "stop", Outcome::Kept, ""),
+        (&*good, "stop", Outcome::Kept, ""),
         ("null", "stop", Outcome::NoAnswer, "null"),
         (r#"{"quote": "the blue"#, "length", Outcome::Truncated, "max_tokens"),
         ("", "unasked", Outcome::NoAnswer, "too_short_to_quote"),
         ("", "context", Outcome::ContextTooLong, "context_length"),
         ("", "error", Outcome::EngineError, "engine"),
-        (r#"{"quote": "the blue boat"}"#, "stop", Outcome::Unparseable, "form"),
+        (&incomplete, "stop", Outcome::Unparseable, "form"),
         ("I think so", "stop", Outcome::Unparseable, "form"),
-        (r#"{"quote": "the red boat", "thought": "It was red."}"#, "stop", Outcome::Ungrounded, "quotation"),
+        (&saying("the red boat", "It was red.", "Day"), "stop", Outcome::Ungrounded, "quotation"),
+        (&thinking("I sold it to Peter."), "stop", Outcome::Ungrounded, "name"),
+        (&thinking("I sold it for 300."), "stop", Outcome::Ungrounded, "number"),
+        (&thinking(&loops), "stop", Outcome::Degenerate, "repetition_loop"),
+        (&thinking("I cannot assist with that."), "stop", Outcome::Refused, "refusal"),
+        (&thinking("As an AI, I miss nothing."), "stop", Outcome::Refused, "role"),
+        (&thinking("Say what goes through the person's mind, I say."), "stop", Outcome::Echo, "instructions"),
+        (&thinking("Write to jo.doe@example.com about it."), "stop", Outcome::PersonalData, "personal_data"),
+        (&thinking(german), "stop", Outcome::OtherLanguage, "answer_language"),
         (
-            r#"{"quote": "the blue boat", "thought": "I miss it, I miss it, I miss it, I miss it, I miss it, I miss it, I miss it."}"#,
+            &saying("the blue boat", "I miss the blue boat I sold", "You miss the blue boat I sold"),
             "stop",
-            Outcome::Degenerate,
-            "repetition_loop",
-        ),
-        (
-            r#"{"quote": "the blue boat", "thought": "Write to jo.doe@example.com about it."}"#,
-            "stop",
-            Outcome::PersonalData,
-            "personal_data",
+            Outcome::Leaked,
+            "hidden_passage",
         ),
     ];
-    let found = block_on(verdicts(&cases.map(|(text, finish, ..)| (text, finish))));
+    let found =
+        block_on(verdicts(&cases.iter().map(|(text, finish, ..)| (*text, *finish)).collect::<Vec<_>>()));
     for ((text, _, outcome, rule), found) in cases.iter().zip(&found) {
         assert_eq!((found.0, found.1.as_deref().unwrap_or_default()), (*outcome, *rule), "{text}");
     }

@@ -8,4 +8,5 @@ mod known;
 mod ledger;
 mod mistakes;
 mod semantic;
+mod synthesis;
 mod what_if;

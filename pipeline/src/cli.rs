@@ -24,6 +24,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Bring every artifact of a config up to date, and write its shards
     Run(RunArgs),
+    /// Ask a recipe of a few rows: prompt, answer, checks and scores, and nothing of it is stored
+    Preview(PreviewArgs),
     /// Account for every input record: what was kept, what was dropped, by which rule
     Report(ReportArgs),
     /// Show rows of a table, for a human to disagree with
@@ -84,6 +86,25 @@ pub struct RunArgs {
     /// Memory that sorts, joins and windows may hold before they spill: 256MiB, 4GiB, or a number of MiB
     #[arg(long, value_name = "SIZE", value_parser = mebibytes)]
     pub memory_limit: Option<usize>,
+}
+
+/// Arguments of `preview`.
+#[derive(Debug, Args)]
+pub struct PreviewArgs {
+    /// The config.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The recipe, which a stage of the config asks
+    pub recipe: String,
+    /// How many rows, the same ones each time
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub n: usize,
+    /// Worker threads, all cores if not given; the result is the same
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
 }
 
 /// Arguments of `report`.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use genome_kernels::llm::device::DeviceKind;
-use genome_kernels::llm::{Engine, EngineHandle, ModelSpec, Progress, TextEncoder};
+use genome_kernels::llm::{Engine, EngineHandle, ModelSpec, Progress, Score, ScoreRequest, TextEncoder};
 use genome_stages::functions::{Answerer, EngineSource};
 
 use crate::config::{Project, builtin_models};
@@ -232,6 +232,13 @@ impl EngineSource for Engines {
             Some(config) => Ok(Box::new(EndpointHandle(self.endpoint(model, config)?))),
             None => Ok(Box::new(self.engine(model)?)),
         }
+    }
+
+    fn likelihoods(&self, model: &str, requests: Vec<ScoreRequest>) -> Result<Vec<Score>, String> {
+        if self.is_endpoint(model) {
+            return Err(format!("endpoint `{model}` gives no likelihoods; name a model that runs inside"));
+        }
+        Ok(self.engine(model)?.score(requests))
     }
 
     fn encoder(&self, model: &str) -> Result<Arc<TextEncoder>, String> {

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod models;
 pub mod outside;
 pub mod plan;
+pub mod preview;
 pub mod progress;
 pub mod report;
 pub mod run;

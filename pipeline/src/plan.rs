@@ -10,7 +10,7 @@ use genome_schemas::{
 };
 use genome_stages::dedup::Signatures;
 use genome_stages::sources::{InputFile, Pseudonymizer, list_files};
-use genome_stages::{Scope, Stage, StageContext};
+use genome_stages::{ModelStage, Scope, Stage, StageContext};
 
 use crate::config::Project;
 use crate::store::{Store, read_manifest};
@@ -206,7 +206,7 @@ pub fn plan(project: &Project, cx: &StageContext, store: &Store) -> Result<Vec<P
         for (index, stage) in segment.stages.iter().zip(segment.stages(project)) {
             own.extend(stage_components(project, *index, &stage, cx)?);
         }
-        let identity = fingerprint("genome segment", &own);
+        let identity = fingerprint("genome segment", &identity(project, &segment, &own)?);
         let inputs = if segment.ingests {
             Vec::new()
         } else {
@@ -228,6 +228,12 @@ pub fn plan(project: &Project, cx: &StageContext, store: &Store) -> Result<Vec<P
         }
         let fingerprint = fingerprint("genome artifact", &components);
         let folder = store.folder(segment.output.name, &format!("{}-{}", segment.name, identity.short()));
+        if planned.iter().any(|other| other.folder == folder) {
+            return Err(anyhow!(
+                "two stages {} ask the same calls; give them other seeds, or leave one out",
+                segment.name
+            ));
+        }
         let manifest = read_manifest(&folder)?;
         let freshness = freshness(store, &segment, &fingerprint, &components, manifest.as_ref())?;
         let place = planned.len();
@@ -279,6 +285,41 @@ fn fingerprint(domain: &str, components: &[Component]) -> Fingerprint {
     hasher.finish()
 }
 
+/// What the folder of a segment is named by: for one that calls a model, without what only says which calls are made, so that
+/// more of them, or fewer, find the answers that are there.
+fn identity(project: &Project, segment: &Segment, components: &[Component]) -> Result<Vec<Component>> {
+    let mut components = components.to_vec();
+    for (index, stage) in segment.stages.iter().zip(segment.stages(project)) {
+        let selecting = stage.model_stage().map_or(&[][..], ModelStage::selecting_keys);
+        let label = config_label(stage.card().name);
+        if let Some(config) = components.iter_mut().find(|component| component.label == label)
+            && !selecting.is_empty()
+        {
+            config.value = config_without(project, *index, &[selecting, stage.idle_keys()].concat())?;
+        }
+    }
+    Ok(components)
+}
+
+fn config_label(stage: &str) -> String {
+    format!("config:{stage}")
+}
+
+/// The config of a stage as JSON, without some of its keys.
+fn config_without(project: &Project, index: usize, keys: &[&str]) -> Result<String> {
+    let stage = &project.config.stages[index];
+    if keys.is_empty() {
+        return Ok(serde_json::to_string(stage)?);
+    }
+    let mut value = serde_json::to_value(stage)?;
+    for config in value.as_object_mut().into_iter().flat_map(|stage| stage.values_mut()) {
+        if let Some(config) = config.as_object_mut() {
+            config.retain(|key, _| !keys.contains(&key.as_str()));
+        }
+    }
+    Ok(value.to_string())
+}
+
 fn stage_components(
     project: &Project,
     index: usize,
@@ -288,11 +329,11 @@ fn stage_components(
     let card = stage.card();
     let label = format!("{} {}", index + 1, card.name);
     let config = match stage {
-        SegmentStage::Config(_) => serde_json::to_string(&project.config.stages[index])?,
+        SegmentStage::Config(stage) => config_without(project, index, stage.idle_keys())?,
         SegmentStage::Index(stage) => serde_json::to_string(stage)?,
     };
     let mut components = vec![
-        Component { label: format!("config:{}", card.name), value: config },
+        Component { label: config_label(card.name), value: config },
         Component { label: format!("version:{}", card.name), value: card.version.to_string() },
     ];
     for asset in stage.assets(cx).with_context(|| format!("stage {label}"))? {

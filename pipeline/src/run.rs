@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use datafusion::common::JoinType;
 use datafusion::prelude::{DataFrame, SessionContext, col, lit};
-use genome_schemas::{FileCount, Freshness, Manifest, Table};
+use genome_schemas::{FileCount, Freshness, Manifest, Outcome, Table};
 use genome_stages::sources::{FileReadCount, Pseudonymizer, SourceContext};
-use genome_stages::{ModelStage, StageContext, union_all};
+use genome_stages::{Band, ModelStage, StageContext, union_all};
 
 use crate::config::Project;
 use crate::engines::Engines;
@@ -69,6 +69,7 @@ impl<'a> Runner<'a> {
         for (index, segment) in planned.iter().enumerate() {
             if segment.freshness == Freshness::Fresh {
                 summary.fresh += 1;
+                self.stay_in_band(segment).await?;
                 continue;
             }
             if self.engines.cancelled() {
@@ -84,12 +85,24 @@ impl<'a> Runner<'a> {
                 return Ok(summary);
             }
             summary.ran += 1;
+            self.stay_in_band(segment).await?;
         }
         let session = session::for_records(self.limits)?;
         crate::text_index::publish(&session, self.project, &planned).await?;
         crate::export::write_shards(&session, self.project, &planned).await?;
         ledger::write(self.limits, self.project, &planned).await?;
         Ok(summary)
+    }
+
+    /// Stops where a stage has rejected more answers than its config lets it. What is done stays.
+    async fn stay_in_band(&self, planned: &Planned) -> Result<()> {
+        for stage in planned.segment.stages(self.project) {
+            let Some(band) = stage.band() else { continue };
+            let session = session::for_records(self.limits)?;
+            let rows = artifact_rows(&session, self.project, planned, None).await?;
+            hold_band(&planned.segment.name, band, stage.card().outcomes, rows).await?;
+        }
+        Ok(())
     }
 
     /// What can be done where a plan needs more memory than it may have.
@@ -116,7 +129,29 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
-    async fn run_segment(&self, planned: &[Planned], index: usize, cx: &StageContext) -> Result<bool> {
+    pub(crate) fn project(&self) -> &'a Project {
+        self.project
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn engines(&self) -> Arc<Engines> {
+        Arc::clone(&self.engines)
+    }
+
+    pub(crate) const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Runs a segment and commits it; `false` if it was asked to stop.
+    pub(crate) async fn run_segment(
+        &self,
+        planned: &[Planned],
+        index: usize,
+        cx: &StageContext,
+    ) -> Result<bool> {
         let this = &planned[index];
         let started = Instant::now();
         let mut task = Task::begin(&this.segment.name, 0);
@@ -241,7 +276,9 @@ impl<'a> Runner<'a> {
         let part_rows = self.project.config.session.part_rows;
         let session = session::for_records(self.limits)?;
         let input = self.table_rows(&session, planned, &this.inputs, &this.segment.input).await?;
-        let prompts = stage.prompts(cx, input)?;
+        let mut cx = cx.clone();
+        cx.tables = self.joined_tables(&session, planned, this).await?;
+        let prompts = stage.prompts(&cx, input)?;
         // Rendered once and laid down in key order, so that parts are the same whatever the thread count.
         let selection = prompts_folder(this);
         std::fs::create_dir_all(&this.folder)?;
@@ -262,6 +299,7 @@ impl<'a> Runner<'a> {
         let pending = store::write_sorted(pending, "key", &scratch).await?;
         task.set_total(pending);
         let session = session::for_model(self.limits, part_rows)?;
+        self.hold_pool(&session, this, stage).await?;
         let mut number = store::parts(&this.folder)?.len();
         let mut done: u64 = 0;
         let before = self.engines.progress();
@@ -270,7 +308,7 @@ impl<'a> Runner<'a> {
             let part = store::read_plain(&session, &scratch)
                 .await?
                 .limit(usize::try_from(done)?, Some(part_rows))?;
-            let answers = stage.answers(cx, part)?;
+            let answers = stage.answers(&cx, part)?;
             // Not a part yet: answers that were cut short by an interrupt must never be taken for ones.
             let folder = this.folder.join("pending");
             store::remove_artifact(&folder)?;
@@ -302,6 +340,7 @@ impl<'a> Runner<'a> {
             }
             std::fs::rename(&folder, this.folder.join(format!("part-{number:05}")))?;
             number += 1;
+            self.hold_pool(&session, this, stage).await?;
             done += u64::try_from(part_rows)?.min(pending - done);
         }
         std::fs::remove_dir_all(&scratch)?;
@@ -316,6 +355,21 @@ impl<'a> Runner<'a> {
         Ok(Some(SegmentRows { rows, rows_read, files: Vec::new() }))
     }
 
+    /// [`hold_band`] for what a pool has of the current prompts.
+    async fn hold_pool(
+        &self,
+        session: &SessionContext,
+        this: &Planned,
+        stage: &dyn ModelStage,
+    ) -> Result<()> {
+        for of in this.segment.stages(self.project) {
+            let Some(band) = of.band() else { continue };
+            let so_far = pool_rows(session, this, stage.call_column(), None).await?;
+            hold_band(&this.segment.name, band, of.card().outcomes, so_far).await?;
+        }
+        Ok(())
+    }
+
     fn dumps(&self, cx: &SourceContext) -> Result<DataFrame> {
         let sources = self.project.config.sources.iter();
         let events =
@@ -324,7 +378,8 @@ impl<'a> Runner<'a> {
         events.ok_or_else(|| anyhow!("there is no [[source]] to read"))
     }
 
-    async fn joined_tables(
+    /// The further tables that a segment joins.
+    pub(crate) async fn joined_tables(
         &self,
         session: &SessionContext,
         planned: &[Planned],
@@ -339,7 +394,7 @@ impl<'a> Runner<'a> {
     }
 
     /// The kept rows of a table as it stands, over the artifacts that hold it.
-    async fn table_rows(
+    pub(crate) async fn table_rows(
         &self,
         session: &SessionContext,
         planned: &[Planned],
@@ -352,6 +407,30 @@ impl<'a> Runner<'a> {
         }
         union_all(rows)?.map_or_else(|| store::empty(session, table), Ok)
     }
+}
+
+/// An error where more answers than the band allows have one of some outcomes.
+async fn hold_band(name: &str, band: Band<'_>, outcomes: &[Outcome], rows: DataFrame) -> Result<()> {
+    let counts = count_by_outcome(rows.filter(col("recipe").eq(lit(band.recipe)))?).await?;
+    let count = |outcome: &Outcome| counts.get(outcome.as_str()).copied().unwrap_or(0);
+    let rejected: u64 = outcomes.iter().map(count).sum();
+    let all = rejected + count(&Outcome::Kept);
+    if !band.is_left(rejected, all) {
+        return Ok(());
+    }
+    let reasons: Vec<String> =
+        outcomes.iter().filter(|o| count(o) > 0).map(|o| format!("{} {o}", count(o))).collect();
+    Err(Hinted::new(
+        format!(
+            "{name} rejected {rejected} of {all} answers to `{}` ({}), more than the share {} of `max_rejected`; what is done \
+             is kept",
+            band.recipe,
+            reasons.join(", "),
+            band.max_rejected
+        ),
+        "look at some with `genome inspect … completions` or `genome preview`, then mend the recipe or raise the limit",
+    )
+    .into())
 }
 
 /// The stage of a segment that calls a model, which is then its only one.

@@ -14,7 +14,8 @@ use crate::table::Table;
 /// - `prompt`: the text the model was given; `evidence`: the person's own words it may quote;
 /// - `text`: the raw answer; `fields`: the parsed answer as canonical JSON, null if it could not be parsed;
 /// - `finish_reason`: `stop`, `length`, `context` (prompt too long), `error`, or `unasked` (nothing to quote from);
-///   token counts; the sampling `seed`.
+///   token counts, over all `attempts` where a cut-off answer was asked for again; the sampling `seed`;
+/// - `n_shown`, `n_left_out`: events of the author that the prompt shows, and that did not fit its budget.
 pub fn completions() -> Table {
     let mut fields = vec![
         Field::new("key", key_type(), false),
@@ -34,6 +35,9 @@ pub fn completions() -> Table {
         Field::new("prompt_tokens", DataType::UInt32, false),
         Field::new("completion_tokens", DataType::UInt32, false),
         Field::new("seed", DataType::UInt64, false),
+        Field::new("attempts", DataType::UInt32, false),
+        Field::new("n_shown", DataType::UInt32, false),
+        Field::new("n_left_out", DataType::UInt32, false),
     ];
     fields.extend(ledger_fields());
     Table::new("completions", fields)

@@ -20,7 +20,7 @@ use crate::table::Table;
 ///   where texts were not compared;
 /// - `matched`: what the row was found to repeat outside of the run's own rows: the name of a file, as the config has it,
 ///   and for an evaluation set also the number of the row in it and the passage. `duplicate_of` is then a key of that
-///   file's, or null.
+///   file's, or null. Of an answer of a model, the words that a check stumbled over.
 pub const LEDGER_COLUMNS: [&str; 8] =
     ["outcome", "stage", "rule", "measured", "limit_value", "duplicate_of", "similarity", "matched"];
 

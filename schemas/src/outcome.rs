@@ -101,8 +101,14 @@ outcomes! {
     Unparseable = "unparseable",
     /// The model answered that the text does not support an answer.
     NoAnswer = "no_answer",
-    /// A quotation in the answer does not occur in the person's own text.
+    /// The answer says what the text it is about does not support: a quotation, a name, a number, or most of its words.
     Ungrounded = "ungrounded",
+    /// The model declined, or spoke as an assistant or of its prompt.
+    Refused = "refused",
+    /// The answer repeats its prompt's instructions or examples.
+    Echo = "echo",
+    /// What should be hidden is told: an answer in its scenario, a target in the persona.
+    Leaked = "leaked",
     /// The answer runs in a loop.
     Degenerate = "degenerate",
     /// The answer holds personal data (e-mail address, phone number, …).

@@ -13,7 +13,7 @@ use crate::semantic::{Embed, SemanticDedup};
 use crate::shared_passages::SharedPassages;
 use crate::split::Split;
 use crate::stage::Stage;
-use crate::synthesis::{ApplyTags, Judge, QualityGate, Synthesize};
+use crate::synthesis::{AnswerRepeats, ApplyTags, Judge, QualityGate, ScoreTrace, Synthesize};
 use crate::tasks::Compose;
 
 /// One stage of a config. The struct behind each name is the stage.
@@ -52,8 +52,12 @@ pub enum StageConfig {
     Synthesize(Synthesize),
     /// completions and events → events: drops by tags, and puts new texts in the place of old ones.
     ApplyTags(ApplyTags),
+    /// completions → completions: drops what another person was told, too.
+    AnswerRepeats(AnswerRepeats),
     /// completions → judgements: asks a judge.
     Judge(Judge),
+    /// completions and events → judgements: how much likelier a thought makes the real text.
+    ScoreTrace(ScoreTrace),
     /// completions → completions: drops what scored too low.
     QualityGate(QualityGate),
     /// completions and events → examples: training examples.
@@ -80,7 +84,9 @@ impl StageConfig {
             Self::GroupAuthors(stage) => stage,
             Self::Synthesize(stage) => stage,
             Self::ApplyTags(stage) => stage,
+            Self::AnswerRepeats(stage) => stage,
             Self::Judge(stage) => stage,
+            Self::ScoreTrace(stage) => stage,
             Self::QualityGate(stage) => stage,
             Self::Compose(stage) => stage,
         }

@@ -66,6 +66,16 @@ pub trait Stage {
         false
     }
 
+    /// Keys of its config that change no row, and so leave artifacts as they are.
+    fn idle_keys(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// How many of the answers it looks at may leave before the run is stopped.
+    fn band(&self) -> Option<Band<'_>> {
+        None
+    }
+
     /// The two halves of a stage that calls a model, if this is one.
     fn model_stage(&self) -> Option<&dyn ModelStage> {
         None
@@ -91,6 +101,30 @@ pub trait ModelStage {
 
     /// Names of the models it calls.
     fn models(&self) -> Vec<&str>;
+
+    /// Keys of its config that only say which calls are made, and change none of them.
+    fn selecting_keys(&self) -> &'static [&'static str] {
+        &[]
+    }
+}
+
+/// A rate of rejected answers at which something is wrong with the recipe, the model or the gate, and not with the answers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Band<'a> {
+    /// The recipe whose answers are counted.
+    pub recipe: &'a str,
+    /// Greatest share of them that may be rejected, `0.0..=1.0`.
+    pub max_rejected: f64,
+}
+
+impl Band<'_> {
+    /// Fewest answers of which a rate is taken.
+    pub const FEWEST: u64 = 20;
+
+    /// Whether the rate is outside of the band.
+    pub fn is_left(&self, rejected: u64, all: u64) -> bool {
+        all >= Self::FEWEST && rejected as f64 > self.max_rejected * all as f64
+    }
 }
 
 /// The index card of a stage.

@@ -52,7 +52,7 @@ fn no_handle_of_a_config_or_file_name_is_stored() {
 #[test]
 fn help() {
     let project = Project::new("");
-    for verb in ["check", "plan", "run", "report", "inspect", "train", "generate", "models"] {
+    for verb in ["check", "plan", "run", "preview", "report", "inspect", "train", "generate", "models"] {
         let mut session = Session::new(&project);
         session.genome(&[verb, "--help"]).succeeded();
         if verb == "train" {

@@ -23,7 +23,10 @@ mod sequence;
 mod test_support;
 pub mod tokenizer;
 
-pub use answer::{AnswerError, AnswerForm, Field, FieldKind, is_quotation, quotable};
+pub use answer::{
+    AnswerChecks, AnswerError, AnswerForm, ECHO_WORDS, Field, FieldKind, Hidden, Instructions, LEAK_SHARE,
+    LEAK_WORDS, Verdict, is_quotation, quotable,
+};
 pub use chat::{ChatMessage, ChatTemplate};
 pub use encoder::{EncoderConfig, TextEncoder};
 pub use engine::{CancelToken, DecoderVisit, Engine, EngineHandle, EngineOptions};

@@ -8,13 +8,17 @@
 //! - [`advertising`]: advertising phrases and the words by which organisations describe themselves;
 //! - [`passages`]: the lines of a text, known again wherever they stand;
 //! - [`automation`]: words by which programs sign what they post;
+//! - [`claims`]: names and numbers that a text states, held against what it was written from;
+//! - [`assistant`]: words by which a model speaks of itself or of its task, and not as or about the person;
 //! - [`links`]: links and mentions, as all of the above see them.
 //!
 //! Characters are Unicode scalar values everywhere, offsets are bytes, ratios lie in `0.0..=1.0`, and the ratio of
 //! a text without anything to count is 0.
 
 pub mod advertising;
+pub mod assistant;
 pub mod automation;
+pub mod claims;
 pub mod language;
 pub mod links;
 pub mod normalize;

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
-use datafusion::arrow::json::LineDelimitedWriter;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::prelude::{DataFrame, Expr, SessionContext, col, lit};
 use datafusion::scalar::ScalarValue;
 use genome_schemas::{Freshness, Outcome, Table, all_tables};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{block_on, project, refuse_problems};
 use crate::cli::{Format, InspectArgs};
@@ -17,12 +16,11 @@ use crate::config::Project;
 use crate::error::Hinted;
 use crate::ledger::{self, Which, whole_table};
 use crate::plan::Planned;
+use crate::preview::{Row, rows as to_json};
 use crate::progress::{print, tell};
 use crate::report::number;
 use crate::run::planned;
 use crate::session::{Limits, for_records};
-
-type Row = Map<String, Value>;
 
 pub(super) fn inspect(args: &InspectArgs) -> Result<ExitCode> {
     let project = project(&args.config)?;
@@ -204,17 +202,6 @@ fn by_key(rows: Vec<Row>) -> BTreeMap<String, Row> {
     rows.into_iter().map(|row| (key(&row), row)).collect()
 }
 
-/// Rows as JSON objects without nulls.
-fn to_json(batches: &[RecordBatch]) -> Result<Vec<Row>> {
-    let mut writer = LineDelimitedWriter::new(Vec::new());
-    for batch in batches {
-        writer.write(batch)?;
-    }
-    writer.finish()?;
-    let text = String::from_utf8(writer.into_inner())?;
-    text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
-}
-
 fn as_text(row: &Row) -> String {
     let mut lines = vec!["─".repeat(60)];
     lines.extend(verdict(row));
@@ -229,7 +216,7 @@ fn as_text(row: &Row) -> String {
 }
 
 /// What became of a dropped row and why, in a line.
-fn verdict(row: &Row) -> Option<String> {
+pub(super) fn verdict(row: &Row) -> Option<String> {
     let text = |name: &str| row.get(name).and_then(Value::as_str);
     let float = |name: &str| row.get(name).and_then(Value::as_f64).map(number);
     let (outcome, stage, rule) = (text("outcome")?, text("stage")?, text("rule")?);

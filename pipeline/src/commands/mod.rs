@@ -6,6 +6,7 @@ mod generate;
 mod inspect;
 mod models;
 mod plan;
+mod preview;
 mod report;
 mod run;
 mod train;
@@ -27,6 +28,7 @@ pub fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Check(args) => check::check(&args),
         Command::Plan(args) => plan::plan(&args),
         Command::Run(args) => run::run(&args),
+        Command::Preview(args) => preview::preview(&args),
         Command::Report(args) => report::report(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::ExplainRule(args) => explain_rule::explain_rule(&args),

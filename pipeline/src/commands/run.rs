@@ -35,7 +35,7 @@ fn describe(project: &Project, summary: &RunSummary) -> String {
 }
 
 /// The first interrupt lets the run commit what it has; the second ends it at once.
-fn stop_on_interrupt(engines: Arc<Engines>) {
+pub(super) fn stop_on_interrupt(engines: Arc<Engines>) {
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_err() {
             return;

@@ -1,5 +1,6 @@
 //! The report: where every record went. Counts are queries over the ledger and over the artifacts of other tables.
 
+mod answers;
 mod funnel;
 mod text;
 
@@ -21,6 +22,7 @@ use crate::plan::Planned;
 use crate::run::artifact_rows;
 use crate::store::read_manifest;
 
+pub use answers::{Agreement, RecipeReport};
 pub use funnel::{Drop, Ended, SourceReport, Step};
 pub(crate) use text::{grouped, number};
 
@@ -33,6 +35,10 @@ pub struct Report {
     pub sources: Vec<SourceReport>,
     /// Rows that each segment wrote.
     pub segments: Vec<SegmentReport>,
+    /// Answers of models, by recipe and model.
+    pub recipes: Vec<RecipeReport>,
+    /// How far judges of the same answers agree.
+    pub agreements: Vec<Agreement>,
     /// Whether every input record is accounted for.
     pub accounted: bool,
     /// Folder of the ledger, which has a row for every record.
@@ -100,6 +106,8 @@ pub async fn report(
         accounted: sources.iter().all(|source| source.accounted),
         sources,
         segments,
+        recipes: answers::recipes(session, project, planned).await?,
+        agreements: answers::agreements(session, project, planned).await?,
         ledger: ledger.folder.display().to_string(),
         remarks: remarks(project),
     })

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Drop, Report, SourceReport};
+use super::{Drop, RecipeReport, Report, SourceReport};
 
 impl Report {
     /// The report as text.
@@ -25,11 +25,56 @@ impl Report {
                 writeln!(text, "  {source}: {}", counts.join(", "))?;
             }
         }
+        for recipe in &self.recipes {
+            answers(recipe, text)?;
+        }
+        for pair in &self.agreements {
+            writeln!(
+                text,
+                "{} of {}: {} and {} differ by {} on {} answers, by at most 1 on {}{}",
+                pair.metric,
+                pair.rubric,
+                pair.judge,
+                pair.other,
+                number(pair.mean_difference),
+                grouped(pair.answers),
+                percent(pair.within_one).trim_start(),
+                pair.correlation.map_or_else(String::new, |r| format!(", correlation {}", number(r))),
+            )?;
+        }
         for remark in &self.remarks {
             writeln!(text, "\nnote: {remark}")?;
         }
         Ok(())
     }
+}
+
+/// What came of a recipe, in a line, and why answers left, in another.
+fn answers(report: &RecipeReport, text: &mut String) -> fmt::Result {
+    let rate = |rate: Option<f64>| {
+        rate.map_or_else(|| "none".to_owned(), |rate| percent(rate).trim_start().to_owned())
+    };
+    write!(
+        text,
+        "{} by {}: {} kept of {} answers; null {}, checks passed {}",
+        report.recipe,
+        report.model,
+        grouped(report.kept),
+        grouped(report.answers),
+        rate(Some(report.null_rate)),
+        rate(report.check_rate),
+    )?;
+    if report.gate_rate.is_some() {
+        write!(text, ", gates passed {}", rate(report.gate_rate))?;
+    }
+    if let Some(tokens) = report.tokens_per_kept {
+        write!(text, "; {} tokens for each kept", number(tokens.round()))?;
+    }
+    writeln!(text)?;
+    for (reason, rows) in &report.dropped {
+        writeln!(text, "  {:>10}  {reason}", grouped(*rows))?;
+    }
+    Ok(())
 }
 
 fn funnel(report: &SourceReport, text: &mut String) -> fmt::Result {

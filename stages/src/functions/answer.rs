@@ -1,83 +1,64 @@
-//! What an answer is worth before any judge sees it: parsed strictly, then held against the cheap checks.
+//! What an answer is worth before any judge sees it.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, StringArray, StructArray};
+use arrow::array::{Array, ArrayRef, Float64Array, StringArray, StructArray};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::error::Result;
 use datafusion::prelude::Expr;
-use genome_kernels::llm::{AnswerForm, is_quotation};
-use genome_kernels::text::{pii, repetition};
-use genome_schemas::Outcome;
+use genome_kernels::llm::{AnswerChecks, Verdict};
 
 use super::{array_function, strings};
 
 fn checked_fields() -> Fields {
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    let number = |name: &str| Field::new(name, DataType::Float64, true);
     Fields::from(vec![
-        Field::new("fields", DataType::Utf8, true),
+        text("fields"),
         Field::new("outcome", DataType::Utf8, false),
-        Field::new("rule", DataType::Utf8, true),
+        text("rule"),
+        number("measured"),
+        number("limit_value"),
+        text("matched"),
     ])
 }
 
-/// Struct of `fields` (canonical JSON, null if unreadable), `outcome` and `rule` of an answer.
-///
-/// In this order: the engine's own failures, the form, a null answer, quotations that do not occur in `evidence`,
-/// repetition loops, personal data.
-pub fn check_answer(name: &str, form: AnswerForm, text: Expr, finish: Expr, evidence: Expr) -> Expr {
+/// Struct of `fields` (canonical JSON, null if unreadable) and of what [`AnswerChecks::check`] says of an answer, under the
+/// names of the ledger's columns.
+pub fn check_answer(
+    name: &str,
+    checks: AnswerChecks,
+    text: Expr,
+    finish: Expr,
+    evidence: Expr,
+    prompt: Expr,
+) -> Expr {
     array_function(
         &format!("check_answer[{name}]"),
-        vec![DataType::Utf8View; 3],
+        vec![DataType::Utf8View; 4],
         DataType::Struct(checked_fields()),
         move |args| {
-            let (texts, finish, evidence) = (strings(args, 0)?, strings(args, 1)?, strings(args, 2)?);
-            let checked: Vec<Checked> = (0..texts.len())
-                .map(|row| check(&form, texts.value(row), finish.value(row), evidence.value(row)))
+            let (texts, finish) = (strings(args, 0)?, strings(args, 1)?);
+            let (evidence, prompts) = (strings(args, 2)?, strings(args, 3)?);
+            let verdicts: Vec<Verdict> = (0..texts.len())
+                .map(|row| {
+                    checks.check(texts.value(row), finish.value(row), evidence.value(row), prompts.value(row))
+                })
                 .collect();
-            to_struct(&checked)
+            to_struct(&verdicts)
         },
     )
-    .call(vec![text, finish, evidence])
+    .call(vec![text, finish, evidence, prompt])
 }
 
-struct Checked {
-    fields: Option<String>,
-    outcome: Outcome,
-    rule: Option<&'static str>,
-}
-
-fn check(form: &AnswerForm, text: &str, finish: &str, evidence: &str) -> Checked {
-    let drop = |outcome, rule| Checked { fields: None, outcome, rule: Some(rule) };
-    match finish {
-        "stop" => {}
-        "length" => return drop(Outcome::Truncated, "max_tokens"),
-        "unasked" => return drop(Outcome::NoAnswer, "too_short_to_quote"),
-        "context" => return drop(Outcome::ContextTooLong, "context_length"),
-        _ => return drop(Outcome::EngineError, "engine"),
-    }
-    let value = match form.parse(text) {
-        Err(_) => return drop(Outcome::Unparseable, "form"),
-        Ok(None) => return drop(Outcome::NoAnswer, "null"),
-        Ok(Some(value)) => value,
-    };
-    let verdict = if form.quotes(&value).iter().any(|quote| !is_quotation(evidence, quote)) {
-        Some((Outcome::Ungrounded, "quotation"))
-    } else if repetition::repetition_loop(text).is_some() {
-        Some((Outcome::Degenerate, "repetition_loop"))
-    } else if pii::has_pii(text) {
-        Some((Outcome::PersonalData, "personal_data"))
-    } else {
-        None
-    };
-    let (outcome, rule) = verdict.map_or((Outcome::Kept, None), |(o, r)| (o, Some(r)));
-    Checked { fields: Some(value.to_string()), outcome, rule }
-}
-
-fn to_struct(checked: &[Checked]) -> Result<ArrayRef> {
+fn to_struct(verdicts: &[Verdict]) -> Result<ArrayRef> {
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(checked.iter().map(|c| c.fields.as_deref()).collect::<StringArray>()),
-        Arc::new(checked.iter().map(|c| Some(c.outcome.as_str())).collect::<StringArray>()),
-        Arc::new(checked.iter().map(|c| c.rule).collect::<StringArray>()),
+        Arc::new(verdicts.iter().map(|v| v.fields.as_deref()).collect::<StringArray>()),
+        Arc::new(verdicts.iter().map(|v| Some(v.outcome.as_str())).collect::<StringArray>()),
+        Arc::new(verdicts.iter().map(|v| v.rule).collect::<StringArray>()),
+        Arc::new(verdicts.iter().map(|v| v.measured).collect::<Float64Array>()),
+        Arc::new(verdicts.iter().map(|v| v.limit).collect::<Float64Array>()),
+        Arc::new(verdicts.iter().map(|v| v.matched.as_deref()).collect::<StringArray>()),
     ];
     Ok(Arc::new(StructArray::try_new(checked_fields(), columns, None)?))
 }

@@ -12,7 +12,8 @@ use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 use datafusion::prelude::Expr;
 use genome_kernels::llm::{
-    AnswerForm, ChatMessage, Completion, EngineHandle, FinishReason, Request, Sampling, TextEncoder,
+    AnswerForm, ChatMessage, Completion, EngineHandle, FinishReason, Request, Sampling, Score, ScoreRequest,
+    TextEncoder,
 };
 use genome_schemas::key_type;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,16 @@ pub trait EngineSource: Debug + Send + Sync {
     /// # Errors
     /// As [`EngineSource::answerer`].
     fn encoder(&self, model: &str) -> std::result::Result<Arc<TextEncoder>, String>;
+
+    /// The likelihoods of continuations under a model that the config names, in the order of the requests; waits for them.
+    ///
+    /// # Errors
+    /// As [`EngineSource::answerer`], or the model is behind an endpoint.
+    fn likelihoods(
+        &self,
+        model: &str,
+        requests: Vec<ScoreRequest>,
+    ) -> std::result::Result<Vec<Score>, String>;
 }
 
 /// What is called with the answers, as many as there were requests, in their order.
@@ -63,6 +74,10 @@ impl EngineSource for NoEngines {
     fn encoder(&self, model: &str) -> std::result::Result<Arc<TextEncoder>, String> {
         Err(format!("model `{model}` is not loaded: this plan was built to be looked at, not to be run"))
     }
+
+    fn likelihoods(&self, model: &str, _: Vec<ScoreRequest>) -> std::result::Result<Vec<Score>, String> {
+        Err(format!("model `{model}` is not loaded: this plan was built to be looked at, not to be run"))
+    }
 }
 
 /// How a model is asked: everything about a call but the prompt.
@@ -76,7 +91,12 @@ pub struct CallSpec {
     pub form: AnswerForm,
     /// Sampling.
     pub sampling: Sampling,
+    /// How often an answer that was cut off is asked for again, with another seed and at least temperature 0.7.
+    pub retries: u32,
 }
+
+/// Least temperature of a further attempt: without one it would be cut off in the same place.
+const RETRY_TEMPERATURE: f32 = 0.7;
 
 /// Fields of the struct that [`answer_parts`] gives.
 fn answer_fields() -> Fields {
@@ -86,6 +106,7 @@ fn answer_fields() -> Fields {
         Field::new("error", DataType::Utf8, true),
         Field::new("prompt_tokens", DataType::UInt32, false),
         Field::new("completion_tokens", DataType::UInt32, false),
+        Field::new("attempts", DataType::UInt32, false),
     ])
 }
 
@@ -97,10 +118,11 @@ struct Answer {
     error: Option<String>,
     prompt_tokens: u32,
     completion_tokens: u32,
+    attempts: u32,
 }
 
 /// Struct of `text`, `finish` (`stop`, `length`, `context`, `cancelled`, `error`, `unasked`), `error`, `prompt_tokens` and
-/// `completion_tokens` from what [`generate`] gives.
+/// `completion_tokens` of all `attempts`, from what [`generate`] gives.
 pub fn answer_parts(answer: Expr) -> Expr {
     array_function("answer_parts", vec![DataType::Utf8View], DataType::Struct(answer_fields()), |args| {
         let answers = strings(args, 0)?
@@ -191,30 +213,55 @@ impl AsyncScalarUDFImpl for Generate {
             .await
             .map_err(|e| DataFusionError::External(Box::new(e)))?
             .map_err(DataFusionError::Execution)?;
-        let (send, receive) = tokio::sync::oneshot::channel();
-        engine.ask(
-            requests,
-            &self.spec.form,
-            &self.spec.sampling,
-            Box::new(move |completions| {
-                // A closed channel means that the plan was dropped: nobody waits for the answers.
-                let _ = send.send(completions);
-            }),
-        );
-        let completions = receive
-            .await
-            .map_err(|_| DataFusionError::Execution("the engine stopped before it answered".to_owned()))?;
-        if completions.len() != expected {
-            return Err(DataFusionError::Internal(format!(
-                "{expected} prompts, but {} answers",
-                completions.len()
-            )));
+        let mut completions = self.ask(&*engine, requests.clone(), &self.spec.sampling).await?;
+        let mut attempts = vec![1; expected];
+        for attempt in 1..=self.spec.retries {
+            let cut: Vec<usize> =
+                (0..expected).filter(|&at| completions[at].finish == FinishReason::Length).collect();
+            if cut.is_empty() {
+                break;
+            }
+            let sampling = Sampling {
+                temperature: self.spec.sampling.temperature.max(RETRY_TEMPERATURE),
+                seed: self.spec.sampling.seed.wrapping_add(u64::from(attempt) * 0x9E37_79B9),
+                ..self.spec.sampling.clone()
+            };
+            let again = cut.iter().map(|&at| requests[at].clone()).collect();
+            for (at, mut completion) in cut.into_iter().zip(self.ask(&*engine, again, &sampling).await?) {
+                completion.prompt_tokens += completions[at].prompt_tokens;
+                completion.completion_tokens += completions[at].completion_tokens;
+                completions[at] = completion;
+                attempts[at] += 1;
+            }
         }
-        Ok(ColumnarValue::Array(answers(rows, &asked, completions)?))
+        Ok(ColumnarValue::Array(answers(rows, &asked, completions, &attempts)?))
     }
 }
 
 impl Generate {
+    /// One answer for each request.
+    async fn ask(
+        &self,
+        engine: &dyn Answerer,
+        requests: Vec<Request>,
+        sampling: &Sampling,
+    ) -> Result<Vec<Completion>> {
+        let expected = requests.len();
+        let (send, receive) = tokio::sync::oneshot::channel();
+        let then = move |completions| {
+            // A closed channel means that the plan was dropped: nobody waits for the answers.
+            let _ = send.send(completions);
+        };
+        engine.ask(requests, &self.spec.form, sampling, Box::new(then));
+        let completions = receive
+            .await
+            .map_err(|_| DataFusionError::Execution("the engine stopped before it answered".to_owned()))?;
+        if completions.len() == expected {
+            return Ok(completions);
+        }
+        Err(DataFusionError::Internal(format!("{expected} prompts, but {} answers", completions.len())))
+    }
+
     /// The rows that can be asked, each with its request. A form cannot be asked where the evidence is too short for
     /// a quotation that it wants.
     fn requests(&self, arrays: &[ArrayRef]) -> Result<Vec<(usize, Request)>> {
@@ -235,11 +282,12 @@ impl Generate {
 }
 
 /// Answers as lines of JSON, one for each of `rows`; those that were not asked have finish `unasked`.
-fn answers(rows: usize, asked: &[usize], completions: Vec<Completion>) -> Result<ArrayRef> {
+fn answers(rows: usize, asked: &[usize], completions: Vec<Completion>, attempts: &[u32]) -> Result<ArrayRef> {
     let tokens = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let lines = completions
         .into_iter()
-        .map(|completion| {
+        .zip(attempts)
+        .map(|(completion, attempts)| {
             let (finish, error) = match completion.finish {
                 FinishReason::Stop => ("stop", None),
                 FinishReason::Length => ("length", None),
@@ -253,6 +301,7 @@ fn answers(rows: usize, asked: &[usize], completions: Vec<Completion>) -> Result
                 error,
                 prompt_tokens: tokens(completion.prompt_tokens),
                 completion_tokens: tokens(completion.completion_tokens),
+                attempts: *attempts,
             })
             .map_err(|e| DataFusionError::External(Box::new(e)))
         })
@@ -263,6 +312,7 @@ fn answers(rows: usize, asked: &[usize], completions: Vec<Completion>) -> Result
         error: None,
         prompt_tokens: 0,
         completion_tokens: 0,
+        attempts: 0,
     };
     let unasked = serde_json::to_string(&unasked).map_err(|e| DataFusionError::External(Box::new(e)))?;
     let mut all = vec![unasked; rows];
@@ -281,6 +331,7 @@ fn to_struct(answers: &[Answer]) -> Result<ArrayRef> {
         Arc::new(answers.iter().map(|a| a.error.as_deref()).collect::<StringArray>()),
         Arc::new(answers.iter().map(|a| a.prompt_tokens).collect::<UInt32Array>()),
         Arc::new(answers.iter().map(|a| a.completion_tokens).collect::<UInt32Array>()),
+        Arc::new(answers.iter().map(|a| a.attempts).collect::<UInt32Array>()),
     ];
     Ok(Arc::new(StructArray::try_new(answer_fields(), columns, None)?))
 }

@@ -1,4 +1,4 @@
-//! The quality gate: answers whose scores are missing or too low leave.
+//! The quality gate: answers whose scores are missing or too low leave, and of several to one prompt all but the best.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,10 @@ use datafusion::prelude::{DataFrame, Expr, coalesce, col, lit, nullif};
 use genome_schemas::{Outcome, completions, judgements};
 use serde::{Deserialize, Serialize};
 
+use super::score_trace;
 use crate::StageError;
-use crate::mark::{Mark, column, mark_rows};
-use crate::stage::{Card, Scope, Stage, StageContext};
+use crate::mark::{Mark, column, mark_rows, rank_kept};
+use crate::stage::{Asset, Band, Card, Scope, Stage, StageContext};
 
 /// Drops the answers of a recipe that did not reach every threshold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,17 +19,24 @@ use crate::stage::{Card, Scope, Stage, StageContext};
 pub struct QualityGate {
     /// The recipe whose answers are gated.
     pub recipe: String,
-    /// The rubric whose scores count.
+    /// The rubric whose scores count; `trace` for those of `score_trace`.
     pub rubric: String,
-    /// Lowest score per metric (`HumanLLM`'s persona gate: papers' section 1.4). A missing score fails.
+    /// Lowest score per metric; a missing score fails. Without any, those that the recipe names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub thresholds: BTreeMap<String, f64>,
+    /// Of several answers to one prompt that reach all thresholds only the one with the best score by this metric is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_best: Option<String>,
+    /// The run stops where more than this share of the answers is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rejected: Option<f64>,
 }
 
 impl Stage for QualityGate {
     fn card(&self) -> Card {
         Card {
             name: "quality_gate",
-            version: 1,
+            version: 2,
             scope: Scope::Corpus,
             at_rest: true,
             input: completions,
@@ -42,49 +50,102 @@ impl Stage for QualityGate {
         self.recipe.clone()
     }
 
+    fn assets(&self, cx: &StageContext) -> Result<Vec<Asset>, StageError> {
+        if !self.thresholds.is_empty() {
+            return Ok(Vec::new());
+        }
+        let recipe = cx.recipes.recipe(&self.recipe)?;
+        Ok(vec![Asset { name: format!("recipe {}", self.recipe), digest: recipe.digest.clone() }])
+    }
+
     fn problems(&self, cx: &StageContext) -> Vec<String> {
         let mut problems = Vec::new();
-        problems.extend(cx.recipes.recipe(&self.recipe).err().map(|e| e.to_string()));
-        match cx.recipes.rubric(&self.rubric) {
-            Err(error) => problems.push(error.to_string()),
-            Ok(rubric) => problems.extend(
-                self.thresholds.keys().filter(|metric| !rubric.head.metrics.contains(metric)).map(|metric| {
-                    format!(
-                        "rubric `{}` has no score `{metric}`; its scores are: {}",
-                        self.rubric,
-                        rubric.head.metrics.join(", ")
-                    )
-                }),
-            ),
+        let thresholds = match self.thresholds(cx) {
+            Err(error) => return vec![error.to_string()],
+            Ok(thresholds) => thresholds,
+        };
+        if thresholds.is_empty() && self.keep_best.is_none() {
+            problems.push(format!(
+                "quality_gate.thresholds is empty, and recipe `{}` names no gate of its own",
+                self.recipe
+            ));
+        }
+        let known: Vec<&str> = if self.rubric == score_trace::RUBRIC {
+            score_trace::METRICS.to_vec()
+        } else {
+            match cx.recipes.rubric(&self.rubric) {
+                Err(error) => return vec![error.to_string()],
+                Ok(rubric) => rubric.head.metrics.iter().map(String::as_str).collect(),
+            }
+        };
+        let named = thresholds.keys().chain(&self.keep_best);
+        problems.extend(named.filter(|metric| !known.contains(&metric.as_str())).map(|metric| {
+            format!("rubric `{}` has no score `{metric}`; its scores are: {}", self.rubric, known.join(", "))
+        }));
+        if self.max_rejected.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+            problems.push("max_rejected must lie between 0 and 1".to_owned());
         }
         problems
     }
 
+    fn idle_keys(&self) -> &'static [&'static str] {
+        &["max_rejected"]
+    }
+
+    fn band(&self) -> Option<Band<'_>> {
+        self.max_rejected.map(|max_rejected| Band { recipe: &self.recipe, max_rejected })
+    }
+
     fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
+        const RANK: &str = "__rank";
         let plain: Vec<Expr> = rows.schema().fields().iter().map(|f| column(f.name())).collect();
-        let scores = cx.table(&judgements())?;
         let mut rows = rows;
-        for (metric, threshold) in &self.thresholds {
-            let score = format!("__score_{metric}");
-            let judged = format!("__judged_{metric}");
-            let of_metric = scores
-                .clone()
-                .filter(
-                    col("rubric").eq(lit(self.rubric.as_str())).and(col("metric").eq(lit(metric.as_str()))),
-                )?
-                // Several judges: the lowest score counts, and one that gave none fails.
-                .aggregate(
-                    vec![col("completion_key").alias(&judged)],
-                    vec![min(coalesce(vec![col("score"), lit(f64::NEG_INFINITY)])).alias(&score)],
-                )?;
-            rows = rows.join(of_metric, JoinType::Left, &["key"], &[judged.as_str()], None)?;
-            let failed = col("recipe")
-                .eq(lit(self.recipe.as_str()))
-                .and(column(&score).is_null().or(column(&score).lt(lit(*threshold))));
+        for (metric, threshold) in self.thresholds(cx)? {
+            let (joined, score) = self.with_score(cx, rows, &metric)?;
+            let failed = self.is_gated().and(column(&score).is_null().or(column(&score).lt(lit(threshold))));
             let mark = Mark::new("threshold", Outcome::BelowThreshold, failed)
-                .measuring(nullif(column(&score), lit(f64::NEG_INFINITY)), *threshold);
-            rows = mark_rows(rows, "quality_gate", &[mark])?.select(plain.clone())?;
+                .measuring(nullif(column(&score), lit(f64::NEG_INFINITY)), threshold);
+            rows = mark_rows(joined, "quality_gate", &[mark])?.select(plain.clone())?;
         }
-        Ok(rows)
+        let Some(metric) = &self.keep_best else { return Ok(rows) };
+        let (joined, score) = self.with_score(cx, rows, metric)?;
+        let order = vec![column(&score).sort(false, false), col("key").sort(true, false)];
+        let rank = rank_kept(vec![col("subject_key"), col("recipe"), col("source")], order)?;
+        let ranked = joined.window(vec![rank.alias(RANK)])?;
+        let is_worse = self.is_gated().and(col(RANK).gt(lit(1_u64)));
+        let mark = Mark {
+            measured: Some(column(&score)),
+            ..Mark::new("not_best", Outcome::BelowThreshold, is_worse)
+        };
+        Ok(mark_rows(ranked, "quality_gate", &[mark])?.select(plain)?)
+    }
+}
+
+impl QualityGate {
+    fn thresholds(&self, cx: &StageContext) -> Result<BTreeMap<String, f64>, StageError> {
+        let recipe = cx.recipes.recipe(&self.recipe)?;
+        Ok(if self.thresholds.is_empty() { recipe.head.gate.clone() } else { self.thresholds.clone() })
+    }
+
+    fn is_gated(&self) -> Expr {
+        col("recipe").eq(lit(self.recipe.as_str()))
+    }
+
+    /// The rows with their score by a metric, and the name of its column. It is null where there is no judgement, and
+    /// minus infinity where a judge gave none: several judges have their lowest score counted.
+    fn with_score(
+        &self,
+        cx: &StageContext,
+        rows: DataFrame,
+        metric: &str,
+    ) -> Result<(DataFrame, String), StageError> {
+        let score = format!("__score_{metric}");
+        let judged = format!("__judged_{metric}");
+        let is_metric = col("rubric").eq(lit(self.rubric.as_str())).and(col("metric").eq(lit(metric)));
+        let scores = cx.table(&judgements())?.filter(is_metric)?.aggregate(
+            vec![col("completion_key").alias(&judged)],
+            vec![min(coalesce(vec![col("score"), lit(f64::NEG_INFINITY)])).alias(&score)],
+        )?;
+        Ok((rows.join(scores, JoinType::Left, &["key"], &[judged.as_str()], None)?, score))
     }
 }

@@ -108,6 +108,7 @@ impl ModelStage for Judge {
                 max_tokens: 24 * rubric.head.metrics.len(),
                 ..Sampling::default()
             },
+            retries: 0,
         };
         let call = generate(spec, cx.engines.clone(), col("key"), col("prompt"), lit("")).alias("__answer");
         let answered = prompts.with_column("__answer", call)?;

@@ -1,18 +1,23 @@
-//! Synthesis: recipes asked of a model, answers judged, and a gate.
+//! Synthesis: recipes asked of a model, answers checked, judged and measured, and a gate.
 
 mod gate;
 mod judge;
 mod recipe;
 mod render;
+mod repeats;
+mod score_trace;
 mod synthesize;
 mod tags;
 mod view;
 
 pub use gate::QualityGate;
 pub use judge::Judge;
-pub use recipe::{Over, Recipe, RecipeLibrary, Rubric};
+pub use recipe::{Over, Packing, Recipe, RecipeLibrary, Rubric};
+pub use repeats::AnswerRepeats;
+pub use score_trace::ScoreTrace;
 pub use synthesize::Synthesize;
 pub use tags::{ApplyTags, Missing};
 pub use view::{AuthorView, ContextView, EventView, PersonView};
 
+pub(crate) use score_trace::conversations;
 pub(crate) use view::{EventRow, row_json};

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use genome_kernels::llm::AnswerForm;
+use genome_kernels::llm::{AnswerChecks, AnswerForm, Hidden, Instructions};
+use genome_kernels::text::claims::ClaimKind;
+use genome_kernels::text::language::LANGUAGES;
 use serde::{Deserialize, Serialize};
 
 use super::judge::read_scores;
@@ -53,15 +55,96 @@ pub struct RecipeHead {
     /// Fewest events of an author (`HumanLLM`: 3 or 5; papers' section 1.3).
     #[serde(default)]
     pub min_events: u32,
+    /// Over events: fewest characters of the person's own words.
+    #[serde(default)]
+    pub min_own_chars: usize,
     /// Only events that answer something.
     #[serde(default)]
     pub needs_context: bool,
+    /// Over authors: which events are shown where not all fit.
+    #[serde(default)]
+    pub packing: Packing,
+    /// Over authors: most events shown (`HumanLM`: 20; `HumanLLM` over reviews: 30).
+    #[serde(default)]
+    pub max_events: Option<usize>,
+    /// Over authors: the last event is not shown, so that it can be asked for (`HumanLLM`'s item selection).
+    #[serde(default)]
+    pub hold_out_last: bool,
+    /// What free text may state that the prompt does not show: `name` where pseudonyms are asked for, `number`.
+    #[serde(default)]
+    pub may_invent: Vec<ClaimKind>,
+    /// Least share of the content words of free text that must stand in what the prompt shows.
+    #[serde(default)]
+    pub min_support: f64,
+    /// Fewest items of all lists of an answer together (`HumanLM`: 10).
+    #[serde(default)]
+    pub min_items: usize,
+    /// Language of free text (ISO 639-3); empty if it does not matter.
+    #[serde(default = "english")]
+    pub language: String,
+    /// Fields that others may not tell.
+    #[serde(default)]
+    pub hidden: Vec<Hidden>,
+    /// Scores that a kept answer needs, where a quality gate names none of its own.
+    #[serde(default)]
+    pub gate: BTreeMap<String, f64>,
     /// The form that binds the answer.
     pub form: AnswerForm,
 }
 
 fn default_context_chars() -> usize {
     400
+}
+
+fn english() -> String {
+    "eng".to_owned()
+}
+
+/// Which events of a history are shown where not all fit. They are always shown in time order, and as a whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Packing {
+    /// The oldest (`HumanLM`: a persona is written from the earliest train responses).
+    #[default]
+    Oldest,
+    /// The latest.
+    Latest,
+    /// Those with the most different words that carry content; of equals the oldest.
+    Informative,
+}
+
+impl Recipe {
+    /// What answers to it are held against.
+    pub fn checks(&self) -> AnswerChecks {
+        AnswerChecks {
+            form: self.head.form.clone(),
+            instructions: Instructions::new(&self.template, &self.head.system),
+            may_invent: self.head.may_invent.clone(),
+            min_support: self.head.min_support,
+            min_items: self.head.min_items,
+            language: Some(self.head.language.clone()).filter(|code| !code.is_empty()),
+            hidden: self.head.hidden.clone(),
+        }
+    }
+
+    /// What is wrong with the front matter, beside its form.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let head = &self.head;
+        let mut problems = Vec::new();
+        if !(0.0..=1.0).contains(&head.min_support) {
+            problems.push(format!("min_support must lie between 0 and 1, not {}", head.min_support));
+        }
+        if !head.language.is_empty() && !LANGUAGES.contains(&head.language.as_str()) {
+            problems.push(format!("language `{}` is none that can be told", head.language));
+        }
+        let fields = || head.form.fields.iter().map(|field| field.name.as_str());
+        for name in head.hidden.iter().flat_map(|hidden| hidden.from.iter().chain([&hidden.field])) {
+            if !fields().any(|field| field == name) {
+                problems.push(format!("hidden names `{name}`, which is no field of the form"));
+            }
+        }
+        problems.into_iter().map(|problem| format!("recipe `{}`: {problem}", head.name)).collect()
+    }
 }
 
 /// How a judge scores the answers of a recipe.
@@ -102,20 +185,26 @@ pub struct RecipeLibrary {
     rubrics: BTreeMap<String, Arc<Rubric>>,
 }
 
-const BUILT_IN_RECIPES: [&str; 7] = [
-    include_str!("../../recipes/persona.md"),
-    include_str!("../../recipes/inner_thought.md"),
-    include_str!("../../recipes/latent_states.md"),
-    include_str!("../../recipes/quality_harmless.md"),
-    include_str!("../../recipes/unsafe_social.md"),
-    include_str!("../../recipes/cleaned_text.md"),
-    include_str!("../../recipes/coherent_text.md"),
-];
+/// The texts of files under `stages/recipes/`.
+macro_rules! files {
+    ($folder:literal: $($name:literal),* $(,)?) => {
+        &[$(include_str!(concat!("../../recipes/", $folder, $name, ".md"))),*]
+    };
+}
 
-const BUILT_IN_RUBRICS: [&str; 2] = [
-    include_str!("../../recipes/rubrics/grounding.md"),
-    include_str!("../../recipes/rubrics/state_alignment.md"),
-];
+const BUILT_IN_RECIPES: &[&str] = files!("":
+    "persona", "persona_paragraph", "persona_evidence", "profile", "stories", "writing_style",
+    "shopper_persona", "shopper_profile",
+    "scenario", "story", "behavior_story", "thoughts",
+    "social_qa_next", "social_qa_thought", "social_qa_action", "social_qa_why",
+    "topic_summary", "inner_thought", "thought_trace", "rationale", "latent_states", "latent_state_texts",
+    "quality_harmless", "unsafe_social", "cleaned_text", "coherent_text",
+);
+
+const BUILT_IN_RUBRICS: &[&str] = files!("rubrics/":
+    "grounding", "persona_quality", "profile_quality", "stories_quality", "qa_quality", "scenario_quality",
+    "state_alignment",
+);
 
 impl Default for RecipeLibrary {
     /// The built-in recipes and rubrics.
@@ -240,12 +329,36 @@ mod tests {
         let library = RecipeLibrary::default();
         assert_eq!(library.recipes.len(), BUILT_IN_RECIPES.len());
         assert_eq!(library.rubrics.len(), BUILT_IN_RUBRICS.len());
-        for text in BUILT_IN_RECIPES {
-            parse::<RecipeHead>(text).unwrap();
-        }
         for text in BUILT_IN_RUBRICS {
             parse::<RubricHead>(text).unwrap();
         }
+        for recipe in library.recipes.values() {
+            recipe.head.form.validate().unwrap();
+            assert_eq!(recipe.problems(), Vec::<String>::new());
+            assert_eq!(super::super::render::template_problem(recipe), None);
+        }
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+        for (folder, known) in
+            [(folder.clone(), BUILT_IN_RECIPES), (folder.join("rubrics"), BUILT_IN_RUBRICS)]
+        {
+            let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            assert_eq!(files.filter(|path| path.is_file()).count(), known.len());
+        }
+    }
+
+    #[test]
+    fn every_gate_of_a_recipe_is_scored_by_a_rubric() {
+        let library = RecipeLibrary::default();
+        let mut gated = 0;
+        for recipe in library.recipes.values().filter(|recipe| !recipe.head.gate.is_empty()) {
+            gated += 1;
+            let scored = library.rubrics.values().any(|rubric| {
+                let is_scored = |metric| rubric.head.metrics.contains(metric);
+                recipe.head.gate.keys().all(is_scored) && rubric.head.metrics.len() == recipe.head.gate.len()
+            });
+            assert!(scored, "{}", recipe.head.name);
+        }
+        assert_eq!(gated, 11);
     }
 
     #[test]

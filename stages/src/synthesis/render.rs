@@ -20,7 +20,13 @@ pub(super) const PROMPT: i64 = 1;
 /// Place of the person's own words that the prompt shows.
 pub(super) const EVIDENCE: i64 = 2;
 
-/// List of the prompt and the evidence of a row, given as a struct of type `row_type`.
+/// Place of the number of events that the prompt shows.
+pub(super) const SHOWN: i64 = 3;
+
+/// Place of the number of those that did not fit.
+pub(super) const LEFT_OUT: i64 = 4;
+
+/// List of the prompt, the evidence, and the numbers of events shown and left out of a row, given as a struct of type `row_type`.
 ///
 /// A list and not a struct: the planner pushes field accesses of a struct down to the call, and so renders each row
 /// once per field.
@@ -35,18 +41,23 @@ pub(super) fn render_recipe(recipe: Arc<Recipe>, row: Expr, row_type: DataType) 
             let views: Vec<PersonView> = match head.over {
                 Over::Authors => row_json::<AuthorRow>(&args[0])?
                     .into_iter()
-                    .map(|row| PersonView::Author(row.view(head.max_own_chars, head.max_context_chars)))
+                    .map(|row| PersonView::Author(row.view(head)))
                     .collect(),
                 Over::Events => row_json::<EventRow>(&args[0])?
                     .into_iter()
                     .map(|row| PersonView::Event(row.view(head.max_context_chars)))
                     .collect(),
             };
-            let mut pairs = ListBuilder::new(StringBuilder::new());
+            let mut parts = ListBuilder::new(StringBuilder::new());
             for view in &views {
-                pairs.append_value([Some(template.render(view)?), Some(evidence(view))]);
+                let (shown, left_out) = match view {
+                    PersonView::Author(author) => (author.events.len(), author.left_out),
+                    PersonView::Event(_) => (1, 0),
+                };
+                let texts = [template.render(view)?, evidence(view), shown.to_string(), left_out.to_string()];
+                parts.append_value(texts.map(Some));
             }
-            Ok(Arc::new(pairs.finish()) as ArrayRef)
+            Ok(Arc::new(parts.finish()) as ArrayRef)
         },
     );
     Ok(function.call(vec![row]))

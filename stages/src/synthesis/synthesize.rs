@@ -1,21 +1,21 @@
 //! Synthesis of one recipe over authors or events.
 
 use arrow::datatypes::DataType;
-use datafusion::functions_nested::expr_fn::{array_element, array_length};
+use datafusion::functions_nested::expr_fn::{array_element, array_length, make_array};
 use datafusion::prelude::{
-    DataFrame, Expr, cast, character_length, coalesce, col, get_field, lit, named_struct,
+    DataFrame, Expr, cast, character_length, coalesce, col, concat, get_field, lit, named_struct,
 };
 use genome_kernels::llm::Sampling;
 use genome_schemas::{Outcome, authors, completions, events};
 use serde::{Deserialize, Serialize};
 
 use super::recipe::{Over, Recipe};
-use super::render::{EVIDENCE, PROMPT, render_recipe, template_problem};
+use super::render::{EVIDENCE, LEFT_OUT, PROMPT, SHOWN, render_recipe, template_problem};
 use crate::StageError;
 use crate::filter::written;
 use crate::functions::{CallSpec, answer_parts, check_answer, generate, key_hex, row_key};
 use crate::mark::{column, fresh_ledger, is_kept, null_of, rank_kept};
-use crate::stage::{Asset, Card, ModelStage, Scope, Stage, StageContext};
+use crate::stage::{Asset, Band, Card, ModelStage, Scope, Stage, StageContext};
 
 /// Asks a model one recipe over each author or event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,13 +39,26 @@ pub struct Synthesize {
     /// Sampling seed.
     #[serde(default)]
     pub seed: u64,
+    /// So many answers to each prompt, each with a seed of its own; a gate can keep the best. Needs a temperature.
+    #[serde(default = "one")]
+    pub samples: u32,
+    /// An answer that was cut off is asked for again so many times, with another seed and at least temperature 0.7.
+    #[serde(default = "one")]
+    pub retries: u32,
+    /// The run stops where more than this share of the answers is rejected, and keeps what is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rejected: Option<f64>,
+}
+
+const fn one() -> u32 {
+    1
 }
 
 impl Stage for Synthesize {
     fn card(&self) -> Card {
         Card {
             name: "synthesize",
-            version: 1,
+            version: 2,
             scope: Scope::Row,
             at_rest: true,
             input: match self.over {
@@ -62,7 +75,11 @@ impl Stage for Synthesize {
                 Outcome::NoAnswer,
                 Outcome::Ungrounded,
                 Outcome::Degenerate,
+                Outcome::Refused,
+                Outcome::Echo,
                 Outcome::PersonalData,
+                Outcome::OtherLanguage,
+                Outcome::Leaked,
             ],
         }
     }
@@ -89,6 +106,7 @@ impl Stage for Synthesize {
             )),
             Ok(recipe) => {
                 problems.extend(recipe.head.form.validate().err().map(|e| e.to_string()));
+                problems.extend(recipe.problems());
                 problems.extend(template_problem(recipe));
             }
         }
@@ -98,11 +116,25 @@ impl Stage for Synthesize {
         if !(0.0..=2.0).contains(&self.temperature) {
             problems.push(format!("temperature must lie between 0 and 2, not {}", self.temperature));
         }
+        if self.samples == 0 || (self.samples > 1 && self.temperature == 0.0) {
+            problems.push("samples must be at least 1, and several need a temperature above 0".to_owned());
+        }
+        if self.max_rejected.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+            problems.push("max_rejected must lie between 0 and 1".to_owned());
+        }
         problems
     }
 
     fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
         self.answers(cx, self.prompts(cx, rows)?)
+    }
+
+    fn idle_keys(&self) -> &'static [&'static str] {
+        &["max_rejected"]
+    }
+
+    fn band(&self) -> Option<Band<'_>> {
+        self.max_rejected.map(|max_rejected| Band { recipe: &self.recipe, max_rejected })
     }
 
     fn model_stage(&self) -> Option<&dyn ModelStage> {
@@ -138,21 +170,31 @@ impl ModelStage for Synthesize {
             cast(split, DataType::Utf8).alias("split"),
             rendered.alias("__rendered"),
         ])?;
+        let rendered = |place: i64| array_element(col("__rendered"), lit(place));
+        let count = |place: i64| cast(rendered(place), DataType::UInt32);
         let rows = rows.select(vec![
             col("subject_key"),
             col("author_id"),
             col("platform"),
             col("source"),
             col("split"),
-            array_element(col("__rendered"), lit(PROMPT)).alias("prompt"),
-            array_element(col("__rendered"), lit(EVIDENCE)).alias("evidence"),
+            rendered(PROMPT).alias("prompt"),
+            rendered(EVIDENCE).alias("evidence"),
+            count(SHOWN).alias("n_shown"),
+            count(LEFT_OUT).alias("n_left_out"),
+            make_array((0..self.samples).map(|sample| lit(self.seed + u64::from(sample))).collect())
+                .alias("seed"),
         ])?;
+        let rows = rows.unnest_columns(&["seed"])?;
         let key = row_key(
             "genome completions",
             vec![
                 lit(recipe.digest.as_str()),
                 lit(cx.model_digest(&self.model)?),
-                lit(format!("temperature {} seed {}", self.temperature, self.seed)),
+                concat(vec![
+                    lit(format!("temperature {} retries {} seed ", self.temperature, self.retries)),
+                    cast(col("seed"), DataType::Utf8),
+                ]),
                 key_hex(col("subject_key")),
                 col("prompt"),
             ],
@@ -169,16 +211,19 @@ impl ModelStage for Synthesize {
             sampling: Sampling {
                 max_tokens: recipe.head.max_tokens,
                 temperature: self.temperature,
+                // The key of a call, from which it draws, is of its own seed.
                 seed: self.seed,
                 ..Sampling::default()
             },
+            retries: self.retries,
         };
-        let form = spec.form.clone();
         let call =
             generate(spec, cx.engines.clone(), col("key"), col("prompt"), col("evidence")).alias("__answer");
         let answered = prompts.with_column("__answer", call)?;
         let part = |name: &str| get_field(answer_parts(col("__answer")), name);
-        let checked = check_answer(&self.recipe, form, part("text"), part("finish"), col("evidence"));
+        let checks = recipe.checks();
+        let checked =
+            check_answer(&self.recipe, checks, part("text"), part("finish"), col("evidence"), col("prompt"));
         let checked = answered.with_column("__checked", checked)?;
         let verdict = |name: &str| get_field(col("__checked"), name);
         let mut columns = vec![
@@ -198,15 +243,17 @@ impl ModelStage for Synthesize {
             part("finish").alias("finish_reason"),
             part("prompt_tokens").alias("prompt_tokens"),
             part("completion_tokens").alias("completion_tokens"),
-            lit(self.seed).alias("seed"),
+            col("seed"),
+            part("attempts").alias("attempts"),
+            col("n_shown"),
+            col("n_left_out"),
         ];
         let stage = datafusion::prelude::when(verdict("rule").is_not_null(), lit("synthesize"))
             .otherwise(null_of(&DataType::Utf8))?;
         for ledger in fresh_ledger() {
             let name = ledger.schema_name().to_string();
             columns.push(match name.as_str() {
-                "outcome" => verdict("outcome").alias("outcome"),
-                "rule" => verdict("rule").alias("rule"),
+                "outcome" | "rule" | "measured" | "limit_value" | "matched" => verdict(&name).alias(name),
                 "stage" => stage.clone().alias("stage"),
                 _ => ledger,
             });
@@ -221,6 +268,10 @@ impl ModelStage for Synthesize {
     fn models(&self) -> Vec<&str> {
         vec![&self.model]
     }
+
+    fn selecting_keys(&self) -> &'static [&'static str] {
+        &["per_author", "limit", "samples"]
+    }
 }
 
 impl Synthesize {
@@ -231,7 +282,8 @@ impl Synthesize {
             Over::Authors => kept.and(col("n_events").gt_eq(lit(i64::from(recipe.head.min_events)))),
             Over::Events => {
                 let most = i64::try_from(recipe.head.max_own_chars).unwrap_or(i64::MAX);
-                let fits = kept.and(character_length(written()).lt_eq(lit(most)));
+                let least = i64::try_from(recipe.head.min_own_chars).unwrap_or(i64::MAX);
+                let fits = kept.and(character_length(written()).between(lit(least), lit(most)));
                 if recipe.head.needs_context {
                     fits.and(array_length(col("context")).gt(lit(0_u64)))
                 } else {

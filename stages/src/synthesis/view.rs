@@ -5,9 +5,14 @@ use arrow::datatypes::Schema;
 use arrow::json::LineDelimitedWriter;
 use datafusion::error::{DataFusionError, Result};
 use genome_kernels::llm::quotable;
+use genome_kernels::text::claims::content_words;
 use genome_kernels::text::pii;
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use super::recipe::{Packing, RecipeHead};
 
 /// What a person answered: one message of an event's context.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,20 +107,32 @@ impl EventRow {
 }
 
 impl AuthorRow {
-    pub(super) fn view(self, max_own_chars: usize, max_context_chars: usize) -> AuthorView {
-        let total = self.events.len();
+    pub(super) fn view(self, head: &RecipeHead) -> AuthorView {
+        let mut rows = self.events;
+        if head.hold_out_last {
+            rows.pop();
+        }
+        let total = rows.len();
+        let events: Vec<EventView> = rows.into_iter().map(|row| row.view(head.max_context_chars)).collect();
+        let mut order: Vec<usize> = (0..total).filter(|&at| !events[at].own.is_empty()).collect();
+        match head.packing {
+            Packing::Oldest => {}
+            Packing::Latest => order.reverse(),
+            Packing::Informative => order.sort_by_key(|&at| Reverse(content_words(&events[at].own))),
+        }
         let mut used = 0;
-        let mut events = Vec::new();
-        for event in self.events {
-            let event = event.view(max_context_chars);
-            let chars = event.own.chars().count();
-            // Whole texts only; a long one that does not fit leaves room for later short ones.
-            if chars > 0 && used + chars <= max_own_chars {
+        let mut shown = BTreeSet::new();
+        for at in order {
+            let chars = events[at].own.chars().count();
+            // Whole texts only; a long one that does not fit leaves room for short ones.
+            if used + chars <= head.max_own_chars && head.max_events.is_none_or(|most| shown.len() < most) {
                 used += chars;
-                events.push(event);
+                shown.insert(at);
             }
         }
-        AuthorView { platform: self.platform, left_out: total - events.len(), events }
+        let events =
+            events.into_iter().enumerate().filter(|(at, _)| shown.contains(at)).map(|(_, event)| event);
+        AuthorView { platform: self.platform, left_out: total - shown.len(), events: events.collect() }
     }
 }
 
@@ -177,14 +194,22 @@ mod tests {
 
     #[test]
     fn whole_texts_fill_the_budget_and_the_rest_is_counted() {
-        let row = AuthorRow {
-            platform: "reddit".into(),
-            events: vec![event("12345"), event("1234567890"), event("123")],
+        let shown = |keys: &str| {
+            let events = ["five5", "longer text", "abc", "last"].map(event).into();
+            let view = AuthorRow { platform: "reddit".into(), events }.view(&head(keys));
+            assert_eq!(view.events.len() + view.left_out, 4 - usize::from(keys.contains("hold_out_last")));
+            view.events.iter().map(|e| e.own.clone()).collect::<Vec<_>>().join("|")
         };
-        let view = row.view(9, 100);
-        let own: Vec<&str> = view.events.iter().map(|e| e.own.as_str()).collect();
-        assert_eq!(own, ["12345", "123"]);
-        assert_eq!(view.left_out, 1);
+        assert_eq!(shown("max_own_chars = 9"), "five5|abc");
+        assert_eq!(shown("max_own_chars = 9\npacking = 'latest'"), "abc|last");
+        assert_eq!(shown("max_own_chars = 16\npacking = 'informative'"), "five5|longer text");
+        assert_eq!(shown("max_own_chars = 99\nmax_events = 2\npacking = 'latest'"), "abc|last");
+        assert_eq!(shown("max_own_chars = 99\nhold_out_last = true"), "five5|longer text|abc");
+    }
+
+    fn head(keys: &str) -> RecipeHead {
+        let fixed = "name = 'r'\nabout = ''\nover = 'authors'\nsystem = ''\nmax_tokens = 1\nform.fields = []";
+        toml::from_str(&format!("{keys}\n{fixed}")).unwrap()
     }
 
     #[test]

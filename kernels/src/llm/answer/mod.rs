@@ -5,6 +5,7 @@
 //! copied from the evidence. An answer is one line of JSON with the separators `", "` and `": "`, its fields in the
 //! declared order.
 
+mod checks;
 mod evidence;
 mod integer;
 mod lark;
@@ -13,6 +14,7 @@ mod schema;
 
 use serde::{Deserialize, Serialize};
 
+pub use checks::{AnswerChecks, ECHO_WORDS, Hidden, Instructions, LEAK_SHARE, LEAK_WORDS, Verdict};
 pub use evidence::{is_quotation, quotable};
 pub use parse::AnswerError;
 
@@ -22,7 +24,7 @@ use crate::KernelError;
 const LARGEST_INTEGER: i64 = 1_000_000_000_000_000;
 
 /// The form of an answer: one object, or `null` where that is allowed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerForm {
     /// The fields, in the order in which they are written.

@@ -82,8 +82,15 @@ impl AnswerForm {
     /// The quotations in a parsed answer, in the order of the fields.
     pub fn quotes<'v>(&self, answer: &'v Value) -> Vec<&'v str> {
         let mut quotes = Vec::new();
-        collect_quotes(&self.fields, answer, &mut quotes);
+        collect(&self.fields, answer, &|kind| matches!(kind, FieldKind::Quote { .. }), &mut quotes);
         quotes
+    }
+
+    /// The free texts in a parsed answer, in the order of the fields.
+    pub fn texts<'v>(&self, answer: &'v Value) -> Vec<&'v str> {
+        let mut texts = Vec::new();
+        collect(&self.fields, answer, &|kind| matches!(kind, FieldKind::Text { .. }), &mut texts);
+        texts
     }
 }
 
@@ -162,13 +169,19 @@ fn signed(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn collect_quotes<'v>(fields: &[Field], value: &'v Value, quotes: &mut Vec<&'v str>) {
+/// The strings of the fields of some kinds.
+fn collect<'v>(
+    fields: &[Field],
+    value: &'v Value,
+    wanted: &dyn Fn(&FieldKind) -> bool,
+    found: &mut Vec<&'v str>,
+) {
     for field in fields {
         match (&field.kind, value.get(&field.name)) {
-            (FieldKind::Quote { .. }, Some(Value::String(quote))) => quotes.push(quote),
+            (kind, Some(Value::String(text))) if wanted(kind) => found.push(text),
             (FieldKind::List { item, .. }, Some(Value::Array(items))) => {
                 for value in items {
-                    collect_quotes(item, value, quotes);
+                    collect(item, value, wanted, found);
                 }
             }
             _ => {}

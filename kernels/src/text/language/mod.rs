@@ -20,6 +20,7 @@ mod script;
 pub use detector::LanguageDetector;
 pub use languages::LANGUAGES;
 pub use opinion::ThirdOpinion;
+pub use profiles::frequent_words;
 
 /// The code of a text whose language cannot be told (ISO 639-3 "undetermined").
 pub const UNDETERMINED: &str = "und";

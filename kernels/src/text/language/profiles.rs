@@ -33,6 +33,13 @@ pub(super) static PROFILES: LazyLock<Profiles> = LazyLock::new(|| Profiles {
     spelled: spelled(),
 });
 
+/// The most frequent words of a language in lower case, most frequent first; none of a language that is told by its script
+/// or that is not known.
+pub fn frequent_words(code: &str) -> impl Iterator<Item = &'static str> {
+    let line = include_str!("words.txt").lines().find(|line| line.split(' ').next() == Some(code));
+    line.unwrap_or_default().split(' ').skip(1)
+}
+
 impl Profiles {
     /// The languages that have a letter outside of ASCII in their alphabet; those without a listed alphabet have all.
     pub(super) fn spelled_with(&self, letter: char) -> LanguageSet {

@@ -1,0 +1,108 @@
+//! Words by which a model speaks of itself or of its task, where it should speak as or about a person.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// In what way an answer falls out of its role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lapse {
+    /// It declines to answer.
+    Refusal,
+    /// It speaks as an assistant, or of the prompt.
+    Role,
+}
+
+const REFUSALS: &str = r"(?x)
+    \bi(?:\s+am|['’]m)?\s+(?:very\s+|really\s+)?(?:sorry|afraid),?\s+(?:but\s+)?(?:that\s+)?(?:as\s+an\s+ai\b|
+        i\s*(?:can(?:not|['’]t|\s+not)|am\s+(?:not\s+able|unable)\s+to|['’]m\s+(?:not\s+able|unable)\s+to|won['’]t)\s+
+        (?:help|assist|answer|provide|fulfil|fulfill|comply|complete|create|generate|write|do\s+that|continue|discuss))
+  | \bi\s+(?:cannot|can['’]t|am\s+unable\s+to|will\s+not)\s+
+        (?:assist\s+with|fulfil|fulfill|comply\s+with|provide\s+(?:that|this|any|personal|information)|
+           generate|(?:help|answer)\s+(?:you\s+)?with\s+(?:that|this)\s+request|complete\s+(?:that|this|your)\s+request)
+  | \b(?:this|that|your)\s+request\s+(?:violates|goes\s+against|cannot\s+be)
+";
+
+const ROLES: &str = r"(?x)
+    \bas\s+an?\s+(?:ai|artificial\s+intelligence|large\s+language\s+model|language\s+model|virtual\s+assistant|chatbot)\b
+  | \bi(?:\s+am|['’]m)\s+(?:just\s+|only\s+)?an?\s+(?:ai|language\s+model|virtual\s+assistant|chatbot)\b
+  | \bmy\s+(?:training\s+data|knowledge\s+cutoff|programming)\b
+  | <\|[a-z_]+\|> | \[/?inst\] | \b(?:assistant|system|user)\s*:\s
+  | \b(?:how\s+(?:can|may)\s+i\s+(?:help|assist)\s+you|is\s+there\s+anything\s+else\s+i\s+can|hope\s+this\s+helps)\b
+  | \b(?:here\s+is|here['’]s|below\s+is)\s+(?:the|a|an|your)\s+(?:json|requested|answer|response|summary|persona|profile)\b
+  | \b(?:the|this)\s+(?:provided|given|above)\s+(?:text|texts|post|posts|prompt|input|comment|review|json)\b
+  | \b(?:based\s+on|according\s+to|from)\s+the\s+(?:text|texts|posts|prompt|input|information\s+provided)\b
+  | \b(?:json|xml)\s+(?:format|object|output)\b
+";
+
+static REFUSAL: LazyLock<Option<Regex>> = LazyLock::new(|| compile(REFUSALS));
+static ROLE: LazyLock<Option<Regex>> = LazyLock::new(|| compile(ROLES));
+
+// A test looks that both are there.
+fn compile(pattern: &str) -> Option<Regex> {
+    Regex::new(&format!("(?i){pattern}")).ok()
+}
+
+/// The first words by which an answer falls out of its role, refusals before others.
+///
+/// ```
+/// use genome_kernels::text::assistant::{Lapse, lapse};
+/// assert_eq!(lapse("As an AI language model, I have no bike."), Some((Lapse::Role, "As an AI")));
+/// assert_eq!(lapse("I'm sorry, but I can't come to the party."), None);
+/// ```
+pub fn lapse(text: &str) -> Option<(Lapse, &str)> {
+    let find = |pattern: &Option<Regex>| {
+        pattern.as_ref().and_then(|pattern| pattern.find(text)).map(|at| at.as_str())
+    };
+    find(&REFUSAL)
+        .map(|words| (Lapse::Refusal, words))
+        .or_else(|| find(&ROLE).map(|words| (Lapse::Role, words)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_patterns_are_read() {
+        assert!(REFUSAL.is_some() && ROLE.is_some());
+    }
+
+    #[test]
+    fn lapses_of_models() {
+        for text in [
+            "I'm sorry, but I can't help with that.",
+            "I am sorry, I cannot provide personal details.",
+            "I cannot assist with this.",
+            "I’m afraid I am unable to answer.",
+            "That request violates the rules.",
+        ] {
+            assert_eq!(lapse(text).map(|(kind, _)| kind), Some(Lapse::Refusal), "{text}");
+        }
+        for text in [
+            "As a large language model I feel nothing.",
+            "The person, based on the posts, likes tea.",
+            "The provided text shows a love of tea.",
+            "Here is the JSON you asked for",
+            "User: I like tea.",
+            "likes tea <|im_end|>",
+            "Hope this helps",
+        ] {
+            assert_eq!(lapse(text).map(|(kind, _)| kind), Some(Lapse::Role), "{text}");
+        }
+    }
+
+    #[test]
+    fn people_say_such_things_too() {
+        for text in [
+            "I'm sorry but I can't stand loud neighbours.",
+            "I cannot help thinking of her.",
+            "I can't provide for two families on this wage.",
+            "The assistant at the shop was rude; the user manual is worse.",
+            "She works as an aide and trains AI sceptics.",
+            "I'm afraid that I can't afford it.",
+        ] {
+            assert_eq!(lapse(text), None, "{text}");
+        }
+    }
+}
