@@ -6,6 +6,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests write folders of their own, never an artifact")]
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod cases;

@@ -41,7 +41,7 @@ impl Stage for Compose {
     fn card(&self) -> Card {
         Card {
             name: "compose",
-            version: 1,
+            version: 2,
             scope: Scope::Corpus,
             at_rest: true,
             input: completions,

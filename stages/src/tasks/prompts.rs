@@ -1,5 +1,6 @@
 //! The messages of each task, in our own words after the shapes of the papers (sections 1.5 and 2.5).
 
+use genome_kernels::llm::is_quotation;
 use genome_schemas::Message;
 use serde::Deserialize;
 use serde_json::Value;
@@ -47,22 +48,28 @@ pub(super) fn drafts(task: Task, parts: &Parts) -> Vec<Draft> {
 #[derive(Deserialize)]
 struct Aspect(Vec<serde_json::Map<String, Value>>);
 
-/// A persona as lines of text: each statement with the words that show it.
-pub(super) fn persona_text(fields: &Value) -> String {
+/// A persona as lines of text: each statement with the words that show it. Statements that quote `target` are left out: what
+/// is asked for may not be told.
+pub(super) fn persona_text(fields: &Value, target: &str) -> String {
     let Some(aspects) = fields.as_object() else { return String::new() };
     let mut lines = Vec::new();
     for (aspect, entries) in aspects {
         let Ok(Aspect(entries)) = serde_json::from_value(entries.clone()) else { continue };
+        let heading = lines.len();
         lines.push(format!("{}:", capitalised(aspect)));
         for entry in entries {
             let word = |wanted: bool| {
                 entry.iter().find_map(|(k, v)| if (k == "quote") == wanted { v.as_str() } else { None })
             };
             match (word(false), word(true)) {
+                (_, Some(quote)) if is_quotation(target, quote) => {}
                 (Some(label), Some(quote)) => lines.push(format!("- {label} (\"{quote}\")")),
                 (Some(label), None) => lines.push(format!("- {label}")),
                 _ => {}
             }
+        }
+        if lines.len() == heading + 1 {
+            lines.pop();
         }
     }
     lines.join("\n")
@@ -75,7 +82,7 @@ fn profile(parts: &Parts) -> Option<Draft> {
         platform_name(&parts.platform),
         parts.evidence.as_deref()?
     );
-    let answer = persona_text(parts.fields.as_ref()?);
+    let answer = persona_text(parts.fields.as_ref()?, "");
     (!answer.is_empty()).then(|| supervised(None, vec![user(ask)], answer))
 }
 
@@ -163,7 +170,9 @@ fn scene(event: &EventView) -> String {
 
 /// The role of the person: who HUMAN is, how people are, and what to write.
 fn system(parts: &Parts, task: &str) -> Message {
-    let persona = parts.persona.as_ref().map(persona_text).filter(|text| !text.is_empty());
+    let target = parts.event.as_ref().map_or("", |event| &event.own);
+    let persona = parts.persona.as_ref().map(|fields| persona_text(fields, target));
+    let persona = persona.filter(|text| !text.is_empty());
     let persona = persona.unwrap_or_else(|| "Nothing is known about HUMAN yet.".to_owned());
     let mut content = format!(
         "You are HUMAN, a real person who writes on {}.\n\nWhat is known about HUMAN:\n{persona}\n\nBe natural. \
@@ -256,6 +265,20 @@ mod tests {
             assert!(draft.messages[0].content.contains("my steel frame"), "persona is shown");
             assert!(draft.messages[1].content.contains("Post by user_abcdef01"));
         }
+    }
+
+    #[test]
+    fn a_persona_does_not_quote_what_is_asked_for() {
+        let mut parts = parts();
+        parts.persona = Some(serde_json::json!({
+            "interests": [{"quote": "sell a steel frame.", "interest": "frames"}, {"quote": "my dog", "interest": "dogs"}],
+            "values": [{"quote": "Never sell", "value": "loyalty"}],
+        }));
+        let shown = &drafts(Task::Reply, &parts)[0].messages[0].content;
+        assert!(
+            shown.contains("- dogs (\"my dog\")") && !shown.contains("frames") && !shown.contains("Values"),
+            "{shown}"
+        );
     }
 
     #[test]

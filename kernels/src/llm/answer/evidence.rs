@@ -23,11 +23,25 @@ pub fn quotable(text: &str) -> String {
     result
 }
 
-/// Whether `quote` is a run of whole words of one line of `evidence`, both taken as [`quotable`].
+/// Whether `quote` is a run of whole words of one line of `evidence`, both taken as [`quotable`]. Signs at the ends of the
+/// quotation do not count: who copies words leaves out the full stop behind them, or a bracket before.
 pub fn is_quotation(evidence: &str, quote: &str) -> bool {
     let quote = quotable(quote);
-    let wanted = format!(" {quote} ");
-    !quote.is_empty() && passages(evidence).iter().any(|passage| format!(" {passage} ").contains(&wanted))
+    let is_sign = |c: char| !c.is_alphanumeric();
+    let words = quote.trim_matches(is_sign);
+    // Of signs alone, such as a face, all of them count.
+    let (wanted, ends) = if words.is_empty() {
+        (&*quote, char::is_whitespace as fn(char) -> bool)
+    } else {
+        (words, is_sign as _)
+    };
+    !wanted.is_empty()
+        && passages(evidence).iter().any(|passage| {
+            passage.match_indices(wanted).any(|(at, _)| {
+                passage[..at].chars().next_back().is_none_or(ends)
+                    && passage[at + wanted.len()..].chars().next().is_none_or(ends)
+            })
+        })
 }
 
 /// The lines of the evidence as they can be quoted, empty ones left out.
@@ -44,10 +58,10 @@ mod tests {
     #[test]
     fn quotation_is_by_whole_words_of_one_line() {
         let evidence = "I said \"no\"\tto\u{a0}him.\nThen I  left";
-        for quote in ["I said 'no' to him.", "said \"no\"", "Then I left", "left"] {
+        for quote in ["I said 'no' to him.", "said \"no\"", "Then I left", "left", "him", "(to him!", "no"] {
             assert!(is_quotation(evidence, quote), "{quote}");
         }
-        for quote in ["aid", "him", "him. Then", "", " ", "then I left"] {
+        for quote in ["aid", "hi", "him. Then", "", " ", "then I left", "...", "sai"] {
             assert!(!is_quotation(evidence, quote), "{quote}");
         }
     }
