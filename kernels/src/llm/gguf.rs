@@ -212,7 +212,7 @@ mod tests {
             (good[..500].to_vec(), "not a whole GGUF file"),
             (
                 replaced(&good, b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0mamba"),
-                "supported are `llama` and `qwen2`",
+                "supported are `llama`, `qwen2`, `qwen3`",
             ),
             (
                 replaced(&good, b"llama.block_count", b"llama.block_c0unt"),

@@ -131,7 +131,7 @@ mod tests {
     fn a_loaded_model_answers_the_same_in_any_batch() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("toy.gguf");
-        for family in [Family::Llama, Family::Qwen2] {
+        for family in Family::ALL {
             write_gguf(&path, &Toy::new(family, 3)).unwrap();
             let sampling = Sampling { max_tokens: 48, temperature: 0.8, ..Sampling::default() };
             let mut first: Option<Vec<Completion>> = None;

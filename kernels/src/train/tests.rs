@@ -24,8 +24,8 @@ impl Bench {
         Self { _folder: folder, path, toy }
     }
 
-    fn both() -> [Self; 2] {
-        [Self::new(Family::Llama), Self::new(Family::Qwen2)]
+    fn all() -> [Self; 3] {
+        Family::ALL.map(Self::new)
     }
 
     fn sft(&self, lora: &LoraConfig, optim: OptimConfig) -> SftTrainer {
@@ -128,7 +128,7 @@ fn gradients_of(trainer: &mut SftTrainer, sequences: &[Sequence]) -> Adapter {
 
 #[test]
 fn every_variable_has_the_gradient_that_differences_say() {
-    for bench in Bench::both() {
+    for bench in Bench::all() {
         let mut trainer = bench.sft(&lora(), optim(1e-3));
         trainer.start_from(&bench.adapter()).unwrap();
         let gradients = gradients_of(&mut trainer, &sequences());
@@ -142,7 +142,7 @@ fn every_variable_has_the_gradient_that_differences_say() {
 
 #[test]
 fn recomputing_activations_does_not_change_a_bit() {
-    for bench in Bench::both() {
+    for bench in Bench::all() {
         let run = |activation_bytes: usize| {
             let mut trainer = bench.sft(&LoraConfig { activation_bytes, ..lora() }, optim(1e-2));
             let reports: Vec<StepReport> = (0..3).map(|_| trainer.step(&sequences()).unwrap()).collect();
@@ -154,7 +154,7 @@ fn recomputing_activations_does_not_change_a_bit() {
 
 #[test]
 fn a_step_reports_the_loss_that_was_and_the_loss_falls() {
-    for bench in Bench::both() {
+    for bench in Bench::all() {
         let mut trainer = bench.sft(&lora(), optim(2e-2));
         let data = sequences();
         let before = trainer.loss(&data).unwrap();
@@ -189,7 +189,7 @@ fn only_learnt_tokens_count() {
 
 #[test]
 fn inference_with_the_adapter_gives_the_log_probabilities_of_training() {
-    for bench in Bench::both() {
+    for bench in Bench::all() {
         let mut trainer = bench.grpo(optim(1e-2), GrpoConfig::default());
         trainer.start_from(&bench.adapter()).unwrap();
         let data = sequences();
@@ -237,7 +237,7 @@ fn the_same_calls_give_the_same_adapter_whatever_the_threads() {
 
 #[test]
 fn a_resumed_run_is_the_straight_run() {
-    for bench in Bench::both() {
+    for bench in Bench::all() {
         let optim = OptimConfig { total_steps: 6, weight_decay: 0.1, ..optim(1e-2) };
         let mut straight = bench.sft(&lora(), optim.clone());
         let reports: Vec<StepReport> = (0..6).map(|_| straight.step(&sequences()).unwrap()).collect();
@@ -371,7 +371,7 @@ fn the_policy_loss_and_its_gradient_are_those_of_the_formula() {
 
 #[test]
 fn a_step_raises_the_rewarded_rollout_and_lowers_the_other() {
-    for bench in Bench::both() {
+    for bench in Bench::all() {
         let mut trainer = bench.grpo(optim(1e-2), GrpoConfig::default());
         let prompt = sequence(10, 1).tokens;
         let data: Vec<Sequence> = [3u32, 50]

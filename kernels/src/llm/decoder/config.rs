@@ -14,20 +14,31 @@ pub enum Family {
     Llama,
     /// Qwen2 and Qwen2.5: biases on query, key and value; the two halves of a head are rotated together.
     Qwen2,
+    /// Qwen3: no biases; every head of queries and keys is normed before it is rotated, by halves.
+    Qwen3,
 }
 
 impl Family {
+    /// All families.
+    pub const ALL: [Self; 3] = [Self::Llama, Self::Qwen2, Self::Qwen3];
+
     /// The family's name in `general.architecture`.
     pub fn architecture(self) -> &'static str {
         match self {
             Self::Llama => "llama",
             Self::Qwen2 => "qwen2",
+            Self::Qwen3 => "qwen3",
         }
     }
 
     /// Whether query, key and value projections have biases.
     pub fn has_attention_bias(self) -> bool {
         self == Self::Qwen2
+    }
+
+    /// Whether each head of queries and keys is normed.
+    pub fn has_head_norms(self) -> bool {
+        self == Self::Qwen3
     }
 
     /// Whether neighbouring values of a head form a rotary pair, as against the two halves of the head.
@@ -71,15 +82,14 @@ impl ModelConfig {
     /// # Errors
     /// The architecture is not supported, or a number is missing or impossible.
     pub fn from_gguf(file: &GgufFile) -> Result<Self, KernelError> {
-        let family = match file.architecture()? {
-            "llama" => Family::Llama,
-            "qwen2" => Family::Qwen2,
-            other => {
-                return Err(file.error(format!(
-                    "architecture `{other}` is not supported; supported are `llama` and `qwen2`"
-                )));
-            }
-        };
+        let architecture = file.architecture()?;
+        let family = Family::ALL
+            .into_iter()
+            .find(|family| family.architecture() == architecture)
+            .ok_or_else(|| {
+                let known = Family::ALL.map(|family| format!("`{}`", family.architecture())).join(", ");
+                file.error(format!("architecture `{architecture}` is not supported; supported are {known}"))
+            })?;
         let name = family.architecture();
         let integer = |key: &str| file.integer(&format!("{name}.{key}"));
         let embedding =

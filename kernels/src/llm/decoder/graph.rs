@@ -7,7 +7,7 @@ use candle_core::{Device, Module, Tensor};
 
 use super::config::ModelConfig;
 use super::host::{rope_factors, vector};
-use super::names::{Part, bias_name, norm_name, weight_name};
+use super::names::{HEAD_NORMS, Part, bias_name, norm_name, weight_name};
 use super::ops::{self, Mode};
 use super::rope::Rope;
 use crate::KernelError;
@@ -54,6 +54,8 @@ impl Projection {
 struct Layer {
     attention_norm: Tensor,
     feed_forward_norm: Tensor,
+    /// Of each head of queries and keys, where the family has them.
+    head_norms: Option<[Tensor; 2]>,
     /// In the order of [`Part::ALL`].
     projections: Vec<Projection>,
 }
@@ -140,6 +142,13 @@ impl GraphModel {
             layers.push(Layer {
                 attention_norm: vector(&norm_name(layer, "attn_norm"), config.hidden)?,
                 feed_forward_norm: vector(&norm_name(layer, "ffn_norm"), config.hidden)?,
+                head_norms: if config.family.has_head_norms() {
+                    let [query, key] =
+                        HEAD_NORMS.map(|norm| vector(&norm_name(layer, norm), config.head_dim));
+                    Some([query?, key?])
+                } else {
+                    None
+                },
                 projections,
             });
         }
@@ -211,8 +220,13 @@ impl GraphModel {
         };
 
         let normed = ops::rms_norm(stream, &layer.attention_norm, config.rms_epsilon, mode)?;
-        let queries = turn(&heads(project(Part::Query, &normed)?, config.heads)?)?;
-        let keys = turn(&heads(project(Part::Key, &normed)?, config.kv_heads)?)?;
+        let mut queries = heads(project(Part::Query, &normed)?, config.heads)?;
+        let mut keys = heads(project(Part::Key, &normed)?, config.kv_heads)?;
+        if let Some([query_norm, key_norm]) = &layer.head_norms {
+            queries = ops::rms_norm(&queries, query_norm, config.rms_epsilon, mode)?;
+            keys = ops::rms_norm(&keys, key_norm, config.rms_epsilon, mode)?;
+        }
+        let (queries, keys) = (turn(&queries)?, turn(&keys)?);
         let values = heads(project(Part::Value, &normed)?, config.kv_heads)?;
         let mut attended = Vec::with_capacity(plan.runs.len());
         let mut start = 0;

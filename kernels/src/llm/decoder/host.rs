@@ -11,7 +11,7 @@ use super::cache::KvCache;
 use super::config::ModelConfig;
 use super::linear::{Input, Linear, LowRank};
 use super::math::{add, rms_norm, swiglu};
-use super::names::{Part, bias_name, norm_name, weight_name};
+use super::names::{HEAD_NORMS, Part, bias_name, norm_name, weight_name};
 use super::rope::Rope;
 use super::{Logits, StepRow};
 use crate::KernelError;
@@ -22,6 +22,8 @@ use crate::llm::gguf::GgufFile;
 struct Layer {
     attention_norm: Vec<f32>,
     feed_forward_norm: Vec<f32>,
+    /// Of each head of queries and keys, where the family has them.
+    head_norms: Option<[Vec<f32>; 2]>,
     /// In the order of [`Part::ALL`].
     projections: Vec<Linear>,
 }
@@ -66,6 +68,13 @@ impl HostModel {
             layers.push(Layer {
                 attention_norm: vector(&norm_name(layer, "attn_norm"), config.hidden)?,
                 feed_forward_norm: vector(&norm_name(layer, "ffn_norm"), config.hidden)?,
+                head_norms: if config.family.has_head_norms() {
+                    let [query, key] =
+                        HEAD_NORMS.map(|norm| vector(&norm_name(layer, norm), config.head_dim));
+                    Some([query?, key?])
+                } else {
+                    None
+                },
                 projections,
             });
         }
@@ -134,6 +143,13 @@ impl HostModel {
             rms_norm(&stream, &layer.attention_norm, config.rms_epsilon, &mut normed);
             let [mut queries, mut keys, values] =
                 layer.project([Part::Query, Part::Key, Part::Value], &normed, config.hidden);
+            if let Some(norms) = &layer.head_norms {
+                for (heads, norm) in [&mut queries, &mut keys].into_iter().zip(norms) {
+                    let raw = std::mem::take(heads);
+                    *heads = vec![0.0; raw.len()];
+                    rms_norm(&raw, norm, config.rms_epsilon, heads);
+                }
+            }
             self.rope.rotate(&mut queries, config.query_width(), angles);
             self.rope.rotate(&mut keys, config.kv_width(), angles);
             let mut start = 0;

@@ -87,6 +87,9 @@ pub(crate) fn bias_name(config: &ModelConfig, layer: usize, part: Part) -> Optio
     part.has_bias(config).then(|| format!("blk.{layer}.{}.bias", part.gguf()))
 }
 
+/// Names of the norms of query and key heads in a GGUF file.
+pub(crate) const HEAD_NORMS: [&str; 2] = ["attn_q_norm", "attn_k_norm"];
+
 /// Name of a norm's weights in a GGUF file.
 pub(crate) fn norm_name(layer: usize, norm: &str) -> String {
     format!("blk.{layer}.{norm}.weight")

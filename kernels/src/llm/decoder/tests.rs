@@ -38,7 +38,7 @@ fn alone(decoder: &mut CandleDecoder, tokens: &[u32]) -> Vec<Vec<f32>> {
 }
 
 fn all_toys() -> Vec<Toy> {
-    vec![Toy::new(Family::Llama, 1), Toy::new(Family::Qwen2, 2)]
+    vec![Toy::new(Family::Llama, 1), Toy::new(Family::Qwen2, 2), Toy::new(Family::Qwen3, 3)]
 }
 
 /// Toys whose matrices are kept as each kind of quantised tiles.
@@ -119,6 +119,41 @@ fn origin_and_sharer_may_grow_in_the_same_step_and_survive_each_other() {
     let mut tail = b.clone();
     tail.extend(&more);
     assert_eq!(got, alone(&mut decoder, &whole(&tail))[48..]);
+}
+
+/// What llama.cpp computes of the toys: `benches/reference_logits.py` writes it.
+#[derive(serde::Deserialize)]
+struct Reference {
+    family: Family,
+    tokens: Vec<u32>,
+    /// Of the last token.
+    logits: Vec<f32>,
+}
+
+#[test]
+fn logits_are_those_of_llama_cpp() {
+    let references: Vec<Reference> = serde_json::from_str(include_str!("reference.json")).unwrap();
+    assert_eq!(references.len(), Family::ALL.len());
+    for reference in references {
+        let logits = alone(&mut load(&Toy::new(reference.family, REFERENCE_SEED)), &reference.tokens);
+        let last = logits.last().unwrap();
+        assert_eq!(last.len(), reference.logits.len());
+        let most = last.iter().zip(&reference.logits).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let range = reference.logits.iter().copied().fold(0.0, |range: f32, logit| range.max(logit.abs()));
+        assert!(most < 2e-3 * range, "{:?}: {most} off, of at most {range}", reference.family);
+    }
+}
+
+const REFERENCE_SEED: u64 = 11;
+
+#[test]
+#[ignore = "writes the toys that llama.cpp is asked about into the folder GENOME_TOYS"]
+fn toys_for_the_reference() {
+    let folder = PathBuf::from(std::env::var("GENOME_TOYS").unwrap());
+    for family in Family::ALL {
+        let path = folder.join(family.architecture()).with_extension("gguf");
+        write_gguf(&path, &Toy::new(family, REFERENCE_SEED)).unwrap();
+    }
 }
 
 #[test]

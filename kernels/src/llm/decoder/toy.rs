@@ -12,7 +12,7 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 
 use super::config::{Family, ModelConfig};
-use super::names::{Part, bias_name, norm_name, weight_name};
+use super::names::{HEAD_NORMS, Part, bias_name, norm_name, weight_name};
 use super::rng::SplitMix64;
 use crate::KernelError;
 
@@ -83,7 +83,8 @@ impl Toy {
             layers: self.layers,
             heads: 4,
             kv_heads: 2,
-            head_dim: self.hidden / 4,
+            // Of Qwen3 the heads together are wider than the stream, as in its small models.
+            head_dim: if self.family == Family::Qwen3 { self.hidden / 2 } else { self.hidden / 4 },
             context_length: self.context_length,
             rope_base: 10_000.0,
             rms_epsilon: 1e-5,
@@ -141,9 +142,9 @@ fn metadata(toy: &Toy) -> Vec<(String, Value)> {
     let merges = MERGES.iter().map(|(left, right)| text(&format!("{left} {right}"))).collect();
     let pre = match toy.family {
         Family::Llama => "smollm",
-        Family::Qwen2 => "qwen2",
+        Family::Qwen2 | Family::Qwen3 => "qwen2",
     };
-    let entries = [
+    let entries: [(String, Value); 21] = [
         ("general.architecture".into(), text(name)),
         ("general.name".into(), text("toy")),
         (format!("{name}.block_count"), number(config.layers)),
@@ -166,7 +167,12 @@ fn metadata(toy: &Toy) -> Vec<(String, Value)> {
         ("tokenizer.ggml.add_bos_token".into(), Value::Bool(false)),
         ("tokenizer.chat_template".into(), text(CHAT_TEMPLATE)),
     ];
-    entries.into()
+    let mut entries = Vec::from(entries);
+    if config.head_dim * config.heads != config.hidden {
+        entries.push((format!("{name}.attention.key_length"), number(config.head_dim)));
+        entries.push((format!("{name}.attention.value_length"), number(config.head_dim)));
+    }
+    entries
 }
 
 fn tensors(toy: &Toy) -> Result<Vec<(String, QTensor)>, KernelError> {
@@ -199,6 +205,11 @@ fn tensors(toy: &Toy) -> Result<Vec<(String, QTensor)>, KernelError> {
     for layer in 0..config.layers {
         vector(norm_name(layer, "attn_norm"), config.hidden, 1.0)?;
         vector(norm_name(layer, "ffn_norm"), config.hidden, 1.0)?;
+        if config.family.has_head_norms() {
+            for norm in HEAD_NORMS {
+                vector(norm_name(layer, norm), config.head_dim, 1.0)?;
+            }
+        }
         for part in Part::ALL {
             if let Some(name) = bias_name(&config, layer, part) {
                 vector(name, part.shape(&config).0, 0.0)?;
@@ -216,7 +227,7 @@ mod tests {
 
     #[test]
     fn the_same_toy_is_the_same_file_and_reads_as_it_was_meant() {
-        for family in [Family::Llama, Family::Qwen2] {
+        for family in Family::ALL {
             let folder = tempfile::tempdir().unwrap();
             let paths = [folder.path().join("a.gguf"), folder.path().join("b.gguf")];
             let toy = Toy::new(family, 7);
