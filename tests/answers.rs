@@ -61,8 +61,9 @@ fn shown(person: &str, post: Option<usize>) -> (String, String) {
 }
 
 impl Right {
-    fn verdict(&self, checks: &AnswerChecks, fields: &Map<String, Value>, about: &Self) -> Verdict {
-        let (evidence, prompt) = shown(&about.person, about.post);
+    /// What becomes of some fields as an answer about this one's text.
+    fn verdict(&self, checks: &AnswerChecks, fields: &Map<String, Value>) -> Verdict {
+        let (evidence, prompt) = shown(&self.person, self.post);
         checks.check(&Value::Object(fields.clone()).to_string(), "stop", &evidence, &prompt)
     }
 
@@ -153,7 +154,7 @@ fn spoiled_ones_are_caught_and_right_ones_are_not() {
     for (at, right) in answers.iter().enumerate() {
         let recipe = library.recipe(&right.recipe).unwrap();
         let checks = recipe.checks();
-        let verdict = right.verdict(&checks, &right.fields, right);
+        let verdict = right.verdict(&checks, &right.fields);
         if verdict.outcome != Outcome::Kept {
             wrongly
                 .push(format!("{} {}: {:?} {:?}", right.person, right.recipe, verdict.rule, verdict.matched));
@@ -163,14 +164,14 @@ fn spoiled_ones_are_caught_and_right_ones_are_not() {
         let mut spoiled: Vec<(&str, Verdict)> = right
             .spoiled(&checks, instruction)
             .into_iter()
-            .map(|(what, fields)| (what, right.verdict(&checks, &fields, right)))
+            .map(|(what, fields)| (what, right.verdict(&checks, &fields)))
             .collect();
         // The next answer that is about somebody else, held against this person's texts.
         let other = (1..answers.len()).map(|step| &answers[(at + step) % answers.len()]);
         let other =
             other.into_iter().find(|other| other.person != right.person && other.recipe == right.recipe);
         if let Some(other) = other {
-            spoiled.push(("of another person", right.verdict(&checks, &other.fields, right)));
+            spoiled.push(("of another person", right.verdict(&checks, &other.fields)));
         }
         for (what, verdict) in spoiled {
             let (found, of) = caught.entry(what).or_default();

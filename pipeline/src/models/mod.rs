@@ -68,7 +68,7 @@ pub struct ModelConfig {
     pub source: ModelSource,
     /// SHA-256 of the whole file in 64 hex digits.
     pub sha256: Checksum,
-    /// The architecture (`llama`, `qwen2`, `bert`), for readers of the config: what is loaded is what the file says.
+    /// The architecture (`llama`, `qwen2`, `qwen3`, `bert`), for readers of the config: what is loaded is what the file says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<String>,
     /// Where it runs.

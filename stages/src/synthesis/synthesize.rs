@@ -36,6 +36,18 @@ pub struct Synthesize {
     /// Sampling temperature; 0 takes the likeliest token.
     #[serde(default)]
     pub temperature: f32,
+    /// Draws only among so many of the likeliest tokens; 0 is no limit.
+    #[serde(default)]
+    pub top_k: usize,
+    /// Draws only among the likeliest tokens that together reach this probability; 1 is no limit.
+    #[serde(default = "whole")]
+    pub top_p: f32,
+    /// Draws only among tokens at least this fraction as likely as the likeliest; 0 is no limit.
+    #[serde(default)]
+    pub min_p: f32,
+    /// Makes tokens less likely that the answer already has, above 1; small models loop without it.
+    #[serde(default = "whole")]
+    pub repetition_penalty: f32,
     /// Sampling seed.
     #[serde(default)]
     pub seed: u64,
@@ -52,6 +64,10 @@ pub struct Synthesize {
 
 const fn one() -> u32 {
     1
+}
+
+const fn whole() -> f32 {
+    1.0
 }
 
 impl Stage for Synthesize {
@@ -115,6 +131,19 @@ impl Stage for Synthesize {
         }
         if !(0.0..=2.0).contains(&self.temperature) {
             problems.push(format!("temperature must lie between 0 and 2, not {}", self.temperature));
+        }
+        let shares = [("top_p", self.top_p), ("min_p", self.min_p)];
+        problems.extend(
+            shares
+                .into_iter()
+                .filter(|(_, share)| !(0.0..=1.0).contains(share))
+                .map(|(name, share)| format!("{name} must lie between 0 and 1, not {share}")),
+        );
+        if !(1.0..=2.0).contains(&self.repetition_penalty) {
+            problems.push(format!(
+                "repetition_penalty must lie between 1 and 2, not {}",
+                self.repetition_penalty
+            ));
         }
         if self.samples == 0 || (self.samples > 1 && self.temperature == 0.0) {
             problems.push("samples must be at least 1, and several need a temperature above 0".to_owned());
@@ -192,7 +221,7 @@ impl ModelStage for Synthesize {
                 lit(recipe.digest.as_str()),
                 lit(cx.model_digest(&self.model)?),
                 concat(vec![
-                    lit(format!("temperature {} retries {} seed ", self.temperature, self.retries)),
+                    lit(format!("{} retries {} seed ", self.draws(), self.retries)),
                     cast(col("seed"), DataType::Utf8),
                 ]),
                 key_hex(col("subject_key")),
@@ -211,9 +240,12 @@ impl ModelStage for Synthesize {
             sampling: Sampling {
                 max_tokens: recipe.head.max_tokens,
                 temperature: self.temperature,
+                top_k: self.top_k,
+                top_p: self.top_p,
+                min_p: self.min_p,
+                repetition_penalty: self.repetition_penalty,
                 // The key of a call, from which it draws, is of its own seed.
                 seed: self.seed,
-                ..Sampling::default()
             },
             retries: self.retries,
         };
@@ -275,6 +307,12 @@ impl ModelStage for Synthesize {
 }
 
 impl Synthesize {
+    /// How tokens are chosen, as part of the name of a call.
+    fn draws(&self) -> String {
+        let (k, p, least, penalty) = (self.top_k, self.top_p, self.min_p, self.repetition_penalty);
+        format!("temperature {} top_k {k} top_p {p} min_p {least} penalty {penalty}", self.temperature)
+    }
+
     /// Which rows the recipe can be asked over: enough events, or a context where one is needed and a text that fits.
     fn wanted(&self, recipe: &Recipe) -> Expr {
         let kept = is_kept();

@@ -210,6 +210,22 @@ mod tests {
     use crate::llm::test_support::{toy_metadata, toy_tokenizer};
 
     #[test]
+    #[ignore = "tokens of the texts in GENOME_TEXTS by the model GENOME_MODEL, for benches/reference_tokens.py"]
+    fn tokens_for_the_reference() {
+        let path = |name: &str| std::path::PathBuf::from(std::env::var(name).unwrap());
+        let file = crate::llm::gguf::GgufFile::open(&path("GENOME_MODEL")).unwrap();
+        let tokenizer = TextTokenizer::from_gguf(file.metadata()).unwrap();
+        let texts = std::fs::read_to_string(path("GENOME_TEXTS")).unwrap();
+        let lines = texts.lines().map(|line| {
+            let text: String = serde_json::from_str(line).unwrap();
+            serde_json::to_string(&tokenizer.encode(&text).unwrap()).unwrap() + "\n"
+        });
+        let lines: String = lines.collect();
+        #[expect(clippy::disallowed_methods, reason = "a file for a comparison, never a result")]
+        std::fs::write(path("GENOME_TOKENS"), lines).unwrap();
+    }
+
+    #[test]
     fn any_text_comes_back() {
         let tokenizer = toy_tokenizer();
         for text in ["", "a", "the theatre", "zwölf Äpfel – 12 🍏", "\t\r\n x  y", "été", "\u{0}\u{7f}"]
