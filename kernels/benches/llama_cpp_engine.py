@@ -2,9 +2,9 @@
 
     python kernels/benches/llama_cpp_engine.py MODEL.gguf JOB.json [SLOTS]
 
-What its server does with parallel slots, continuous batching and a prompt cache: the common beginning of the prompts is
-computed once and shared; each step takes one token of every answer under way and fills the batch of 512 up with prompt
-tokens. The likeliest token is taken. Needs llama-cpp-python (written with 0.3.36) and numpy.
+What its server does with parallel slots, continuous batching and a prompt cache: every slot has a cache of its own and
+keeps the common beginning of the prompts in it; each step takes one token of every answer under way and fills the batch
+of 512 up with prompt tokens. The likeliest token is taken. Needs llama-cpp-python (written with 0.3.36) and numpy.
 """
 
 import ctypes
@@ -29,11 +29,11 @@ started = time.perf_counter()
 model = L.llama_model_load_from_file(model_path.encode(), L.llama_model_default_params())
 longest = max(len(p) + a for p, a in zip(prompts, answers)) + 8
 params = L.llama_context_default_params()
-params.n_ctx = longest * (slots + 1)
+params.n_ctx = -(-longest // 256) * 256 * slots
 params.n_batch = params.n_ubatch = BATCH
-params.n_seq_max = slots + 1
+params.n_seq_max = slots
 params.n_threads = params.n_threads_batch = THREADS
-params.kv_unified = True
+params.kv_unified = False
 context = L.llama_init_from_model(model, params)
 memory = L.llama_get_memory(context)
 vocabulary = L.llama_vocab_n_tokens(L.llama_model_get_vocab(model))
@@ -59,22 +59,15 @@ def likeliest(at):
 
 
 def run(prompts, answers):
-    """Sequence 0 holds the common beginning; slots are 1 to `slots`."""
     shared = 0
     while len(prompts) > 1 and all(len(p) > shared + 1 and p[shared] == prompts[0][shared] for p in prompts):
         shared += 1
-    for at in range(0, shared, BATCH):
-        batch.n_tokens = 0
-        for position in range(at, min(shared, at + BATCH)):
-            add(prompts[0][position], position, 0, False)
-        decode()
     order = sorted(range(len(prompts)), key=lambda i: prompts[i])
-    free, active = list(range(1, slots + 1)), []
+    free, active, held = list(range(slots)), [], [0] * slots
     while order or active:
         while order and free:
             index, slot = order.pop(0), free.pop(0)
-            L.llama_memory_seq_cp(memory, 0, slot, 0, shared)
-            active.append({"slot": slot, "prompt": prompts[index], "fed": shared, "left": answers[index], "next": None})
+            active.append({"slot": slot, "prompt": prompts[index], "fed": held[slot], "left": answers[index], "next": None})
         batch.n_tokens, wanted = 0, []
         for a in active:
             if a["next"] is not None:
@@ -92,10 +85,11 @@ def run(prompts, answers):
         for a, at in wanted:
             a["next"], a["left"] = likeliest(at), a["left"] - 1
             if a["left"] <= 0:
-                L.llama_memory_seq_rm(memory, a["slot"], -1, -1)
+                L.llama_memory_seq_rm(memory, a["slot"], shared, -1)
+                held[a["slot"]] = shared
                 free.append(a["slot"])
                 active.remove(a)
-    L.llama_memory_seq_rm(memory, 0, -1, -1)
+    L.llama_memory_clear(memory, True)
 
 
 started = time.perf_counter()

@@ -181,6 +181,7 @@ impl Project {
             match stage {
                 StageConfig::Synthesize(stage) => model.clone_into(&mut stage.model),
                 StageConfig::Judge(stage) => model.clone_into(&mut stage.model),
+                StageConfig::ScoreTrace(stage) => model.clone_into(&mut stage.model),
                 _ => {}
             }
         }

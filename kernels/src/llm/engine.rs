@@ -29,9 +29,9 @@ pub struct EngineOptions {
 }
 
 impl Default for EngineOptions {
-    /// For a CPU: 16 sequences, 512 tokens a step, 8192 tokens kept.
+    /// For a CPU: 16 sequences, 512 tokens a step, 2048 tokens kept.
     fn default() -> Self {
-        Self { max_sequences: 16, token_budget: 512, prefix_cache_tokens: 8192 }
+        Self { max_sequences: 16, token_budget: 512, prefix_cache_tokens: 2048 }
     }
 }
 

@@ -89,7 +89,7 @@ fn profile(parts: &Parts) -> Option<Draft> {
 fn reply(parts: &Parts) -> Option<Draft> {
     let event = answered(parts)?;
     let ask = format!("{}\n\nWrite HUMAN's {}.", scene(event), event.kind);
-    Some(supervised(None, vec![system(parts, ""), user(ask)], event.own.clone()))
+    Some(supervised(None, vec![system(parts, "", &event.own), user(ask)], event.own.clone()))
 }
 
 fn thought(parts: &Parts) -> Option<Draft> {
@@ -100,7 +100,7 @@ fn thought(parts: &Parts) -> Option<Draft> {
     let ask =
         format!("{seen}\n\nWhat goes through HUMAN's mind while writing this? Answer in the first person.");
     let answer = fields.get("thought").and_then(Value::as_str)?.to_owned();
-    Some(supervised(None, vec![system(parts, ""), user(ask)], answer))
+    Some(supervised(None, vec![system(parts, "", ""), user(ask)], answer))
 }
 
 fn state(dimension: Dimension, parts: &Parts) -> Option<Draft> {
@@ -127,7 +127,7 @@ fn rl_response(parts: &Parts) -> Option<Draft> {
     );
     Some(Draft {
         dimension: Some(RESPONSE_TAG),
-        messages: vec![system(parts, &task), user(scene(event))],
+        messages: vec![system(parts, &task, &event.own), user(scene(event))],
         reference: Some(event.own.clone()),
     })
 }
@@ -141,7 +141,7 @@ fn state_prompt(dimension: Dimension, parts: &Parts) -> Option<Vec<Message>> {
         event.kind,
         dimension.definition()
     );
-    Some(vec![system(parts, &task), user(scene(event))])
+    Some(vec![system(parts, &task, &event.own), user(scene(event))])
 }
 
 /// The event, if it answers something.
@@ -168,9 +168,9 @@ fn scene(event: &EventView) -> String {
     }
 }
 
-/// The role of the person: who HUMAN is, how people are, and what to write.
-fn system(parts: &Parts, task: &str) -> Message {
-    let target = parts.event.as_ref().map_or("", |event| &event.own);
+/// The role of the person: who HUMAN is, how people are, and what to write. `target` is what is asked for, where that is
+/// the person's own text.
+fn system(parts: &Parts, task: &str, target: &str) -> Message {
     let persona = parts.persona.as_ref().map(|fields| persona_text(fields, target));
     let persona = persona.filter(|text| !text.is_empty());
     let persona = persona.unwrap_or_else(|| "Nothing is known about HUMAN yet.".to_owned());
