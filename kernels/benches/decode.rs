@@ -3,12 +3,16 @@
 //! compare.
 #![expect(clippy::print_stdout, reason = "a program for a person at a terminal")]
 
+mod common;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
 use genome_kernels::KernelError;
 use genome_kernels::llm::decoder::{CandleDecoder, Decoder, Logits, SequenceId, StepRow};
 use genome_kernels::llm::device::DeviceKind;
+
+use common::peak_megabytes;
 
 /// Tokens of the prompt.
 const PREFILL: usize = 512;
@@ -97,13 +101,4 @@ fn processor_seconds() -> f64 {
 
 fn row(sequence: SequenceId, tokens: Vec<u32>) -> StepRow {
     StepRow { sequence, tokens, logits: Logits::Last }
-}
-
-/// Largest resident size so far, where the system tells it.
-fn peak_megabytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes =
-        line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
-    kilobytes.unwrap_or(0) / 1024
 }

@@ -11,6 +11,8 @@
 #![expect(clippy::print_stdout, reason = "a program for a person at a terminal")]
 #![expect(clippy::disallowed_methods, reason = "a file for another bench, never a result")]
 
+mod common;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -20,6 +22,8 @@ use genome_kernels::llm::grammar::Grammar;
 use genome_kernels::llm::{
     AnswerForm, ChatMessage, Completion, Engine, EngineHandle, EngineOptions, ModelSpec, Request, Sampling,
 };
+
+use common::peak_megabytes;
 
 const INSTRUCTIONS: &str = "You read what one person wrote and describe the person in a few sentences: what they do, what \
     they like, what matters to them when they decide, and how they speak. You stay with what the texts show, you invent \
@@ -228,13 +232,4 @@ fn table(handle: &EngineHandle) -> Result<(), KernelError> {
 fn tokens(answers: &[Completion]) -> (usize, usize) {
     let sum = |part: fn(&Completion) -> usize| answers.iter().map(part).sum();
     (sum(|answer| answer.prompt_tokens), sum(|answer| answer.completion_tokens))
-}
-
-/// Largest resident size so far, where the system tells it.
-fn peak_megabytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes =
-        line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
-    kilobytes.unwrap_or(0) / 1024
 }

@@ -112,36 +112,16 @@ impl ModelStage for Judge {
         };
         let call = generate(spec, cx.engines.clone(), col("key"), col("prompt"), lit("")).alias("__answer");
         let answered = prompts.with_column("__answer", call)?;
+        let answer = |name: &str| get_field(answer_parts(col("__answer")), name);
         let scored = answered
             .select(vec![
                 col("key"),
                 col("source"),
-                get_field(answer_parts(col("__answer")), "completion_tokens").alias("completion_tokens"),
-                scores(rubric, get_field(answer_parts(col("__answer")), "text")).alias("__scores"),
+                answer("completion_tokens").alias("completion_tokens"),
+                scores(rubric, answer("text")).alias(SCORES),
             ])?
-            .unnest_columns(&["__scores"])?;
-        let metric = || get_field(col("__scores"), "metric");
-        let key = row_key(
-            "genome judgements",
-            vec![
-                key_hex(col("key")),
-                lit(rubric.digest.as_str()),
-                lit(cx.model_digest(&self.model)?),
-                metric(),
-            ],
-        );
-        let mut columns = vec![
-            key.alias("key"),
-            col("key").alias("completion_key"),
-            col("source"),
-            lit(self.rubric.as_str()).alias("rubric"),
-            lit(self.model.as_str()).alias("judge"),
-            metric().alias("metric"),
-            get_field(col("__scores"), "score").alias("score"),
-            col("completion_tokens"),
-        ];
-        columns.extend(fresh_ledger());
-        Ok(scored.select(columns)?)
+            .unnest_columns(&[SCORES])?;
+        judgement_rows(scored, &self.rubric, &rubric.digest, (&self.model, cx.model_digest(&self.model)?))
     }
 
     fn call_column(&self) -> &'static str {
@@ -151,6 +131,34 @@ impl ModelStage for Judge {
     fn models(&self) -> Vec<&str> {
         vec![&self.model]
     }
+}
+
+/// Column with one score as a struct of `metric` and `score`.
+pub(super) const SCORES: &str = "__scores";
+
+/// Rows of table `judgements` from `key` and `source` of the answer, `completion_tokens` and [`SCORES`]. `judge` is the name
+/// of a model and its digest.
+pub(super) fn judgement_rows(
+    scored: DataFrame,
+    rubric: &str,
+    rubric_digest: &str,
+    judge: (&str, &str),
+) -> Result<DataFrame, StageError> {
+    let part = |name: &str| get_field(col(SCORES), name);
+    let (judge, digest) = judge;
+    let named = vec![key_hex(col("key")), lit(rubric_digest), lit(digest), part("metric")];
+    let mut columns = vec![
+        row_key("genome judgements", named).alias("key"),
+        col("key").alias("completion_key"),
+        col("source"),
+        lit(rubric).alias("rubric"),
+        lit(judge).alias("judge"),
+        part("metric").alias("metric"),
+        part("score").alias("score"),
+        col("completion_tokens"),
+    ];
+    columns.extend(fresh_ledger());
+    Ok(scored.select(columns)?)
 }
 
 /// A score as a row of Arrow, with the fields of [`score_fields`].

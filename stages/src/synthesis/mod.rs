@@ -20,4 +20,4 @@ pub use tags::{ApplyTags, Missing};
 pub use view::{AuthorView, ContextView, EventView, PersonView};
 
 pub(crate) use score_trace::conversations;
-pub(crate) use view::{EventRow, row_json};
+pub(crate) use view::{EventRow, event_struct, row_json};

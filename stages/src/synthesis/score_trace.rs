@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::JoinType;
-use datafusion::prelude::{DataFrame, Expr, cast, col, get_field, lit, named_struct};
+use datafusion::prelude::{DataFrame, Expr, cast, col, get_field, lit};
 use genome_kernels::llm::ChatMessage;
 use genome_schemas::{completions, events, judgements};
 use serde::{Deserialize, Serialize};
 
+use super::judge::{SCORES, judgement_rows};
 use super::recipe::Over;
-use super::view::{EventRow, EventView, row_json};
+use super::view::{EventRow, EventView, event_struct, row_json};
 use crate::StageError;
-use crate::functions::{Likelihood, array_function, key_hex, likelihoods, list_array, row_key, strings};
-use crate::mark::{column, fresh_ledger, is_kept};
+use crate::functions::{Likelihood, array_function, likelihoods, list_array, strings};
+use crate::mark::is_kept;
 use crate::stage::{Asset, Card, ModelStage, Scope, Stage, StageContext};
 
 /// The rubric of its scores.
@@ -112,44 +113,22 @@ impl ModelStage for ScoreTrace {
                 cast(col("fields"), DataType::Utf8).alias("fields"),
             ])?;
         let events = cx.table(&events())?;
-        let mut members = Vec::new();
-        let mut types = Vec::new();
-        for name in ["at", "kind", "context", "title", "text", "rating"] {
-            let field = events.schema().field_with_unqualified_name(name)?;
-            members.extend([lit(name), column(name)]);
-            types.push(Field::new(name, field.data_type().clone(), true));
-        }
-        let events = events.select(vec![col("key").alias("__of"), named_struct(members).alias(EVENT)])?;
-        let event_type = DataType::Struct(types.into());
+        let (event, event_type) = event_struct(&events)?;
+        let events = events.select(vec![col("key").alias("__of"), event.alias(EVENT)])?;
         let joined = answers.join(events, JoinType::Inner, &["subject_key"], &["__of"], None)?;
         let prompt = self.prompt(event_type).call(vec![col(EVENT), col("fields")]);
         Ok(joined.select(vec![col("key"), col("source"), prompt.alias("prompt")])?)
     }
 
     fn answers(&self, cx: &StageContext, prompts: DataFrame) -> Result<DataFrame, StageError> {
-        const SCORES: &str = "__scores";
         let found = likelihoods(&self.model, cx.engines.clone(), col("prompt"));
         // Two calls of one row stand one after the other: what they have in common is computed once.
         let found = prompts.with_column("__found", found)?;
         let scored = found.select(vec![col("key"), col("source"), scores(col("__found")).alias(SCORES)])?;
         let scored = scored.unnest_columns(&[SCORES])?;
-        let part = |name: &str| get_field(col(SCORES), name);
-        let key = row_key(
-            "genome judgements",
-            vec![key_hex(col("key")), lit(RUBRIC), lit(cx.model_digest(&self.model)?), part("metric")],
-        );
-        let mut columns = vec![
-            key.alias("key"),
-            col("key").alias("completion_key"),
-            col("source"),
-            lit(RUBRIC).alias("rubric"),
-            lit(self.model.as_str()).alias("judge"),
-            part("metric").alias("metric"),
-            part("score").alias("score"),
-            cast(part("tokens"), DataType::UInt32).alias("completion_tokens"),
-        ];
-        columns.extend(fresh_ledger());
-        Ok(scored.select(columns)?)
+        let tokens = cast(get_field(col(SCORES), "tokens"), DataType::UInt32).alias("completion_tokens");
+        let scored = scored.select(vec![col("key"), col("source"), tokens, col(SCORES)])?;
+        judgement_rows(scored, RUBRIC, RUBRIC, (&self.model, cx.model_digest(&self.model)?))
     }
 
     fn call_column(&self) -> &'static str {

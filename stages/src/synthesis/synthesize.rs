@@ -2,19 +2,18 @@
 
 use arrow::datatypes::DataType;
 use datafusion::functions_nested::expr_fn::{array_element, array_length, make_array};
-use datafusion::prelude::{
-    DataFrame, Expr, cast, character_length, coalesce, col, concat, get_field, lit, named_struct,
-};
+use datafusion::prelude::{DataFrame, Expr, cast, character_length, coalesce, col, concat, get_field, lit};
 use genome_kernels::llm::Sampling;
 use genome_schemas::{Outcome, authors, completions, events};
 use serde::{Deserialize, Serialize};
 
 use super::recipe::{Over, Recipe};
 use super::render::{EVIDENCE, LEFT_OUT, PROMPT, SHOWN, render_recipe, template_problem};
+use super::view::{event_struct, row_struct};
 use crate::StageError;
 use crate::filter::written;
 use crate::functions::{CallSpec, answer_parts, check_answer, generate, key_hex, row_key};
-use crate::mark::{column, fresh_ledger, is_kept, null_of, rank_kept};
+use crate::mark::{fresh_ledger, is_kept, null_of, rank_kept};
 use crate::stage::{Asset, Band, Card, ModelStage, Scope, Stage, StageContext};
 
 /// Asks a model one recipe over each author or event.
@@ -333,17 +332,9 @@ impl Synthesize {
 
     /// The columns that a template may see, as one struct, and its type.
     fn visible(&self, rows: &DataFrame) -> Result<(Expr, DataType), StageError> {
-        let names: &[&str] = match self.over {
-            Over::Authors => &["platform", "events"],
-            Over::Events => &["at", "kind", "context", "title", "text", "rating"],
-        };
-        let mut members = Vec::new();
-        let mut fields = Vec::new();
-        for name in names {
-            let field = rows.schema().field_with_unqualified_name(name)?;
-            members.extend([lit(*name), column(name)]);
-            fields.push(arrow::datatypes::Field::new(*name, field.data_type().clone(), true));
+        match self.over {
+            Over::Authors => row_struct(rows, &["platform", "events"]),
+            Over::Events => event_struct(rows),
         }
-        Ok((named_struct(members), DataType::Struct(fields.into())))
     }
 }

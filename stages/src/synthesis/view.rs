@@ -1,9 +1,10 @@
 //! What templates see of a row: the person's own words and what they answered, cleaned and cut to a budget.
 
 use arrow::array::{ArrayRef, RecordBatch, StructArray};
-use arrow::datatypes::Schema;
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::json::LineDelimitedWriter;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::DataFusionError;
+use datafusion::prelude::{DataFrame, Expr, lit, named_struct};
 use genome_kernels::llm::quotable;
 use genome_kernels::text::claims::content_words;
 use genome_kernels::text::pii;
@@ -13,6 +14,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::recipe::{Packing, RecipeHead};
+use crate::StageError;
+use crate::mark::column;
 
 /// What a person answered: one message of an event's context.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +139,23 @@ impl AuthorRow {
     }
 }
 
+/// The columns of an event that can be read as [`EventRow`], as one struct, and its type.
+pub(crate) fn event_struct(events: &DataFrame) -> Result<(Expr, DataType), StageError> {
+    row_struct(events, &["at", "kind", "context", "title", "text", "rating"])
+}
+
+/// Some columns as one struct, and its type.
+pub(super) fn row_struct(rows: &DataFrame, names: &[&str]) -> Result<(Expr, DataType), StageError> {
+    let mut members = Vec::new();
+    let mut fields = Vec::new();
+    for name in names {
+        let field = rows.schema().field_with_unqualified_name(name)?;
+        members.extend([lit(*name), column(name)]);
+        fields.push(Field::new(*name, field.data_type().clone(), true));
+    }
+    Ok((named_struct(members), DataType::Struct(fields.into())))
+}
+
 /// Cuts at a word boundary, with an ellipsis where something was cut.
 pub(super) fn shorten(text: &str, max_chars: usize) -> String {
     if text.chars().count() <= max_chars {
@@ -147,7 +167,7 @@ pub(super) fn shorten(text: &str, max_chars: usize) -> String {
 }
 
 /// Each row of a struct array as one line of JSON.
-pub(crate) fn rows_json(rows: &StructArray) -> Result<Vec<String>> {
+pub(crate) fn rows_json(rows: &StructArray) -> datafusion::error::Result<Vec<String>> {
     let batch = RecordBatch::try_new_with_options(
         Arc::new(Schema::new(rows.fields().clone())),
         rows.columns().to_vec(),
@@ -162,7 +182,7 @@ pub(crate) fn rows_json(rows: &StructArray) -> Result<Vec<String>> {
 }
 
 /// Each row of a struct column, read as `T`.
-pub(crate) fn row_json<T: serde::de::DeserializeOwned>(rows: &ArrayRef) -> Result<Vec<T>> {
+pub(crate) fn row_json<T: serde::de::DeserializeOwned>(rows: &ArrayRef) -> datafusion::error::Result<Vec<T>> {
     use arrow::array::AsArray;
     let rows = rows
         .as_struct_opt()

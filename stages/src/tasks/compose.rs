@@ -17,7 +17,7 @@ use crate::frames::union_all;
 use crate::functions::{array_function, key_hex, list_array, row_key};
 use crate::mark::{column, fresh_ledger, is_kept, null_of, rank_kept};
 use crate::stage::{Card, Scope, Stage, StageContext};
-use crate::synthesis::{EventRow, row_json};
+use crate::synthesis::{EventRow, event_struct, row_json};
 
 /// Makes training examples of kept answers and of the events themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -257,20 +257,6 @@ impl PartsRow {
             evidence: self.evidence,
         })
     }
-}
-
-const EVENT_COLUMNS: [&str; 6] = ["at", "kind", "context", "title", "text", "rating"];
-
-/// The columns of an event that a template may see, as one struct, and its type.
-fn event_struct(events: &DataFrame) -> Result<(Expr, DataType), StageError> {
-    let mut members = Vec::new();
-    let mut fields = Vec::new();
-    for name in EVENT_COLUMNS {
-        let field = events.schema().field_with_unqualified_name(name)?;
-        members.extend([lit(name), column(name)]);
-        fields.push(Field::new(name, field.data_type().clone(), true));
-    }
-    Ok((named_struct(members), DataType::Struct(fields.into())))
 }
 
 fn parts_type(events: &DataFrame) -> Result<DataType, StageError> {
