@@ -230,7 +230,8 @@ pub fn plan(project: &Project, cx: &StageContext, store: &Store) -> Result<Vec<P
         let folder = store.folder(segment.output.name, &format!("{}-{}", segment.name, identity.short()));
         if planned.iter().any(|other| other.folder == folder) {
             return Err(anyhow!(
-                "two stages {} ask the same calls; give them other seeds, or leave one out",
+                "two stages {} say the same, so that one's results would take the place of the other's; leave one out, or let \
+                 them differ (a synthesis in its seed)",
                 segment.name
             ));
         }

@@ -144,8 +144,11 @@ impl Stage for Synthesize {
                 self.repetition_penalty
             ));
         }
-        if self.samples == 0 || (self.samples > 1 && self.temperature == 0.0) {
-            problems.push("samples must be at least 1, and several need a temperature above 0".to_owned());
+        if !(1..=64).contains(&self.samples) || (self.samples > 1 && self.temperature == 0.0) {
+            problems.push("samples must be 1 to 64, and several need a temperature above 0".to_owned());
+        }
+        if self.retries > 16 {
+            problems.push(format!("retries must be at most 16, not {}", self.retries));
         }
         if self.max_rejected.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             problems.push("max_rejected must lie between 0 and 1".to_owned());
@@ -210,8 +213,10 @@ impl ModelStage for Synthesize {
             rendered(EVIDENCE).alias("evidence"),
             count(SHOWN).alias("n_shown"),
             count(LEFT_OUT).alias("n_left_out"),
-            make_array((0..self.samples).map(|sample| lit(self.seed + u64::from(sample))).collect())
-                .alias("seed"),
+            make_array(
+                (0..self.samples).map(|sample| lit(self.seed.wrapping_add(u64::from(sample)))).collect(),
+            )
+            .alias("seed"),
         ])?;
         let rows = rows.unnest_columns(&["seed"])?;
         let key = row_key(
