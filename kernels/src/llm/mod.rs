@@ -24,8 +24,8 @@ mod test_support;
 pub mod tokenizer;
 
 pub use answer::{
-    AnswerChecks, AnswerError, AnswerForm, ECHO_WORDS, Field, FieldKind, Hidden, Instructions, LEAK_SHARE,
-    LEAK_WORDS, Verdict, is_quotation, quotable,
+    AnswerChecks, AnswerError, AnswerForm, Field, FieldKind, Hidden, Instructions, Verdict, is_quotation,
+    quotable,
 };
 pub use chat::{ChatMessage, ChatTemplate};
 pub use encoder::{EncoderConfig, TextEncoder};

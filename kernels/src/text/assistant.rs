@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::links::pattern;
+
 /// In what way an answer falls out of its role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lapse {
@@ -35,13 +37,8 @@ const ROLES: &str = r"(?x)
   | \b(?:json|xml)\s+(?:format|object|output)\b
 ";
 
-static REFUSAL: LazyLock<Option<Regex>> = LazyLock::new(|| compile(REFUSALS));
-static ROLE: LazyLock<Option<Regex>> = LazyLock::new(|| compile(ROLES));
-
-// A test looks that both are there.
-fn compile(pattern: &str) -> Option<Regex> {
-    Regex::new(&format!("(?i){pattern}")).ok()
-}
+static REFUSAL: LazyLock<Regex> = LazyLock::new(|| pattern(&format!("(?i){REFUSALS}")));
+static ROLE: LazyLock<Regex> = LazyLock::new(|| pattern(&format!("(?i){ROLES}")));
 
 /// The first words by which an answer falls out of its role, refusals before others.
 ///
@@ -51,22 +48,13 @@ fn compile(pattern: &str) -> Option<Regex> {
 /// assert_eq!(lapse("I'm sorry, but I can't come to the party."), None);
 /// ```
 pub fn lapse(text: &str) -> Option<(Lapse, &str)> {
-    let find = |pattern: &Option<Regex>| {
-        pattern.as_ref().and_then(|pattern| pattern.find(text)).map(|at| at.as_str())
-    };
-    find(&REFUSAL)
-        .map(|words| (Lapse::Refusal, words))
-        .or_else(|| find(&ROLE).map(|words| (Lapse::Role, words)))
+    let find = |pattern: &Regex, lapse| pattern.find(text).map(|words| (lapse, words.as_str()));
+    find(&REFUSAL, Lapse::Refusal).or_else(|| find(&ROLE, Lapse::Role))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn both_patterns_are_read() {
-        assert!(REFUSAL.is_some() && ROLE.is_some());
-    }
 
     #[test]
     fn lapses_of_models() {

@@ -159,9 +159,8 @@ fn without_possessive(word: &str) -> &str {
 /// Words of a text that are written like names.
 fn names(text: &str) -> impl Iterator<Item = &str> {
     let words: Vec<&str> = text.split_whitespace().collect();
-    // In a heading every word is written large.
-    let mut begins = true;
     let is_heading = is_heading(&words);
+    let mut begins = true;
     let mut names = Vec::new();
     for (at, raw) in words.iter().enumerate() {
         let begins_here = begins || raw.starts_with(['"', '“', '(', '\'', '‘', '[', '{']);
@@ -253,11 +252,11 @@ fn numbers(text: &str) -> Vec<Number<'_>> {
                 open = None;
                 continue;
             }
-            (Some(Word::Scale(scale)), Some((_, so_far))) => so_far * scale,
+            (Some(Word::Scale(scale)), Some((_, so_far))) => so_far.saturating_mul(scale),
             (Some(Word::Units(units)), Some((_, so_far)))
                 if so_far % 100 == 0 || (so_far % 10 == 0 && units < 10) =>
             {
-                so_far + units
+                so_far.saturating_add(units)
             }
             (Some(Word::Scale(scale)), None) => scale,
             (Some(Word::Units(units)), _) => {
@@ -274,7 +273,7 @@ fn numbers(text: &str) -> Vec<Number<'_>> {
         // "hundreds of", "a thousand": no number that could be right or wrong.
         found.push(Number {
             text: &text[begin..start + word.len()],
-            value: value * 1000,
+            value: value.saturating_mul(1000),
             decade: false,
             is_claim,
         });
@@ -389,6 +388,7 @@ mod tests {
             ("A fan of Manchester United since nineteen years, two hundred and 7.5 per cent", {
                 vec!["Manchester", "United", "nineteen", "two hundred", "7.5"]
             }),
+            ("A million million million million million.", vec!["million million million million million"]),
             ("She met him (Peter) in New York.", vec!["New", "York"]),
         ] {
             assert_eq!(unsupported(given, text), expected, "{text}");

@@ -11,13 +11,13 @@ use crate::text::claims::{ClaimKind, Given, content_words};
 use crate::text::{language, pii, repetition};
 
 /// Words in a row that an answer may not have in common with the instructions of its prompt.
-pub const ECHO_WORDS: usize = 8;
+const ECHO_WORDS: usize = 8;
 
 /// Words in a row that a hidden field may not have in common with the fields it is hidden from.
-pub const LEAK_WORDS: usize = 6;
+const LEAK_WORDS: usize = 6;
 
 /// Share of the content words of a hidden field from which on what it is hidden from tells it.
-pub const LEAK_SHARE: f64 = 0.8;
+const LEAK_SHARE: f64 = 0.8;
 
 /// Fewest content words of a hidden field of which a share is taken.
 const LEAK_LEAST: usize = 4;
@@ -62,7 +62,7 @@ pub struct AnswerChecks {
 pub struct Instructions {
     /// Lines of the template between its tags, those that are long enough to be known again.
     lines: Vec<String>,
-    /// Runs of [`ECHO_WORDS`] words.
+    /// Runs of as many words as make an echo.
     runs: HashSet<Vec<String>>,
 }
 
@@ -84,6 +84,10 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    fn kept() -> Self {
+        Self { rule: None, ..Self::dropped(Outcome::Kept, "") }
+    }
+
     fn dropped(outcome: Outcome, rule: &'static str) -> Self {
         Self { fields: None, outcome, rule: Some(rule), measured: None, limit: None, matched: None }
     }
@@ -170,15 +174,7 @@ impl AnswerChecks {
         };
         let failed = self.of_value(&value, text, evidence, prompt);
         let fields = Some(value.to_string());
-        let kept = Verdict {
-            fields: None,
-            outcome: Outcome::Kept,
-            rule: None,
-            measured: None,
-            limit: None,
-            matched: None,
-        };
-        Verdict { fields, ..failed.unwrap_or(kept) }
+        Verdict { fields, ..failed.unwrap_or_else(Verdict::kept) }
     }
 
     fn of_value(&self, value: &Value, text: &str, evidence: &str, prompt: &str) -> Option<Verdict> {

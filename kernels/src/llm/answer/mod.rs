@@ -14,7 +14,7 @@ mod schema;
 
 use serde::{Deserialize, Serialize};
 
-pub use checks::{AnswerChecks, ECHO_WORDS, Hidden, Instructions, LEAK_SHARE, LEAK_WORDS, Verdict};
+pub use checks::{AnswerChecks, Hidden, Instructions, Verdict};
 pub use evidence::{is_quotation, quotable};
 pub use parse::AnswerError;
 
