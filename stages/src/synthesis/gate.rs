@@ -114,7 +114,7 @@ impl Stage for QualityGate {
         let ranked = joined.window(vec![rank.alias(RANK)])?;
         let is_worse = self.is_gated().and(col(RANK).gt(lit(1_u64)));
         let mark = Mark {
-            measured: Some(column(&score)),
+            measured: Some(nullif(column(&score), lit(f64::NEG_INFINITY))),
             ..Mark::new("not_best", Outcome::BelowThreshold, is_worse)
         };
         Ok(mark_rows(ranked, "quality_gate", &[mark])?.select(plain)?)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use genome_kernels::llm::{AnswerChecks, AnswerForm, Hidden, Instructions};
+use genome_kernels::llm::{AnswerChecks, AnswerForm, FieldKind, Hidden, Instructions};
 use genome_kernels::text::claims::ClaimKind;
 use genome_kernels::text::language::LANGUAGES;
 use serde::{Deserialize, Serialize};
@@ -127,6 +127,15 @@ impl Recipe {
         }
     }
 
+    /// Names of the fields that hold free text, those inside lists left out.
+    pub(super) fn free_texts(&self) -> Vec<&str> {
+        let fields = self.head.form.fields.iter();
+        fields
+            .filter(|field| matches!(field.kind, FieldKind::Text { .. }))
+            .map(|field| field.name.as_str())
+            .collect()
+    }
+
     /// What is wrong with the front matter, beside its form.
     pub(super) fn problems(&self) -> Vec<String> {
         let head = &self.head;
@@ -137,10 +146,10 @@ impl Recipe {
         if !head.language.is_empty() && !LANGUAGES.contains(&head.language.as_str()) {
             problems.push(format!("language `{}` is none that can be told", head.language));
         }
-        let fields = || head.form.fields.iter().map(|field| field.name.as_str());
+        let texts = self.free_texts();
         for name in head.hidden.iter().flat_map(|hidden| hidden.from.iter().chain([&hidden.field])) {
-            if !fields().any(|field| field == name) {
-                problems.push(format!("hidden names `{name}`, which is no field of the form"));
+            if !texts.contains(&name.as_str()) {
+                problems.push(format!("hidden names `{name}`, which is no free text of the form"));
             }
         }
         problems.into_iter().map(|problem| format!("recipe `{}`: {problem}", head.name)).collect()

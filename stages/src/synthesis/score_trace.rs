@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::JoinType;
 use datafusion::prelude::{DataFrame, Expr, cast, col, get_field, lit};
-use genome_kernels::llm::ChatMessage;
+use genome_kernels::llm::{ChatMessage, FieldKind};
 use genome_schemas::{completions, events, judgements};
 use serde::{Deserialize, Serialize};
 
@@ -79,10 +79,13 @@ impl Stage for ScoreTrace {
                 problems.push(format!("recipe `{}` is not asked over events", self.recipe));
             }
             Ok(recipe) => {
-                let fields: Vec<&str> = recipe.head.form.fields.iter().map(|f| f.name.as_str()).collect();
+                let fields = recipe.head.form.fields.iter();
+                let words =
+                    fields.filter(|f| matches!(f.kind, FieldKind::Text { .. } | FieldKind::Choice { .. }));
+                let fields: Vec<&str> = words.map(|f| f.name.as_str()).collect();
                 if !fields.contains(&self.field.as_str()) {
                     problems.push(format!(
-                        "recipe `{}` has no field `{}`; its fields are: {}",
+                        "recipe `{}` has no field of words `{}`; such are: {}",
                         self.recipe,
                         self.field,
                         fields.join(", ")
