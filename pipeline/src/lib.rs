@@ -7,6 +7,7 @@ pub mod endpoint;
 pub mod engines;
 pub mod error;
 pub mod export;
+pub mod json_rows;
 pub mod ledger;
 pub mod memory;
 pub mod models;

@@ -4,21 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, anyhow};
-use datafusion::arrow::json::LineDelimitedWriter;
-use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::prelude::{DataFrame, col};
 use genome_schemas::{Freshness, judgements};
 use genome_stages::{ModelStage, StageConfig, StageContext, union_all};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::config::Project;
 use crate::error::Hinted;
+use crate::json_rows::{Row, rows};
 use crate::plan::{Planned, plan};
 use crate::run::Runner;
 use crate::session;
-
-/// One row as JSON, without nulls.
-pub type Row = Map<String, Value>;
 
 /// An answer with everything that was said of it.
 #[derive(Debug)]
@@ -36,13 +32,13 @@ impl Runner<'_> {
     /// # Errors
     /// No stage asks the recipe, a stage before it needs a model and was not run, or something fails on the way.
     pub async fn preview(&self, recipe: &str, count: usize) -> Result<Vec<Preview>> {
-        let project = self.project();
+        let project = self.project;
         let mut cx = project.run_context()?;
-        cx.engines = self.engines();
-        let planned = plan(project, &cx, self.store())?;
+        cx.engines = self.engines.clone();
+        let planned = plan(project, &cx, &self.store)?;
         let index = asking(project, &planned, recipe)?;
         self.bring_up_to_date(&planned, index, recipe, &cx).await?;
-        let session = session::for_records(self.limits())?;
+        let session = session::for_records(self.limits)?;
         let this = &planned[index];
         let stage = model_stage(project, this)?;
         let input = self.table_rows(&session, &planned, &this.inputs, &this.segment.input).await?;
@@ -87,8 +83,15 @@ impl Runner<'_> {
     ) -> Result<()> {
         let mut needed = BTreeSet::new();
         let mut open = vec![index];
-        // Judges and gates behind it may join what it does not read.
-        open.extend(planned[index..].iter().flat_map(|later| later.joins.values().flatten().copied()));
+        // What measures its answers may join what it does not read.
+        let measures = |later: &&Planned| match later.segment.stages[..] {
+            [at] => {
+                matches!(&self.project.config.stages[at], StageConfig::ScoreTrace(trace) if trace.recipe == recipe)
+            }
+            _ => false,
+        };
+        let measuring = planned[index..].iter().filter(measures);
+        open.extend(measuring.flat_map(|later| later.joins.values().flatten().copied()));
         open.retain(|&at| at <= index);
         while let Some(at) = open.pop() {
             let parents = planned[at].inputs.iter().chain(planned[at].joins.values().flatten());
@@ -104,7 +107,7 @@ impl Runner<'_> {
             if this.segment.calls_model {
                 return Err(Hinted::new(
                     format!("`{recipe}` is asked over what {} gives, which was not run", this.segment.name),
-                    self.project().command("run"),
+                    self.project.command("run"),
                 )
                 .into());
             }
@@ -158,18 +161,4 @@ async fn collect(answers: DataFrame, scores: Vec<DataFrame>) -> Result<Vec<Previ
         Preview { completion, judgements }
     });
     Ok(previews.collect())
-}
-
-/// Rows as JSON objects without nulls.
-///
-/// # Errors
-/// A column has a type that JSON cannot hold.
-pub fn rows(batches: &[RecordBatch]) -> Result<Vec<Row>> {
-    let mut writer = LineDelimitedWriter::new(Vec::new());
-    for batch in batches {
-        writer.write(batch)?;
-    }
-    writer.finish()?;
-    let text = String::from_utf8(writer.into_inner())?;
-    text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }

@@ -40,10 +40,10 @@ pub struct RunSummary {
 /// A config, its store and the engines, ready to run.
 #[derive(Debug)]
 pub struct Runner<'a> {
-    project: &'a Project,
-    store: Store,
-    engines: Arc<Engines>,
-    limits: Limits,
+    pub(crate) project: &'a Project,
+    pub(crate) store: Store,
+    pub(crate) engines: Arc<Engines>,
+    pub(crate) limits: Limits,
 }
 
 impl<'a> Runner<'a> {
@@ -127,22 +127,6 @@ impl<'a> Runner<'a> {
             }
         }
         Ok(())
-    }
-
-    pub(crate) fn project(&self) -> &'a Project {
-        self.project
-    }
-
-    pub(crate) fn store(&self) -> &Store {
-        &self.store
-    }
-
-    pub(crate) fn engines(&self) -> Arc<Engines> {
-        Arc::clone(&self.engines)
-    }
-
-    pub(crate) const fn limits(&self) -> Limits {
-        self.limits
     }
 
     /// Runs a segment and commits it; `false` if it was asked to stop.
@@ -299,7 +283,7 @@ impl<'a> Runner<'a> {
         let pending = store::write_sorted(pending, "key", &scratch).await?;
         task.set_total(pending);
         let session = session::for_model(self.limits, part_rows)?;
-        self.hold_pool(&session, this, stage).await?;
+        self.stay_in_band(this).await?;
         let mut number = store::parts(&this.folder)?.len();
         let mut done: u64 = 0;
         let before = self.engines.progress();
@@ -340,7 +324,7 @@ impl<'a> Runner<'a> {
             }
             std::fs::rename(&folder, this.folder.join(format!("part-{number:05}")))?;
             number += 1;
-            self.hold_pool(&session, this, stage).await?;
+            self.stay_in_band(this).await?;
             done += u64::try_from(part_rows)?.min(pending - done);
         }
         std::fs::remove_dir_all(&scratch)?;
@@ -353,21 +337,6 @@ impl<'a> Runner<'a> {
             ("asked".to_owned(), pending),
         ]);
         Ok(Some(SegmentRows { rows, rows_read, files: Vec::new() }))
-    }
-
-    /// [`hold_band`] for what a pool has of the current prompts.
-    async fn hold_pool(
-        &self,
-        session: &SessionContext,
-        this: &Planned,
-        stage: &dyn ModelStage,
-    ) -> Result<()> {
-        for of in this.segment.stages(self.project) {
-            let Some(band) = of.band() else { continue };
-            let so_far = pool_rows(session, this, stage.call_column(), None).await?;
-            hold_band(&this.segment.name, band, of.card().outcomes, so_far).await?;
-        }
-        Ok(())
     }
 
     fn dumps(&self, cx: &SourceContext) -> Result<DataFrame> {

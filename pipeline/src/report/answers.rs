@@ -13,9 +13,9 @@ use genome_stages::StageConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Project;
+use crate::json_rows::rows;
 use crate::ledger::{Which, whole_table};
 use crate::plan::Planned;
-use crate::preview::rows;
 
 /// Answers of one model to one recipe.
 #[derive(Debug, Default, Serialize)]
