@@ -10,7 +10,7 @@ use datafusion::common::JoinType;
 use datafusion::prelude::{DataFrame, SessionContext, col, lit};
 use genome_schemas::{FileCount, Freshness, Manifest, Outcome, Table};
 use genome_stages::sources::{FileReadCount, Pseudonymizer, SourceContext};
-use genome_stages::{Band, ModelStage, StageContext, union_all};
+use genome_stages::{ModelStage, RejectionLimit, StageContext, union_all};
 
 use crate::config::Project;
 use crate::engines::Engines;
@@ -69,7 +69,7 @@ impl<'a> Runner<'a> {
         for (index, segment) in planned.iter().enumerate() {
             if segment.freshness == Freshness::Fresh {
                 summary.fresh += 1;
-                self.stay_in_band(segment).await?;
+                self.hold_rejection_limit(segment).await?;
                 continue;
             }
             if self.engines.cancelled() {
@@ -85,7 +85,7 @@ impl<'a> Runner<'a> {
                 return Ok(summary);
             }
             summary.ran += 1;
-            self.stay_in_band(segment).await?;
+            self.hold_rejection_limit(segment).await?;
         }
         let session = session::for_records(self.limits)?;
         crate::text_index::publish(&session, self.project, &planned).await?;
@@ -95,12 +95,12 @@ impl<'a> Runner<'a> {
     }
 
     /// Stops where a stage has rejected more answers than its config lets it. What is done stays.
-    async fn stay_in_band(&self, planned: &Planned) -> Result<()> {
+    async fn hold_rejection_limit(&self, planned: &Planned) -> Result<()> {
         for stage in planned.segment.stages(self.project) {
-            let Some(band) = stage.band() else { continue };
+            let Some(limit) = stage.rejection_limit() else { continue };
             let session = session::for_records(self.limits)?;
             let rows = artifact_rows(&session, self.project, planned, None).await?;
-            hold_band(&planned.segment.name, band, stage.card().outcomes, rows).await?;
+            hold_limit(&planned.segment.name, limit, stage.card().outcomes, rows).await?;
         }
         Ok(())
     }
@@ -283,7 +283,7 @@ impl<'a> Runner<'a> {
         let pending = store::write_sorted(pending, "key", &scratch).await?;
         task.set_total(pending);
         let session = session::for_model(self.limits, part_rows)?;
-        self.stay_in_band(this).await?;
+        self.hold_rejection_limit(this).await?;
         let mut number = store::parts(&this.folder)?.len();
         let mut done: u64 = 0;
         let before = self.engines.progress();
@@ -324,7 +324,7 @@ impl<'a> Runner<'a> {
             }
             std::fs::rename(&folder, this.folder.join(format!("part-{number:05}")))?;
             number += 1;
-            self.stay_in_band(this).await?;
+            self.hold_rejection_limit(this).await?;
             done += u64::try_from(part_rows)?.min(pending - done);
         }
         std::fs::remove_dir_all(&scratch)?;
@@ -378,13 +378,18 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// An error where more answers than the band allows have one of some outcomes.
-async fn hold_band(name: &str, band: Band<'_>, outcomes: &[Outcome], rows: DataFrame) -> Result<()> {
-    let counts = count_by_outcome(rows.filter(col("recipe").eq(lit(band.recipe)))?).await?;
+/// An error where more answers than the limit allows have one of some outcomes.
+async fn hold_limit(
+    name: &str,
+    limit: RejectionLimit<'_>,
+    outcomes: &[Outcome],
+    rows: DataFrame,
+) -> Result<()> {
+    let counts = count_by_outcome(rows.filter(col("recipe").eq(lit(limit.recipe)))?).await?;
     let count = |outcome: &Outcome| counts.get(outcome.as_str()).copied().unwrap_or(0);
     let rejected: u64 = outcomes.iter().map(count).sum();
     let all = rejected + count(&Outcome::Kept);
-    if !band.is_left(rejected, all) {
+    if !limit.is_exceeded(rejected, all) {
         return Ok(());
     }
     let reasons: Vec<String> =
@@ -393,9 +398,9 @@ async fn hold_band(name: &str, band: Band<'_>, outcomes: &[Outcome], rows: DataF
         format!(
             "{name} rejected {rejected} of {all} answers to `{}` ({}), more than the share {} of `max_rejected`; what is done \
              is kept",
-            band.recipe,
+            limit.recipe,
             reasons.join(", "),
-            band.max_rejected
+            limit.max_rejected
         ),
         "look at some with `genome inspect … completions` or `genome preview`, then mend the recipe or raise the limit",
     )

@@ -26,4 +26,4 @@ pub mod tasks;
 pub use config::StageConfig;
 pub use error::StageError;
 pub use frames::union_all;
-pub use stage::{Asset, Band, Card, ModelStage, Outside, Scope, Stage, StageContext};
+pub use stage::{Asset, Card, ModelStage, Outside, RejectionLimit, Scope, Stage, StageContext};

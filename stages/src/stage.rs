@@ -72,7 +72,7 @@ pub trait Stage {
     }
 
     /// How many of the answers it looks at may leave before the run is stopped.
-    fn band(&self) -> Option<Band<'_>> {
+    fn rejection_limit(&self) -> Option<RejectionLimit<'_>> {
         None
     }
 
@@ -110,19 +110,19 @@ pub trait ModelStage {
 
 /// A rate of rejected answers at which something is wrong with the recipe, the model or the gate, and not with the answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Band<'a> {
+pub struct RejectionLimit<'a> {
     /// The recipe whose answers are counted.
     pub recipe: &'a str,
     /// Greatest share of them that may be rejected, `0.0..=1.0`.
     pub max_rejected: f64,
 }
 
-impl Band<'_> {
+impl RejectionLimit<'_> {
     /// Fewest answers of which a rate is taken.
     pub const FEWEST: u64 = 20;
 
-    /// Whether the rate is outside of the band.
-    pub fn is_left(&self, rejected: u64, all: u64) -> bool {
+    /// Whether the rate is above it.
+    pub fn is_exceeded(&self, rejected: u64, all: u64) -> bool {
         all >= Self::FEWEST && rejected as f64 > self.max_rejected * all as f64
     }
 }

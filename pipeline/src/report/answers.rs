@@ -101,11 +101,12 @@ pub(super) async fn recipes(
     let Some(answers) = whole_table(session, project, planned, "completions", Which::All).await? else {
         return Ok(reports);
     };
-    let mut gated: BTreeMap<String, u64> = BTreeMap::new();
+    // Of each report, answers that are `null`, and those that a gate dropped.
+    let mut tallies = vec![(0_u64, 0_u64); reports.len()];
     for counted in counted(answers).await? {
-        let is_its =
-            |report: &&mut RecipeReport| report.recipe == counted.recipe && report.model == counted.model;
-        let Some(report) = reports.iter_mut().find(is_its) else { continue };
+        let is_its = |report: &RecipeReport| report.recipe == counted.recipe && report.model == counted.model;
+        let Some(at) = reports.iter().position(is_its) else { continue };
+        let (report, (nulls, gated)) = (&mut reports[at], &mut tallies[at]);
         report.answers += counted.answers;
         report.tokens += counted.tokens;
         if counted.outcome == Outcome::Kept.as_str() {
@@ -114,17 +115,16 @@ pub(super) async fn recipes(
             *report.dropped.entry(format!("{} ({})", counted.outcome, counted.rule)).or_default() +=
                 counted.answers;
             if counted.stage != "synthesize" {
-                *gated.entry(format!("{} {}", report.recipe, report.model)).or_default() += counted.answers;
+                *gated += counted.answers;
             }
         }
         if counted.outcome == Outcome::NoAnswer.as_str() && counted.rule == "null" {
-            report.null_rate += counted.answers as f64;
+            *nulls += counted.answers;
         }
     }
-    for report in &mut reports {
-        let nulls = std::mem::take(&mut report.null_rate);
+    for (report, (nulls, gated)) in reports.iter_mut().zip(tallies) {
+        let (nulls, gated) = (nulls as f64, gated as f64);
         report.null_rate = share(nulls, report.answers as f64).unwrap_or(0.0);
-        let gated = gated.get(&format!("{} {}", report.recipe, report.model)).copied().unwrap_or(0) as f64;
         let kept = report.kept as f64;
         report.check_rate = share(kept + gated, report.answers as f64 - nulls);
         let has_gate = project.config.stages.iter().any(|stage| match stage {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::score_trace;
 use crate::StageError;
 use crate::mark::{Mark, column, mark_rows, rank_kept};
-use crate::stage::{Asset, Band, Card, Scope, Stage, StageContext};
+use crate::stage::{Asset, Card, RejectionLimit, Scope, Stage, StageContext};
 
 /// Drops the answers of a recipe that did not reach every threshold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,8 +92,8 @@ impl Stage for QualityGate {
         &["max_rejected"]
     }
 
-    fn band(&self) -> Option<Band<'_>> {
-        self.max_rejected.map(|max_rejected| Band { recipe: &self.recipe, max_rejected })
+    fn rejection_limit(&self) -> Option<RejectionLimit<'_>> {
+        self.max_rejected.map(|max_rejected| RejectionLimit { recipe: &self.recipe, max_rejected })
     }
 
     fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {

@@ -14,7 +14,7 @@ use crate::StageError;
 use crate::filter::written;
 use crate::functions::{CallSpec, answer_parts, check_answer, generate, key_hex, row_key};
 use crate::mark::{fresh_ledger, is_kept, null_of, rank_kept};
-use crate::stage::{Asset, Band, Card, ModelStage, Scope, Stage, StageContext};
+use crate::stage::{Asset, Card, ModelStage, RejectionLimit, Scope, Stage, StageContext};
 
 /// Asks a model one recipe over each author or event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -164,8 +164,8 @@ impl Stage for Synthesize {
         &["max_rejected"]
     }
 
-    fn band(&self) -> Option<Band<'_>> {
-        self.max_rejected.map(|max_rejected| Band { recipe: &self.recipe, max_rejected })
+    fn rejection_limit(&self) -> Option<RejectionLimit<'_>> {
+        self.max_rejected.map(|max_rejected| RejectionLimit { recipe: &self.recipe, max_rejected })
     }
 
     fn model_stage(&self) -> Option<&dyn ModelStage> {
