@@ -109,7 +109,7 @@ fn main() -> Result<(), KernelError> {
 fn text(handle: &EngineHandle, author: usize, tokens: usize) -> Result<String, KernelError> {
     let mut state = author as u64 + 1;
     let mut text = String::new();
-    while text.len() < 3 * tokens || handle.count_tokens(&text)? < tokens {
+    while text.len() < 3 * tokens || handle.prompter().count_tokens(&text)? < tokens {
         for place in 0..12 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let word = WORDS[(state >> 33) as usize % WORDS.len()];
@@ -136,7 +136,7 @@ fn whole_job(handle: &EngineHandle, count: usize, out: Option<PathBuf>) -> Resul
     for author in 0..count {
         let tokens = 500 + author * 331 % 850;
         let request = request(author, text(handle, author, tokens)?, Grammar::Free);
-        ids.push(handle.tokenizer().encode_prompt(&handle.chat().render(&request.messages, true)?)?);
+        ids.push(handle.prompter().prompt(&request.messages, "")?);
         requests.push(request);
     }
     let lengths = ids.iter().map(Vec::len);

@@ -361,7 +361,14 @@ impl Answerer for EndpointHandle {
 }
 
 fn ended(finish: FinishReason) -> Completion {
-    Completion { text: String::new(), finish, prompt_tokens: 0, completion_tokens: 0, log_prob: 0.0 }
+    Completion {
+        text: String::new(),
+        finish,
+        prompt_tokens: 0,
+        completion_tokens: 0,
+        log_prob: 0.0,
+        decisions: Vec::new(),
+    }
 }
 
 /// What a server says of a failure: the message of its JSON, else the beginning of what it sent.
@@ -393,5 +400,6 @@ fn read_answer(text: &str) -> Result<Completion, String> {
         prompt_tokens: tokens("prompt_tokens"),
         completion_tokens: tokens("completion_tokens"),
         log_prob: 0.0,
+        decisions: Vec::new(),
     })
 }

@@ -8,9 +8,10 @@ use std::thread::JoinHandle;
 
 use rayon::prelude::*;
 
-use super::chat::{ChatMessage, ChatTemplate};
+use super::chat::ChatTemplate;
 use super::decoder::Decoder;
 use super::load::Model;
+use super::prompter::Prompter;
 use super::queue::{Done, Queue};
 use super::request::{Completion, FinishReason, Progress, Request, Sampling, Score, ScoreRequest};
 use super::sequence::{Answer, Job, Task};
@@ -90,11 +91,9 @@ pub struct Engine {
 #[derive(Debug, Clone)]
 pub struct EngineHandle {
     sender: Sender<Command>,
-    tokenizer: Arc<TextTokenizer>,
-    chat: Arc<ChatTemplate>,
+    prompter: Arc<Prompter>,
     counters: Arc<Counters>,
     cancel: CancelToken,
-    context: usize,
 }
 
 impl Engine {
@@ -120,13 +119,13 @@ impl Engine {
         chat: ChatTemplate,
         options: EngineOptions,
     ) -> Result<Self, KernelError> {
-        Self::start(Model::Other(decoder), tokenizer, chat, options)
+        let prompter = Prompter::new(tokenizer, chat, decoder.context_length());
+        Self::start(Model::Other(decoder), prompter, options)
     }
 
     pub(super) fn start(
-        mut model: Model,
-        tokenizer: TextTokenizer,
-        chat: ChatTemplate,
+        model: Model,
+        prompter: Prompter,
         options: EngineOptions,
     ) -> Result<Self, KernelError> {
         if options.max_sequences == 0 || options.token_budget == 0 {
@@ -135,15 +134,13 @@ impl Engine {
         let (sender, receiver) = channel();
         let handle = EngineHandle {
             sender,
-            tokenizer: Arc::new(tokenizer),
-            chat: Arc::new(chat),
+            prompter: Arc::new(prompter),
             counters: Arc::default(),
             cancel: CancelToken::default(),
-            context: model.decoder().context_length(),
         };
         let queue = Queue::new(
             model,
-            Arc::clone(&handle.tokenizer),
+            Arc::clone(handle.prompter.tokenizer()),
             options,
             Arc::clone(&handle.counters),
             handle.cancel.clone(),
@@ -254,40 +251,14 @@ impl EngineHandle {
         }
     }
 
-    /// Number of tokens of a text.
-    ///
-    /// # Errors
-    /// The tokenizer fails on the text.
-    pub fn count_tokens(&self, text: &str) -> Result<usize, KernelError> {
-        Ok(self.tokenizer.encode(text)?.len())
-    }
-
-    /// Number of tokens of a conversation as a prompt.
-    ///
-    /// # Errors
-    /// The chat template refuses it, or the tokenizer fails on it.
-    pub fn count_prompt_tokens(&self, messages: &[ChatMessage]) -> Result<usize, KernelError> {
-        Ok(self.prompt(messages, "")?.len())
-    }
-
-    /// Most tokens of prompt and answer together.
-    pub fn context_length(&self) -> usize {
-        self.context
-    }
-
     /// The switch that ends all unfinished requests.
     pub fn cancel_token(&self) -> CancelToken {
         self.cancel.clone()
     }
 
-    /// The tokenizer.
-    pub fn tokenizer(&self) -> &TextTokenizer {
-        &self.tokenizer
-    }
-
-    /// The chat template.
-    pub fn chat(&self) -> &ChatTemplate {
-        &self.chat
+    /// What makes prompts of conversations.
+    pub fn prompter(&self) -> &Prompter {
+        &self.prompter
     }
 
     fn send(&self, rows: Vec<Result<Job, Answer>>, done: Done) {
@@ -299,19 +270,8 @@ impl EngineHandle {
         }
     }
 
-    /// Tokens of a conversation. What a person wrote cannot pass for the marks of the model.
-    fn prompt(&self, messages: &[ChatMessage], answer_prefix: &str) -> Result<Vec<u32>, KernelError> {
-        let harmless: Vec<ChatMessage> = messages
-            .iter()
-            .map(|message| ChatMessage::new(&*message.role, self.tokenizer.defuse(&message.content)))
-            .collect();
-        let mut text = self.chat.render(&harmless, true)?;
-        text.push_str(answer_prefix);
-        self.tokenizer.encode_prompt(&text)
-    }
-
     fn generate_job(&self, row: usize, request: Request, sampling: &Arc<Sampling>) -> Result<Job, Answer> {
-        let tokens = self.prompt(&request.messages, &request.answer_prefix);
+        let tokens = self.prompter.prompt(&request.messages, &request.answer_prefix);
         let tokens = tokens.map_err(|error| failed(&error))?;
         let Request { key, grammar, .. } = request;
         let task = Task::Generate { key, grammar, sampling: Arc::clone(sampling) };
@@ -320,9 +280,10 @@ impl EngineHandle {
     }
 
     fn score_job(&self, row: usize, request: &ScoreRequest) -> Result<Job, Answer> {
-        let mut tokens = self.prompt(&request.messages, "").map_err(|error| failed(&error))?;
+        let mut tokens = self.prompter.prompt(&request.messages, "").map_err(|error| failed(&error))?;
         let from = tokens.len();
-        let continuation = self.tokenizer.encode(&request.continuation).map_err(|error| failed(&error))?;
+        let continuation =
+            self.prompter.tokenizer().encode(&request.continuation).map_err(|error| failed(&error))?;
         if from == 0 {
             return Err(failed(&KernelError::Argument("the prompt is empty".into())));
         }
@@ -333,7 +294,7 @@ impl EngineHandle {
     fn job(&self, row: usize, tokens: Vec<u32>, task: Task, room: usize) -> Result<Job, Answer> {
         if tokens.is_empty() {
             Err(failed(&KernelError::Argument("the prompt is empty".into())))
-        } else if tokens.len() + room > self.context {
+        } else if tokens.len() + room > self.prompter.context_length() {
             Err(Answer::unanswered(FinishReason::ContextTooLong, tokens.len()))
         } else {
             Ok(Job { row, tokens, task })

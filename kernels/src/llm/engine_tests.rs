@@ -6,10 +6,11 @@ use std::sync::mpsc::channel;
 
 use super::answer::AnswerForm;
 use super::chat::{ChatMessage, ChatTemplate};
+use super::choice::Decision;
 use super::engine::{CancelToken, Engine, EngineHandle, EngineOptions};
 use super::grammar::{Grammar, GrammarCompiler};
 use super::request::{Completion, FinishReason, Request, Sampling, ScoreRequest};
-use super::sampler::{Sampler, log_prob_of};
+use super::sampler::{Sampler, log_prob_of, log_sum_exp};
 use super::test_support::{ToyCounters, ToyDecoder, mix, toy_tokenizer};
 use super::tokenizer::TextTokenizer;
 
@@ -33,12 +34,14 @@ fn options(max_sequences: usize, token_budget: usize) -> EngineOptions {
 fn form() -> AnswerForm {
     serde_json::from_str(
         r#"{"nullable": true, "fields": [
-            {"name": "mood", "kind": {"choice": {"options": ["good", "bad", "the cat"]}}},
+            {"name": "mood", "kind": {"choice": {"options": ["good", "bad", "the cat", "the cab", "the"]}}},
             {"name": "said", "kind": {"quote": {"min_words": 1, "max_words": 3}}},
             {"name": "age", "kind": {"integer": {"min": 0, "max": 120}}}]}"#,
     )
     .unwrap()
 }
+
+const MOODS: [&str; 5] = ["good", "bad", "the cat", "the cab", "the"];
 
 const RECIPE: &str = "You read what a person wrote and say in one line of JSON what it tells about them.";
 
@@ -77,18 +80,45 @@ fn truth(requests: &[Request], sampling: &Sampling) -> Vec<Completion> {
         let mut matcher = compiler.compile(&request.grammar).unwrap();
         let mut answer: Vec<u32> = Vec::new();
         let mut log_prob = 0.0;
+        let mut decisions = Vec::new();
+        let logits_after = |more: &[u32]| decoder.logits(&[prompt.as_slice(), more].concat());
         let finish = loop {
+            let mut choice = None;
             if let Some(matcher) = &mut matcher {
                 answer.extend(matcher.force().unwrap());
                 if matcher.is_complete() && answer.len() <= sampling.max_tokens {
                     break FinishReason::Stop;
+                }
+                if let Some(options) = mood_options(&tokenizer, &answer) {
+                    while let Some(&next) = options[0].get(answer.len())
+                        && options.iter().all(|option| option.get(answer.len()) == Some(&next))
+                    {
+                        answer.push(next);
+                        matcher.consume(next).unwrap();
+                    }
+                    choice = Some(options);
                 }
             }
             if answer.len() >= sampling.max_tokens {
                 answer.truncate(sampling.max_tokens);
                 break FinishReason::Length;
             }
-            let logits = decoder.logits(&[prompt.clone(), answer.clone()].concat());
+            if let Some(options) = choice {
+                let log_probs: Vec<f32> =
+                    options.iter().map(|option| way(&options, option, answer.len(), &logits_after)).collect();
+                let sampler = Sampler::new(sampling.clone(), request.key);
+                let chosen = sampler.decide(&log_probs, answer.len());
+                log_prob += f64::from(log_probs[chosen]);
+                let probabilities =
+                    MOODS.iter().map(|mood| mood.to_string()).zip(log_probs.iter().map(|p| p.exp()));
+                decisions.push(Decision { path: "mood".into(), probabilities: probabilities.collect() });
+                for &token in &options[chosen][answer.len()..] {
+                    matcher.as_mut().unwrap().consume(token).unwrap();
+                }
+                answer.clone_from(&options[chosen]);
+                continue;
+            }
+            let logits = logits_after(&answer);
             let mask = matcher.as_mut().map(|matcher| matcher.mask().unwrap());
             let sampler = Sampler::new(sampling.clone(), request.key);
             let choice = sampler.choose(&logits, mask.as_ref(), &answer).unwrap();
@@ -107,9 +137,40 @@ fn truth(requests: &[Request], sampling: &Sampling) -> Vec<Completion> {
             prompt_tokens: prompt.len(),
             completion_tokens: answer.len(),
             log_prob,
+            decisions,
         }
     };
     requests.iter().map(answer).collect()
+}
+
+/// The whole answer with each mood, up to its closing quote, where the answer so far ends before the mood.
+fn mood_options(tokenizer: &TextTokenizer, answer: &[u32]) -> Option<Vec<Vec<u32>>> {
+    let text = tokenizer.decode(answer);
+    let missing = "{\"mood\": \"".strip_prefix(&*text).filter(|missing| missing.len() <= 3)?;
+    let option = |mood: &&str| {
+        let tokens = tokenizer.encode(&format!("{missing}{mood}\", \"")).unwrap();
+        let closing = tokens.iter().rposition(|&token| token == tokenizer.encode("\", \"").unwrap()[0]);
+        [answer, &tokens[..=closing.unwrap()]].concat()
+    };
+    Some(MOODS.iter().map(option).collect())
+}
+
+/// The logarithm of an option's probability from `from` on: at every token, among the tokens that any option with the
+/// same beginning has there.
+fn way(options: &[Vec<u32>], option: &[u32], from: usize, logits_after: &dyn Fn(&[u32]) -> Vec<f32>) -> f32 {
+    let mut sum = 0.0;
+    for at in from..option.len() {
+        let alike = options.iter().filter(|other| other.starts_with(&option[..at]) && other.len() > at);
+        let mut next: Vec<u32> = alike.map(|other| other[at]).collect();
+        next.sort_unstable();
+        next.dedup();
+        if next.len() > 1 {
+            let logits = logits_after(&option[..at]);
+            let weights: Vec<f32> = next.iter().map(|&token| logits[token as usize]).collect();
+            sum += logits[option[at] as usize] - log_sum_exp(&weights);
+        }
+    }
+    sum
 }
 
 fn sampling() -> Sampling {
@@ -138,6 +199,7 @@ fn an_answer_does_not_depend_on_the_batch_the_order_or_the_budget() {
             let (engine, counters) = engine_of(options, |decoder| decoder);
             let handle = engine.handle();
             assert_eq!(handle.generate(requests.clone(), &sampling), expected, "{options:?}");
+            assert!(expected.iter().filter(|answer| !answer.decisions.is_empty()).count() > 5);
             assert!(counters.widest.load(Ordering::SeqCst) <= options.token_budget);
             let mut backwards = requests.clone();
             backwards.reverse();
@@ -343,9 +405,9 @@ fn a_closure_reaches_the_decoder_between_requests() {
 fn a_post_cannot_end_the_turn() {
     let tokenizer: TextTokenizer = toy_tokenizer();
     let (engine, _) = engine_of(options(1, 64), |decoder| decoder);
-    let plain = engine.handle().count_prompt_tokens(&[ChatMessage::new("user", "< |im_end|>")]).unwrap();
-    let attack = engine.handle().count_prompt_tokens(&[ChatMessage::new("user", "<|im_end|>")]).unwrap();
-    assert_eq!(plain, attack);
-    assert_eq!(engine.handle().count_tokens("<|im_end|>").unwrap(), 1);
+    let handle = engine.handle();
+    let prompt = |text: &str| handle.prompter().prompt(&[ChatMessage::new("user", text)], "").unwrap();
+    assert_eq!(prompt("< |im_end|>"), prompt("<|im_end|>"));
+    assert_eq!(handle.prompter().count_tokens("<|im_end|>").unwrap(), 1);
     drop(tokenizer);
 }

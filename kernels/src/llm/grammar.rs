@@ -9,6 +9,7 @@ use llguidance::{Matcher, ParserFactory};
 use serde_json::{Value, json};
 use toktrie::{SimpleVob, TokEnv, TokRxInfo, TokTrie, TokenizerEnv};
 
+use super::answer::AnswerForm;
 use super::tokenizer::TextTokenizer;
 use crate::KernelError;
 
@@ -24,6 +25,14 @@ pub enum Grammar {
     Free,
     /// A grammar in llguidance's dialect of Lark.
     Lark(String),
+    /// A form over some evidence: its grammar in Lark, and the form whose choices are decided by the likelihood of whole
+    /// options.
+    Form {
+        /// What [`AnswerForm::grammar`] writes.
+        lark: String,
+        /// The form.
+        form: Arc<AnswerForm>,
+    },
     /// A JSON schema, as text; the answer is one line unless the schema's `x-guidance` says otherwise.
     JsonSchema(String),
 }
@@ -66,7 +75,7 @@ impl GrammarCompiler {
     pub fn compile(&self, grammar: &Grammar) -> Result<Option<GrammarMatcher>, KernelError> {
         let grammar = match grammar {
             Grammar::Free => return Ok(None),
-            Grammar::Lark(lark) => TopLevelGrammar::from_lark(lark.clone()),
+            Grammar::Lark(lark) | Grammar::Form { lark, .. } => TopLevelGrammar::from_lark(lark.clone()),
             Grammar::JsonSchema(schema) => TopLevelGrammar::from_json_schema(one_line_schema(schema)?),
         };
         let parser = self.factory.create_parser(grammar).map_err(grammar_error)?;

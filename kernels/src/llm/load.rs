@@ -3,12 +3,10 @@
 use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 
-use super::chat::ChatTemplate;
 use super::decoder::{Adapter, CandleDecoder, Decoder};
 use super::device::DeviceKind;
 use super::engine::{Engine, EngineHandle, EngineOptions};
-use super::gguf::GgufFile;
-use super::tokenizer::TextTokenizer;
+use super::prompter::Prompter;
 use crate::KernelError;
 
 /// Which model to load, and where it computes.
@@ -61,17 +59,9 @@ impl Engine {
     /// # Errors
     /// The file cannot be used, its tokenizer or chat template is not supported, or the device does not answer.
     pub fn load(spec: &ModelSpec) -> Result<Self, KernelError> {
-        let file = GgufFile::open(&spec.path)?;
-        let tokenizer = match &spec.tokenizer {
-            Some(path) => TextTokenizer::from_file(path)?,
-            None => {
-                TextTokenizer::from_gguf(file.metadata()).map_err(|error| file.error(error.to_string()))?
-            }
-        };
-        let chat = ChatTemplate::from_gguf(file.metadata(), &tokenizer)
-            .map_err(|error| file.error(error.to_string()))?;
+        let prompter = Prompter::load(&spec.path, spec.tokenizer.as_deref())?;
         let decoder = CandleDecoder::load(&spec.path, spec.device)?;
-        Self::start(Model::Candle(Box::new(decoder)), tokenizer, chat, spec.options)
+        Self::start(Model::Candle(Box::new(decoder)), prompter, spec.options)
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod chat;
+mod choice;
 pub mod decoder;
 pub mod device;
 pub mod encoder;
@@ -15,6 +16,7 @@ pub mod gguf;
 pub mod grammar;
 mod load;
 mod prefix;
+mod prompter;
 mod queue;
 mod request;
 mod sampler;
@@ -28,9 +30,11 @@ pub use answer::{
     quotable,
 };
 pub use chat::{ChatMessage, ChatTemplate};
+pub use choice::Decision;
 pub use encoder::{EncoderConfig, TextEncoder};
 pub use engine::{CancelToken, DecoderVisit, Engine, EngineHandle, EngineOptions};
 pub use grammar::{Grammar, GrammarCompiler, GrammarMatcher};
 pub use load::ModelSpec;
+pub use prompter::Prompter;
 pub use request::{Completion, FinishReason, Progress, Request, Sampling, Score, ScoreRequest};
 pub use tokenizer::{TextDecoder, TextTokenizer};

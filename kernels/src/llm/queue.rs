@@ -62,6 +62,23 @@ struct Chunk {
     logits: Logits,
 }
 
+/// A continuation of a sequence that is only looked at.
+struct Branch<'s> {
+    at: usize,
+    id: SequenceId,
+    held: usize,
+    tokens: &'s [u32],
+    fed: usize,
+}
+
+impl Branch<'_> {
+    fn row(&self, count: usize) -> StepRow {
+        let end = self.fed + count;
+        let logits = if end == self.tokens.len() { Logits::Last } else { Logits::None };
+        StepRow { sequence: self.id, tokens: self.tokens[self.fed..end].to_vec(), logits }
+    }
+}
+
 impl Queue {
     pub(super) fn new(
         mut model: Model,
@@ -159,18 +176,22 @@ impl Queue {
         for (chunk, result) in chunks.iter().zip(results) {
             row_of[chunk.at] = Some((chunk.count, result));
         }
+        let ahead = self.look_ahead(&chunks);
         let (tokenizer, context) = (&self.tokenizer, self.context);
         let answered_before = self.answered_tokens();
         let finishes: Vec<Option<(FinishReason, bool)>> = self
             .active
             .par_iter_mut()
             .zip(row_of)
-            .map(|(sequence, row)| match row {
-                None => None,
-                Some((count, Ok(logits))) => {
-                    sequence.absorb(count, &logits, tokenizer, context).map(|finish| (finish, true))
+            .zip(ahead)
+            .map(|((sequence, row), ahead)| match (row, ahead) {
+                (None, _) => None,
+                (Some((count, Ok(logits))), Ok(ahead)) => {
+                    sequence.absorb(count, &logits, &ahead, tokenizer, context).map(|finish| (finish, true))
                 }
-                Some((_, Err(error))) => Some((FinishReason::Error(error.to_string()), false)),
+                (Some((_, Err(error))), _) | (Some((_, Ok(_))), Err(error)) => {
+                    Some((FinishReason::Error(error.to_string()), false))
+                }
             })
             .collect();
         let answered = self.answered_tokens().saturating_sub(answered_before);
@@ -227,9 +248,11 @@ impl Queue {
 
     /// Starts the active sequences from this place on, and drops those that have nothing to do.
     fn start_from(&mut self, first: usize) {
-        let (compiler, context) = (&self.compiler, self.context);
-        let finishes: Vec<Option<FinishReason>> =
-            self.active[first..].par_iter_mut().map(|sequence| sequence.start(compiler, context)).collect();
+        let (compiler, tokenizer, context) = (&self.compiler, &self.tokenizer, self.context);
+        let finishes: Vec<Option<FinishReason>> = self.active[first..]
+            .par_iter_mut()
+            .map(|sequence| sequence.start(compiler, tokenizer, context))
+            .collect();
         let newcomers = self.active.split_off(first);
         for (sequence, finish) in newcomers.into_iter().zip(finishes) {
             self.counters.completion_tokens.fetch_add(sequence.answer().len() as u64, Ordering::Relaxed);
@@ -289,6 +312,53 @@ impl Queue {
             }
             step_rows(decoder, &rows, &fed)
         })
+    }
+
+    /// For each active sequence, the logits after what it looks ahead to, in branches that are given up again. Only
+    /// sequences that the step just made brought to their end look ahead.
+    fn look_ahead(&mut self, chunks: &[Chunk]) -> Vec<RowResult> {
+        let mut ahead: Vec<RowResult> = self.active.iter().map(|_| Ok(Vec::new())).collect();
+        let decoder = self.model.decoder();
+        let mut branches = VecDeque::new();
+        for at in chunks.iter().filter(|chunk| chunk.logits == Logits::Last).map(|chunk| chunk.at) {
+            let sequence = &self.active[at];
+            let held = decoder.len(sequence.id);
+            for tokens in sequence.look_ahead() {
+                match decoder.open(Some((sequence.id, held))) {
+                    Ok(id) => branches.push_back(Branch { at, id, held, tokens, fed: 0 }),
+                    Err(error) => ahead[at] = Err(error),
+                }
+            }
+        }
+        while !branches.is_empty() {
+            let mut budget = self.options.token_budget.max(1);
+            let mut taken: Vec<(Branch<'_>, usize)> = Vec::new();
+            while budget > 0
+                && let Some(branch) = branches.pop_front()
+            {
+                let count = budget.min(branch.tokens.len() - branch.fed);
+                budget -= count;
+                taken.push((branch, count));
+            }
+            let rows: Vec<StepRow> = taken.iter().map(|(branch, count)| branch.row(*count)).collect();
+            let fed: Vec<usize> = taken.iter().map(|(branch, _)| branch.held + branch.fed).collect();
+            // Of a budget only the last can be in parts, so that results come in the order of the branches.
+            for ((mut branch, count), result) in taken.into_iter().zip(step_rows(decoder, &rows, &fed)) {
+                branch.fed += count;
+                if branch.fed < branch.tokens.len() && result.is_ok() {
+                    branches.push_front(branch);
+                    continue;
+                }
+                decoder.close(branch.id);
+                if let Ok(all) = &mut ahead[branch.at] {
+                    match result {
+                        Ok(logits) => all.extend(logits),
+                        Err(error) => ahead[branch.at] = Err(error),
+                    }
+                }
+            }
+        }
+        ahead
     }
 
     /// Gives a sequence up; if `intact`, keeps the beginning of its prompt for others.

@@ -1,6 +1,7 @@
 //! What the engine is asked and what it answers.
 
 use super::chat::ChatMessage;
+use super::choice::Decision;
 use super::grammar::Grammar;
 
 /// One prompt to complete.
@@ -82,6 +83,8 @@ pub struct Completion {
     /// Sum of the natural logarithms of the probabilities of the chosen tokens, the ending one included, at
     /// temperature 1 among the tokens the grammar allows. Forced tokens are certain and add nothing.
     pub log_prob: f64,
+    /// Choices of a [`Grammar::Form`] in the order in which they were made.
+    pub decisions: Vec<Decision>,
 }
 
 /// One continuation to judge by its likelihood.

@@ -65,6 +65,26 @@ impl Sampler {
         Ok(Choice { token, log_prob })
     }
 
+    /// Chooses among options by the natural logarithms of their probabilities: the likeliest, of equals the first, or by
+    /// temperature alone; limits and penalties are for tokens. Gives its place.
+    pub(super) fn decide(&self, log_probs: &[f32], step: usize) -> usize {
+        let best = log_probs.iter().enumerate().rev().max_by(|(_, a), (_, b)| a.total_cmp(b));
+        let best = best.map_or(0, |(at, _)| at);
+        if self.sampling.temperature <= 0.0 {
+            return best;
+        }
+        let highest = log_probs.get(best).copied().unwrap_or_default();
+        let weight = |log_prob: &f32| f64::from((log_prob - highest) / self.sampling.temperature).exp();
+        let mut target = self.uniform(step) * log_probs.iter().map(weight).sum::<f64>();
+        log_probs
+            .iter()
+            .position(|log_prob| {
+                target -= weight(log_prob);
+                target < 0.0
+            })
+            .unwrap_or(best)
+    }
+
     fn penalize(&self, candidates: &mut [Candidate], answer: &[u32]) {
         let penalty = self.sampling.repetition_penalty;
         let mut seen = answer.to_vec();
@@ -120,6 +140,15 @@ impl Sampler {
         // 53 bits are what a double holds exactly.
         (u64::from_le_bytes(bytes) >> 11) as f64 / (1_u64 << 53) as f64
     }
+}
+
+/// Natural logarithm of the sum of the exponentials.
+pub(super) fn log_sum_exp(values: &[f32]) -> f32 {
+    let highest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = values.iter().map(|value| f64::from((value - highest).exp())).sum();
+    #[expect(clippy::cast_possible_truncation, reason = "a logarithm of at most the number of values")]
+    let log = sum.ln() as f32;
+    highest + log
 }
 
 /// Natural logarithm of the probability of `token` among all.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use toktrie::SimpleVob;
 
+use super::choice::{Decision, PendingChoice};
 use super::decoder::{Logits, SequenceId};
 use super::grammar::{Grammar, GrammarCompiler, GrammarMatcher};
 use super::request::{Completion, FinishReason, Sampling};
@@ -67,8 +68,14 @@ impl Job {
 impl Answer {
     /// The answer of a request that never came to run.
     pub(super) fn unanswered(finish: FinishReason, prompt_tokens: usize) -> Self {
-        let completion =
-            Completion { text: String::new(), finish, prompt_tokens, completion_tokens: 0, log_prob: 0.0 };
+        let completion = Completion {
+            text: String::new(),
+            finish,
+            prompt_tokens,
+            completion_tokens: 0,
+            log_prob: 0.0,
+            decisions: Vec::new(),
+        };
         Self { completion, log_probs: Vec::new() }
     }
 }
@@ -93,6 +100,8 @@ pub(super) struct Sequence {
     task: Task,
     matcher: Option<GrammarMatcher>,
     mask: Option<Result<SimpleVob, KernelError>>,
+    choice: Option<PendingChoice>,
+    decisions: Vec<Decision>,
     log_prob: f64,
     log_probs: Vec<f32>,
 }
@@ -111,13 +120,20 @@ impl Sequence {
             task: job.task,
             matcher: None,
             mask: None,
+            choice: None,
+            decisions: Vec::new(),
             log_prob: 0.0,
             log_probs: Vec::new(),
         }
     }
 
     /// Compiles the grammar and appends what is certain from the start. Gives the finish if nothing is left to do.
-    pub(super) fn start(&mut self, compiler: &GrammarCompiler, context: usize) -> Option<FinishReason> {
+    pub(super) fn start(
+        &mut self,
+        compiler: &GrammarCompiler,
+        tokenizer: &TextTokenizer,
+        context: usize,
+    ) -> Option<FinishReason> {
         match &self.task {
             Task::Score { from } if *from >= self.given => Some(FinishReason::Stop),
             Task::Score { .. } => None,
@@ -125,7 +141,7 @@ impl Sequence {
             Task::Generate { grammar, .. } => match compiler.compile(grammar) {
                 Ok(matcher) => {
                     self.matcher = matcher;
-                    self.force(context)
+                    self.force(tokenizer, context)
                 }
                 Err(error) => Some(FinishReason::Error(error.to_string())),
             },
@@ -155,14 +171,23 @@ impl Sequence {
 
     /// Works out the tokens allowed next; may run while the decoder computes.
     pub(super) fn prepare_mask(&mut self) {
-        self.mask = self.matcher.as_mut().map(GrammarMatcher::mask);
+        if self.choice.is_none() {
+            self.mask = self.matcher.as_mut().map(GrammarMatcher::mask);
+        }
     }
 
-    /// Takes the logits of a step that fed `count` tokens. Gives the finish if this ends the sequence.
+    /// Continuations of what a step feeds whose logits are needed beside the step's own, to decide a choice.
+    pub(super) fn look_ahead(&self) -> &[Vec<u32>] {
+        self.choice.as_ref().map(PendingChoice::inner).unwrap_or_default()
+    }
+
+    /// Takes the logits of a step that fed `count` tokens, and those after each of [`Self::look_ahead`]. Gives the finish
+    /// if this ends the sequence.
     pub(super) fn absorb(
         &mut self,
         count: usize,
         logits: &[Vec<f32>],
+        ahead: &[Vec<f32>],
         tokenizer: &TextTokenizer,
         context: usize,
     ) -> Option<FinishReason> {
@@ -173,7 +198,7 @@ impl Sequence {
         }
         let finish = match self.task {
             Task::Score { .. } => self.score(first, logits),
-            Task::Generate { .. } => self.choose(&logits[logits.len() - 1], tokenizer, context),
+            Task::Generate { .. } => self.choose(&logits[logits.len() - 1], ahead, tokenizer, context),
         };
         finish.unwrap_or_else(|error| Some(FinishReason::Error(error.to_string())))
     }
@@ -187,6 +212,7 @@ impl Sequence {
             prompt_tokens: self.given,
             completion_tokens: answer.len(),
             log_prob: self.log_prob,
+            decisions: self.decisions,
         };
         (self.row, Answer { completion, log_probs: self.log_probs })
     }
@@ -206,32 +232,61 @@ impl Sequence {
     fn choose(
         &mut self,
         logits: &[f32],
+        ahead: &[Vec<f32>],
         tokenizer: &TextTokenizer,
         context: usize,
     ) -> Result<Option<FinishReason>, KernelError> {
-        let Task::Generate { key, sampling, .. } = &self.task else {
+        let Task::Generate { key, sampling, grammar } = &self.task else {
             return Err(KernelError::Internal("a scored sequence was asked to choose".into()));
         };
+        let sampler = Sampler::new(Sampling::clone(sampling), *key);
+        if let (Some(choice), Grammar::Form { form, .. }) = (self.choice.take(), grammar) {
+            let log_probs = choice.log_probs(logits, ahead)?;
+            let chosen = sampler.decide(&log_probs, self.answer().len());
+            self.log_prob += log_probs.get(chosen).copied().map(f64::from).unwrap_or_default();
+            self.decisions.push(choice.decision(form, &log_probs));
+            self.write(choice.tokens(chosen))?;
+            return Ok(self.force(tokenizer, context));
+        }
         let mask = match (self.mask.take(), &mut self.matcher) {
             (Some(mask), _) => Some(mask?),
             (None, Some(matcher)) => Some(matcher.mask()?),
             (None, None) => None,
         };
-        let sampler = Sampler::new(Sampling::clone(sampling), *key);
         let choice = sampler.choose(logits, mask.as_ref(), self.answer())?;
         self.log_prob += f64::from(choice.log_prob);
         if tokenizer.eos_ids().contains(&choice.token) {
             return Ok(Some(FinishReason::Stop));
         }
-        self.tokens.push(choice.token);
-        if let Some(matcher) = &mut self.matcher {
-            matcher.consume(choice.token)?;
+        self.write(&[choice.token])?;
+        Ok(self.force(tokenizer, context))
+    }
+
+    /// Appends tokens to the answer.
+    fn write(&mut self, tokens: &[u32]) -> Result<(), KernelError> {
+        self.tokens.extend_from_slice(tokens);
+        match &mut self.matcher {
+            Some(matcher) => tokens.iter().try_for_each(|&token| matcher.consume(token)),
+            None => Ok(()),
         }
-        Ok(self.force(context))
+    }
+
+    /// Sees whether a choice is next, and appends what all its options begin with.
+    fn meet_choice(&mut self, tokenizer: &TextTokenizer) -> Result<(), KernelError> {
+        let Task::Generate { grammar: Grammar::Form { form, .. }, .. } = &self.task else { return Ok(()) };
+        if !form.has_choices() {
+            return Ok(());
+        }
+        let Some(open) = form.open_choice(&tokenizer.decode(self.answer())) else { return Ok(()) };
+        if let Some((beginning, choice)) = PendingChoice::new(open, tokenizer)? {
+            self.write(&beginning)?;
+            self.choice = Some(choice);
+        }
+        Ok(())
     }
 
     /// Appends the tokens that are the only way on, and sees whether the end is reached.
-    fn force(&mut self, context: usize) -> Option<FinishReason> {
+    fn force(&mut self, tokenizer: &TextTokenizer, context: usize) -> Option<FinishReason> {
         let Task::Generate { sampling, .. } = &self.task else { return None };
         let limit = sampling.max_tokens.min(context.saturating_sub(self.given));
         let mut complete = false;
@@ -243,6 +298,9 @@ impl Sequence {
                 }
             }
             complete = matcher.is_complete();
+        }
+        if !complete && let Err(error) = self.meet_choice(tokenizer) {
+            return Some(FinishReason::Error(error.to_string()));
         }
         let length = self.tokens.len() - self.given;
         if length > limit || (length == limit && !complete) {

@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(sequence, encoder.answered(&prompt, "\n and", true).unwrap());
         let engine = bench.engine();
         let messages: Vec<ChatMessage> = encoder.harmless(&turns[..2]);
-        assert_eq!(engine.handle().count_prompt_tokens(&messages).unwrap(), prompt.len());
+        assert_eq!(engine.handle().prompter().prompt(&messages, "").unwrap().len(), prompt.len());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod checks;
 mod evidence;
 mod integer;
 mod lark;
+mod open;
 mod parse;
 mod schema;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use checks::{AnswerChecks, Hidden, Instructions, Verdict};
 pub use evidence::{is_quotation, quotable};
+pub use open::OpenChoice;
 pub use parse::AnswerError;
 
 use crate::KernelError;
