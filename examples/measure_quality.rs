@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let Ok(fields) = serde_json::from_str::<Value>(text("fields")) else { continue };
         let recipe = library.recipe(text("recipe"))?;
         let (given, nothing) =
-            (Given::of(&recipe.checks().instructions.shown(text("prompt"))), Given::default());
+            (Given::of(&library.checks(recipe)?.instructions.shown(text("prompt"))), Given::default());
         for free in recipe.head.form.texts(&fields) {
             count.stated += nothing.unsupported(free).len();
             count.unsupported += given.unsupported(free).len();

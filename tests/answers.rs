@@ -153,7 +153,7 @@ fn spoiled_ones_are_caught_and_right_ones_are_not() {
     let mut missed = Vec::new();
     for (at, right) in answers.iter().enumerate() {
         let recipe = library.recipe(&right.recipe).unwrap();
-        let checks = recipe.checks();
+        let checks = library.checks(recipe).unwrap();
         let verdict = right.verdict(&checks, &right.fields);
         if verdict.outcome != Outcome::Kept {
             wrongly

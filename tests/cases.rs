@@ -173,7 +173,7 @@ fn batch(name: &str, rows: &[Row]) -> arrow::array::RecordBatch {
         "at": "2023-01-01T00:00:00Z", "text": "Some words of a person.", "top_level": true, "source_file": "f",
         "lossy": false, "outcome": "kept", "n_events": 1, "recipe": "persona", "model": "m", "model_digest": "d",
         "prompt": "p", "evidence": "e", "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 1,
-        "seed": 0, "attempts": 1, "n_shown": 1, "n_left_out": 0, "rubric": "grounding", "judge": "m",
+        "seed": 0, "attempts": 1, "n_calls": 1, "budget_tokens": 0, "n_shown": 1, "n_left_out": 0, "rubric": "grounding", "judge": "m",
     });
     if name != "events" {
         defaults["split"] = "train".into();
@@ -295,7 +295,7 @@ Say what goes through the person's mind while they write.
 "#;
     let mut recipes = RecipeLibrary::default();
     recipes.add_recipe(recipe).unwrap();
-    let checks = recipes.recipe("test").unwrap().checks();
+    let checks = recipes.checks(recipes.recipe("test").unwrap()).unwrap();
     let schema = Arc::new(arrow::datatypes::Schema::new(
         ["text", "finish", "evidence", "prompt"]
             .map(|name| arrow::datatypes::Field::new(name, arrow::datatypes::DataType::Utf8View, false))

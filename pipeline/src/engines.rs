@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use genome_kernels::llm::device::DeviceKind;
-use genome_kernels::llm::{Engine, EngineHandle, ModelSpec, Progress, Score, ScoreRequest, TextEncoder};
-use genome_stages::functions::{Answerer, EngineSource};
+use genome_kernels::llm::{
+    Engine, EngineHandle, ModelSpec, Progress, Prompter, Score, ScoreRequest, TextEncoder,
+};
+use genome_stages::functions::{Answerer, EngineSource, PromptCounter};
 
 use crate::config::{Project, builtin_models};
 use crate::endpoint::{Endpoint, EndpointConfig, EndpointHandle, Failures};
@@ -27,6 +29,7 @@ pub struct Engines {
 struct State {
     loaded: BTreeMap<String, Engine>,
     encoders: BTreeMap<String, Arc<TextEncoder>>,
+    prompters: BTreeMap<String, Arc<Prompter>>,
     endpoints: BTreeMap<String, Arc<Endpoint>>,
     cancelled: bool,
 }
@@ -232,6 +235,20 @@ impl EngineSource for Engines {
             Some(config) => Ok(Box::new(EndpointHandle(self.endpoint(model, config)?))),
             None => Ok(Box::new(self.engine(model)?)),
         }
+    }
+
+    fn prompt_counter(&self, model: &str) -> Result<PromptCounter, String> {
+        if self.is_endpoint(model) {
+            return Ok(PromptCounter::Estimate);
+        }
+        let lock = || self.state.lock().map_err(|_| "another thread failed while it read a model".to_owned());
+        if let Some(prompter) = lock()?.prompters.get(model) {
+            return Ok(PromptCounter::Exact(Arc::clone(prompter)));
+        }
+        let paths = self.fetch_all(model).map_err(|e| format!("{e:#}"))?;
+        let prompter = Prompter::load(&paths.weights, None).map_err(|e| format!("model `{model}`: {e}"))?;
+        let prompter = Arc::new(prompter);
+        Ok(PromptCounter::Exact(Arc::clone(lock()?.prompters.entry(model.to_owned()).or_insert(prompter))))
     }
 
     fn likelihoods(&self, model: &str, requests: Vec<ScoreRequest>) -> Result<Vec<Score>, String> {

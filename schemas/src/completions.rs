@@ -15,7 +15,11 @@ use crate::table::Table;
 /// - `text`: the raw answer; `fields`: the parsed answer as canonical JSON, null if it could not be parsed;
 /// - `finish_reason`: `stop`, `length`, `context` (prompt too long), `error`, or `unasked` (nothing to quote from);
 ///   token counts, over all `attempts` where a cut-off answer was asked for again; the sampling `seed`;
-/// - `n_shown`, `n_left_out`: events of the author that the prompt shows, and that did not fit its budget.
+/// - `n_calls`: prompts whose answers were made one, for a long history or a recipe with parts;
+/// - `n_shown`, `n_left_out`: events of the author that the prompts show, and that did not fit: at most `budget_tokens` tokens
+///   of events a prompt (0 over events); those of a window without an answer count as left out;
+/// - `probabilities`: of all options of each choice, by its path, as JSON; null where there is no choice, where one answer
+///   was made of several, and behind endpoints.
 pub fn completions() -> Table {
     let mut fields = vec![
         Field::new("key", key_type(), false),
@@ -36,8 +40,11 @@ pub fn completions() -> Table {
         Field::new("completion_tokens", DataType::UInt32, false),
         Field::new("seed", DataType::UInt64, false),
         Field::new("attempts", DataType::UInt32, false),
+        Field::new("n_calls", DataType::UInt32, false),
         Field::new("n_shown", DataType::UInt32, false),
         Field::new("n_left_out", DataType::UInt32, false),
+        Field::new("budget_tokens", DataType::UInt32, false),
+        Field::new("probabilities", DataType::Utf8, true),
     ];
     fields.extend(ledger_fields());
     Table::new("completions", fields)

@@ -4,95 +4,58 @@ use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, StringArray, StructArray, UInt32Array};
+use arrow::array::{Array as _, ArrayRef, StringArray, StructArray, UInt32Array};
 use arrow::datatypes::{DataType, Field, Fields};
 use async_trait::async_trait;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 use datafusion::prelude::Expr;
-use genome_kernels::llm::{
-    AnswerForm, ChatMessage, Completion, EngineHandle, FinishReason, Request, Sampling, Score, ScoreRequest,
-    TextEncoder,
-};
+use genome_kernels::llm::{AnswerForm, Completion, Decision, FinishReason, Request, Sampling};
 use genome_schemas::key_type;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::calls::{Call, merge};
+use super::engines::{Answerer, EngineSource, messages};
 use super::key::as_key;
-use super::{array_function, keys, strings};
+use super::template::Template;
+use super::{array_function, external, keys, string_at, strings};
 
-/// Hands out the engine or the encoder of a named model; loads it on first use.
-pub trait EngineSource: Debug + Send + Sync {
-    /// Who answers for a model that the config names.
-    ///
-    /// # Errors
-    /// Why there is nobody, in words for the user.
-    fn answerer(&self, model: &str) -> std::result::Result<Box<dyn Answerer>, String>;
-
-    /// The encoder of a model that the config names.
-    ///
-    /// # Errors
-    /// As [`EngineSource::answerer`].
-    fn encoder(&self, model: &str) -> std::result::Result<Arc<TextEncoder>, String>;
-
-    /// The likelihoods of continuations under a model that the config names, in the order of the requests; waits for them.
-    ///
-    /// # Errors
-    /// As [`EngineSource::answerer`], or the model is behind an endpoint.
-    fn likelihoods(
-        &self,
-        model: &str,
-        requests: Vec<ScoreRequest>,
-    ) -> std::result::Result<Vec<Score>, String>;
-}
-
-/// What is called with the answers, as many as there were requests, in their order.
-pub type Answers = Box<dyn FnOnce(Vec<Completion>) + Send>;
-
-/// Who answers prompts: the engine inside, or a server elsewhere.
-pub trait Answerer: Send + Sync {
-    /// Answers requests, and calls `then` when all are; does not wait for that. Every failure is one answer's finish.
-    fn ask(&self, requests: Vec<Request>, form: &AnswerForm, sampling: &Sampling, then: Answers);
-}
-
-impl Answerer for EngineHandle {
-    /// The grammar of each request says more than the form.
-    fn ask(&self, requests: Vec<Request>, _form: &AnswerForm, sampling: &Sampling, then: Answers) {
-        self.submit(requests, sampling, then);
-    }
-}
-
-/// No engine at all: plans can be built and explained, but not run.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoEngines;
-
-impl EngineSource for NoEngines {
-    fn answerer(&self, model: &str) -> std::result::Result<Box<dyn Answerer>, String> {
-        Err(format!("model `{model}` is not loaded: this plan was built to be looked at, not to be run"))
-    }
-
-    fn encoder(&self, model: &str) -> std::result::Result<Arc<TextEncoder>, String> {
-        Err(format!("model `{model}` is not loaded: this plan was built to be looked at, not to be run"))
-    }
-
-    fn likelihoods(&self, model: &str, _: Vec<ScoreRequest>) -> std::result::Result<Vec<Score>, String> {
-        Err(format!("model `{model}` is not loaded: this plan was built to be looked at, not to be run"))
-    }
-}
-
-/// How a model is asked: everything about a call but the prompt.
+/// How a model is asked: everything about a call but the prompts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallSpec {
     /// Name of the model in the config.
     pub model: String,
+    /// Ways of asking; more than one where an answer is put together.
+    pub parts: Vec<PartSpec>,
+    /// The form of the whole answer.
+    pub form: AnswerForm,
+    /// Makes one prompt of the answers over several windows; without it they are joined field by field.
+    pub(crate) reduce: Option<Template>,
+    /// Sampling, but for the most tokens.
+    pub sampling: Sampling,
+    /// How often an answer that was cut off is asked for again, with another seed and at least temperature 0.7.
+    pub retries: u32,
+}
+
+/// One way of asking.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartSpec {
     /// System message; empty for none.
     pub system: String,
     /// The form that binds the answer.
     pub form: AnswerForm,
-    /// Sampling.
-    pub sampling: Sampling,
-    /// How often an answer that was cut off is asked for again, with another seed and at least temperature 0.7.
-    pub retries: u32,
+    /// Most tokens of the answer.
+    pub max_tokens: usize,
+}
+
+impl CallSpec {
+    /// One prompt for each row.
+    pub(crate) fn single(model: &str, part: PartSpec, sampling: Sampling, retries: u32) -> Self {
+        let form = part.form.clone();
+        Self { model: model.to_owned(), parts: vec![part], form, reduce: None, sampling, retries }
+    }
 }
 
 /// Least temperature of a further attempt: without one it would be cut off in the same place.
@@ -107,11 +70,14 @@ fn answer_fields() -> Fields {
         Field::new("prompt_tokens", DataType::UInt32, false),
         Field::new("completion_tokens", DataType::UInt32, false),
         Field::new("attempts", DataType::UInt32, false),
+        Field::new("n_calls", DataType::UInt32, false),
+        Field::new("lost", DataType::UInt32, false),
+        Field::new("probabilities", DataType::Utf8, true),
     ])
 }
 
 /// One answer, as it travels from [`generate`] to [`answer_parts`].
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Answer {
     text: String,
     finish: String,
@@ -119,10 +85,14 @@ struct Answer {
     prompt_tokens: u32,
     completion_tokens: u32,
     attempts: u32,
+    n_calls: u32,
+    lost: u32,
+    probabilities: Option<String>,
 }
 
 /// Struct of `text`, `finish` (`stop`, `length`, `context`, `cancelled`, `error`, `unasked`), `error`, `prompt_tokens` and
-/// `completion_tokens` of all `attempts`, from what [`generate`] gives.
+/// `completion_tokens` of all `attempts`, of `n_calls` prompts and `lost` events in windows without an answer, and the
+/// `probabilities` of choices as JSON, from what [`generate`] gives.
 pub fn answer_parts(answer: Expr) -> Expr {
     array_function("answer_parts", vec![DataType::Utf8View], DataType::Struct(answer_fields()), |args| {
         let answers = strings(args, 0)?
@@ -135,7 +105,8 @@ pub fn answer_parts(answer: Expr) -> Expr {
     .call(vec![answer])
 }
 
-/// Asks the model; [`answer_parts`] reads the result. `evidence` is what quotations in the answer may be taken from.
+/// Asks the model; [`answer_parts`] reads the result. `evidence` is what quotations in the answer may be taken from; `calls`,
+/// where it is not null, is a list of [`Call`]s as JSON, which are asked instead.
 ///
 /// The result is one string and not a struct: the planner pushes field accesses of a struct down to the call, and so
 /// makes it once per field.
@@ -145,10 +116,11 @@ pub fn generate(
     key: Expr,
     prompt: Expr,
     evidence: Expr,
+    calls: Expr,
 ) -> Expr {
     AsyncScalarUDF::new(Arc::new(Generate {
         signature: Signature::exact(
-            vec![key_type(), DataType::Utf8View, DataType::Utf8View],
+            vec![key_type(), DataType::Utf8View, DataType::Utf8View, DataType::Utf8View],
             // The planner must neither fold nor repeat a call.
             Volatility::Volatile,
         ),
@@ -156,7 +128,7 @@ pub fn generate(
         engines,
     }))
     .into_scalar_udf()
-    .call(vec![key, prompt, evidence])
+    .call(vec![key, prompt, evidence, calls])
 }
 
 #[derive(Debug)]
@@ -177,7 +149,6 @@ impl Eq for Generate {}
 impl Hash for Generate {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.spec.model.hash(state);
-        self.spec.system.hash(state);
     }
 }
 
@@ -203,125 +174,285 @@ impl ScalarUDFImpl for Generate {
 impl AsyncScalarUDFImpl for Generate {
     async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let rows = keys(&arrays, 0)?.len();
-        let (asked, requests): (Vec<usize>, Vec<Request>) = self.requests(&arrays)?.into_iter().unzip();
-        let expected = requests.len();
+        let rows = self.rows(&arrays)?;
         let engines = Arc::clone(&self.engines);
         let model = self.spec.model.clone();
         // Loading a model takes seconds; it must not stop the runtime's thread.
         let engine = tokio::task::spawn_blocking(move || engines.answerer(&model))
             .await
-            .map_err(|e| DataFusionError::External(Box::new(e)))?
+            .map_err(external)?
             .map_err(DataFusionError::Execution)?;
-        let mut completions = self.ask(&*engine, requests.clone(), &self.spec.sampling).await?;
-        let mut attempts = vec![1; expected];
+        let mut given: Vec<Vec<Answer>> = rows.iter().map(|row| vec![unasked(); row.calls.len()]).collect();
+        for (place, part) in self.spec.parts.iter().enumerate() {
+            let mut places = Vec::new();
+            let mut requests = Vec::new();
+            for (at, row) in rows.iter().enumerate() {
+                for (number, call) in row.calls.iter().enumerate().filter(|(_, call)| call.part == place) {
+                    let key = call_key(row.key, number);
+                    if let Some(request) = request(part, &part.form, key, &call.prompt, &call.evidence) {
+                        places.push((at, number));
+                        requests.push(request);
+                    }
+                }
+            }
+            let answers = self.answers(&*engine, part, &part.form, requests).await?;
+            for ((at, number), answer) in places.into_iter().zip(answers) {
+                given[at][number] = answer;
+            }
+        }
+        let mut whole: Vec<Gathered> =
+            rows.iter().zip(given).map(|(row, given)| self.gather(&row.calls, given)).collect();
+        self.reduce(&*engine, &rows, &mut whole).await?;
+        let lines = whole.iter().map(|gathered| serde_json::to_string(&gathered.answer).map_err(external));
+        Ok(ColumnarValue::Array(Arc::new(StringArray::from(lines.collect::<Result<Vec<_>>>()?))))
+    }
+}
+
+/// What is asked for one row.
+struct AskedRow {
+    key: [u8; 16],
+    calls: Vec<Call>,
+}
+
+/// The answers of one row, put together.
+struct Gathered {
+    answer: Answer,
+    /// Answers over several windows that a model is to make one of.
+    several: Vec<Value>,
+}
+
+impl Generate {
+    fn rows(&self, arrays: &[ArrayRef]) -> Result<Vec<AskedRow>> {
+        for form in self.spec.parts.iter().map(|part| &part.form).chain([&self.spec.form]) {
+            form.validate().map_err(external)?;
+        }
+        let (keys, prompts) = (keys(arrays, 0)?, strings(arrays, 1)?);
+        let (evidence, calls) = (strings(arrays, 2)?, strings(arrays, 3)?);
+        let row = |row: usize| {
+            let calls = match string_at(calls, row) {
+                Some(calls) => serde_json::from_str(calls).map_err(external)?,
+                None => vec![Call {
+                    part: 0,
+                    prompt: prompts.value(row).to_owned(),
+                    evidence: evidence.value(row).to_owned(),
+                    shown: 0,
+                }],
+            };
+            Ok(AskedRow { key: as_key(keys.value(row)).0, calls })
+        };
+        (0..prompts.len()).map(row).collect()
+    }
+
+    /// One answer for each request, those that were cut off asked for again.
+    async fn answers(
+        &self,
+        engine: &dyn Answerer,
+        part: &PartSpec,
+        form: &AnswerForm,
+        requests: Vec<Request>,
+    ) -> Result<Vec<Answer>> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sampling = Sampling { max_tokens: part.max_tokens, ..self.spec.sampling.clone() };
+        let mut completions = ask(engine, requests.clone(), form, &sampling).await?;
+        let mut attempts = vec![1; requests.len()];
         for attempt in 1..=self.spec.retries {
-            let cut: Vec<usize> =
-                (0..expected).filter(|&at| completions[at].finish == FinishReason::Length).collect();
+            let is_cut = |at: &usize| completions[*at].finish == FinishReason::Length;
+            let cut: Vec<usize> = (0..requests.len()).filter(is_cut).collect();
             if cut.is_empty() {
                 break;
             }
             let sampling = Sampling {
-                temperature: self.spec.sampling.temperature.max(RETRY_TEMPERATURE),
-                seed: self.spec.sampling.seed.wrapping_add(u64::from(attempt) * 0x9E37_79B9),
-                ..self.spec.sampling.clone()
+                temperature: sampling.temperature.max(RETRY_TEMPERATURE),
+                seed: sampling.seed.wrapping_add(u64::from(attempt) * 0x9E37_79B9),
+                ..sampling.clone()
             };
             let again = cut.iter().map(|&at| requests[at].clone()).collect();
-            for (at, mut completion) in cut.into_iter().zip(self.ask(&*engine, again, &sampling).await?) {
+            for (at, mut completion) in cut.into_iter().zip(ask(engine, again, form, &sampling).await?) {
                 completion.prompt_tokens += completions[at].prompt_tokens;
                 completion.completion_tokens += completions[at].completion_tokens;
                 completions[at] = completion;
                 attempts[at] += 1;
             }
         }
-        Ok(ColumnarValue::Array(answers(rows, &asked, completions, &attempts)?))
+        completions.into_iter().zip(attempts).map(|(completion, n)| answer(completion, n)).collect()
     }
-}
 
-impl Generate {
-    /// One answer for each request.
-    async fn ask(
-        &self,
-        engine: &dyn Answerer,
-        requests: Vec<Request>,
-        sampling: &Sampling,
-    ) -> Result<Vec<Completion>> {
-        let expected = requests.len();
-        let (send, receive) = tokio::sync::oneshot::channel();
-        let then = move |completions| {
-            // A closed channel means that the plan was dropped: nobody waits for the answers.
-            let _ = send.send(completions);
-        };
-        engine.ask(requests, &self.spec.form, sampling, Box::new(then));
-        let completions = receive
-            .await
-            .map_err(|_| DataFusionError::Execution("the engine stopped before it answered".to_owned()))?;
-        if completions.len() == expected {
-            return Ok(completions);
+    /// Makes one answer of those to the prompts of a row.
+    fn gather(&self, calls: &[Call], given: Vec<Answer>) -> Gathered {
+        if let [only] = &given[..] {
+            return Gathered { answer: only.clone(), several: Vec::new() };
         }
-        Err(DataFusionError::Internal(format!("{expected} prompts, but {} answers", completions.len())))
-    }
-
-    /// The rows that can be asked, each with its request. A form cannot be asked where the evidence is too short for
-    /// a quotation that it wants.
-    fn requests(&self, arrays: &[ArrayRef]) -> Result<Vec<(usize, Request)>> {
-        let (keys, prompts, evidence) = (keys(arrays, 0)?, strings(arrays, 1)?, strings(arrays, 2)?);
-        self.spec.form.validate().map_err(|e| DataFusionError::External(Box::new(e)))?;
-        let request = |row: usize| {
-            let grammar = self.spec.form.grammar(evidence.value(row)).ok()?;
-            let mut messages = Vec::with_capacity(2);
-            if !self.spec.system.is_empty() {
-                messages.push(ChatMessage::new("system", self.spec.system.as_str()));
+        let mut whole = Answer { finish: "stop".to_owned(), ..Answer::default() };
+        for answer in &given {
+            whole.prompt_tokens += answer.prompt_tokens;
+            whole.completion_tokens += answer.completion_tokens;
+            whole.attempts = whole.attempts.max(answer.attempts);
+            whole.n_calls += answer.n_calls;
+        }
+        let mut said: Vec<Value> = Vec::new();
+        for (place, part) in self.spec.parts.iter().enumerate() {
+            let windows = calls.iter().zip(&given).filter(|(call, _)| call.part == place);
+            let mut readable = Vec::new();
+            let mut failed: Option<&Answer> = None;
+            for (call, answer) in windows {
+                match read(part, answer) {
+                    Some(value) => readable.push(value),
+                    None => {
+                        failed = failed.or(Some(answer));
+                        whole.lost += call.shown;
+                    }
+                }
             }
-            messages.push(ChatMessage::new("user", prompts.value(row)));
-            let key = as_key(keys.value(row)).0;
-            Some((row, Request { key, messages, answer_prefix: String::new(), grammar }))
-        };
-        Ok((0..prompts.len()).filter_map(request).collect())
+            if let (true, Some(failed)) = (readable.is_empty(), failed) {
+                // Without any answer to a part there is none as a whole; the row says why.
+                let (text, finish, error) =
+                    (failed.text.clone(), failed.finish.clone(), failed.error.clone());
+                return Gathered { answer: Answer { text, finish, error, ..whole }, several: Vec::new() };
+            }
+            said.extend(readable);
+        }
+        let several: Vec<Value> = said.iter().filter(|value| value.is_object()).cloned().collect();
+        let merged = merge(&self.spec.form, &said).unwrap_or(Value::Null);
+        whole.text = merged.to_string();
+        let reduces = self.spec.reduce.is_some() && several.len() > 1;
+        Gathered { answer: whole, several: if reduces { several } else { Vec::new() } }
+    }
+
+    /// Asks for one answer where there are several and the recipe says how.
+    async fn reduce(&self, engine: &dyn Answerer, rows: &[AskedRow], whole: &mut [Gathered]) -> Result<()> {
+        let (Some(template), [part, ..]) = (&self.spec.reduce, &self.spec.parts[..]) else { return Ok(()) };
+        let mut places = Vec::new();
+        let mut requests = Vec::new();
+        for (at, gathered) in whole.iter().enumerate().filter(|(_, gathered)| gathered.several.len() > 1) {
+            let prompt = template.render(&ReduceView { answers: &gathered.several })?;
+            let quotes: Vec<&str> = gathered.several.iter().flat_map(|a| self.spec.form.quotes(a)).collect();
+            let key = call_key(rows[at].key, rows[at].calls.len());
+            if let Some(request) = request(part, &self.spec.form, key, &prompt, &quotes.join("\n")) {
+                places.push(at);
+                requests.push(request);
+            }
+        }
+        let answers = self.answers(engine, part, &self.spec.form, requests).await?;
+        for (at, answer) in places.into_iter().zip(answers) {
+            let windows = &whole[at].answer;
+            whole[at].answer = Answer {
+                prompt_tokens: windows.prompt_tokens + answer.prompt_tokens,
+                completion_tokens: windows.completion_tokens + answer.completion_tokens,
+                attempts: windows.attempts.max(answer.attempts),
+                n_calls: windows.n_calls + 1,
+                lost: windows.lost,
+                ..answer
+            };
+        }
+        Ok(())
     }
 }
 
-/// Answers as lines of JSON, one for each of `rows`; those that were not asked have finish `unasked`.
-fn answers(rows: usize, asked: &[usize], completions: Vec<Completion>, attempts: &[u32]) -> Result<ArrayRef> {
-    let tokens = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let lines = completions
-        .into_iter()
-        .zip(attempts)
-        .map(|(completion, attempts)| {
-            let (finish, error) = match completion.finish {
-                FinishReason::Stop => ("stop", None),
-                FinishReason::Length => ("length", None),
-                FinishReason::ContextTooLong => ("context", None),
-                FinishReason::Cancelled => ("cancelled", None),
-                FinishReason::Error(reason) => ("error", Some(reason)),
-            };
-            serde_json::to_string(&Answer {
-                text: completion.text,
-                finish: finish.to_owned(),
-                error,
-                prompt_tokens: tokens(completion.prompt_tokens),
-                completion_tokens: tokens(completion.completion_tokens),
-                attempts: *attempts,
-            })
-            .map_err(|e| DataFusionError::External(Box::new(e)))
-        })
-        .collect::<Result<Vec<String>>>()?;
-    let unasked = Answer {
-        text: String::new(),
-        finish: "unasked".to_owned(),
-        error: None,
-        prompt_tokens: 0,
-        completion_tokens: 0,
-        attempts: 0,
-    };
-    let unasked = serde_json::to_string(&unasked).map_err(|e| DataFusionError::External(Box::new(e)))?;
-    let mut all = vec![unasked; rows];
-    for (row, line) in asked.iter().zip(lines) {
-        if let Some(place) = all.get_mut(*row) {
-            *place = line;
-        }
+/// What a template sees that makes one answer of several.
+#[derive(Serialize)]
+pub(crate) struct ReduceView<'a> {
+    /// The answers, in time order, as objects.
+    pub(crate) answers: &'a [Value],
+}
+
+/// The answer to a prompt as a value: `null` where nothing can be said, none where it failed.
+fn read(part: &PartSpec, answer: &Answer) -> Option<Value> {
+    match answer.finish.as_str() {
+        "unasked" => Some(Value::Null),
+        "stop" => part.form.parse(&answer.text).ok().map(|value| value.unwrap_or(Value::Null)),
+        _ => None,
     }
-    Ok(Arc::new(StringArray::from(all)))
+}
+
+/// The name of one of several calls of a row; the first has the row's own.
+fn call_key(row: [u8; 16], number: usize) -> [u8; 16] {
+    if number == 0 {
+        return row;
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&row);
+    hasher.update(&(number as u64).to_le_bytes());
+    let mut key = [0; 16];
+    key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    key
+}
+
+/// One request; none where the evidence is too short for a quotation that the form wants.
+fn request(
+    part: &PartSpec,
+    form: &AnswerForm,
+    key: [u8; 16],
+    prompt: &str,
+    evidence: &str,
+) -> Option<Request> {
+    let grammar = form.grammar(evidence).ok()?;
+    Some(Request { key, messages: messages(&part.system, prompt), answer_prefix: String::new(), grammar })
+}
+
+/// One completion for each request.
+async fn ask(
+    engine: &dyn Answerer,
+    requests: Vec<Request>,
+    form: &AnswerForm,
+    sampling: &Sampling,
+) -> Result<Vec<Completion>> {
+    let expected = requests.len();
+    let (send, receive) = tokio::sync::oneshot::channel();
+    let then = move |completions| {
+        // A closed channel means that the plan was dropped: nobody waits for the answers.
+        let _ = send.send(completions);
+    };
+    engine.ask(requests, form, sampling, Box::new(then));
+    let completions = receive
+        .await
+        .map_err(|_| DataFusionError::Execution("the engine stopped before it answered".to_owned()))?;
+    if completions.len() == expected {
+        return Ok(completions);
+    }
+    Err(DataFusionError::Internal(format!("{expected} prompts, but {} answers", completions.len())))
+}
+
+/// The answer of a row that cannot be asked.
+fn unasked() -> Answer {
+    Answer { finish: "unasked".to_owned(), ..Answer::default() }
+}
+
+fn answer(completion: Completion, attempts: u32) -> Result<Answer> {
+    let tokens = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let (finish, error) = match completion.finish {
+        FinishReason::Stop => ("stop", None),
+        FinishReason::Length => ("length", None),
+        FinishReason::ContextTooLong => ("context", None),
+        FinishReason::Cancelled => ("cancelled", None),
+        FinishReason::Error(reason) => ("error", Some(reason)),
+    };
+    Ok(Answer {
+        text: completion.text,
+        finish: finish.to_owned(),
+        error,
+        prompt_tokens: tokens(completion.prompt_tokens),
+        completion_tokens: tokens(completion.completion_tokens),
+        attempts,
+        n_calls: 1,
+        lost: 0,
+        probabilities: probabilities(&completion.decisions)?,
+    })
+}
+
+/// The probabilities of all options of each choice, by its path, as JSON; rounded to what any machine gives.
+fn probabilities(decisions: &[Decision]) -> Result<Option<String>> {
+    if decisions.is_empty() {
+        return Ok(None);
+    }
+    let rounded = |p: f32| (f64::from(p) * 1e4).round() / 1e4;
+    let of = |decision: &Decision| {
+        let options = decision.probabilities.iter().map(|(option, p)| (option.clone(), rounded(*p).into()));
+        (decision.path.clone(), Value::Object(options.collect()))
+    };
+    let all: serde_json::Map<String, Value> = decisions.iter().map(of).collect();
+    serde_json::to_string(&all).map(Some).map_err(external)
 }
 
 fn to_struct(answers: &[Answer]) -> Result<ArrayRef> {
@@ -332,6 +463,9 @@ fn to_struct(answers: &[Answer]) -> Result<ArrayRef> {
         Arc::new(answers.iter().map(|a| a.prompt_tokens).collect::<UInt32Array>()),
         Arc::new(answers.iter().map(|a| a.completion_tokens).collect::<UInt32Array>()),
         Arc::new(answers.iter().map(|a| a.attempts).collect::<UInt32Array>()),
+        Arc::new(answers.iter().map(|a| a.n_calls).collect::<UInt32Array>()),
+        Arc::new(answers.iter().map(|a| a.lost).collect::<UInt32Array>()),
+        Arc::new(answers.iter().map(|a| a.probabilities.as_deref()).collect::<StringArray>()),
     ];
     Ok(Arc::new(StructArray::try_new(answer_fields(), columns, None)?))
 }

@@ -2,7 +2,9 @@
 
 mod answer;
 mod author_history;
+mod calls;
 mod context;
+mod engines;
 mod generate;
 mod history;
 mod k_core;
@@ -15,12 +17,16 @@ mod repeats;
 mod rules;
 mod semantic;
 mod signature;
+mod template;
 mod text;
 
 pub use answer::check_answer;
 pub use author_history::author_history;
+pub(crate) use calls::Call;
 pub(crate) use context::answered_text;
-pub use generate::{Answerer, Answers, CallSpec, EngineSource, NoEngines, answer_parts, generate};
+pub use engines::{Answerer, Answers, EngineSource, NoEngines, PromptCounter};
+pub(crate) use generate::ReduceView;
+pub use generate::{CallSpec, PartSpec, answer_parts, generate};
 pub use history::in_time_order;
 pub(crate) use k_core::{core_rule_name, pairs_outside_core};
 pub use key::{key_fraction, key_hex, row_key};
@@ -36,6 +42,7 @@ pub(crate) use signature::{
     Standing, bands, known_number, known_precedence, precedence, precedence_key, relation, shingles,
     text_digest, text_hash, version, version_key,
 };
+pub(crate) use template::Template;
 pub use text::is_removed;
 
 use std::sync::Arc;
@@ -105,6 +112,11 @@ pub(crate) fn binaries(args: &[ArrayRef], index: usize) -> Result<&BinaryViewArr
 /// The string of a row, null as none.
 pub(crate) fn string_at(array: &StringViewArray, row: usize) -> Option<&str> {
     array.is_valid(row).then(|| array.value(row))
+}
+
+/// An error of something else.
+pub(crate) fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
 }
 
 fn argument(args: &[ArrayRef], index: usize) -> Result<&ArrayRef> {

@@ -13,9 +13,9 @@ use super::recipe::Rubric;
 use super::render::render_rubric;
 use crate::StageError;
 use crate::functions::{
-    CallSpec, answer_parts, array_function, generate, key_hex, list_array, row_key, strings,
+    CallSpec, PartSpec, answer_parts, array_function, generate, key_hex, list_array, row_key, strings,
 };
-use crate::mark::{fresh_ledger, is_kept};
+use crate::mark::{fresh_ledger, is_kept, null_of};
 use crate::stage::{Asset, Card, ModelStage, Scope, Stage, StageContext};
 
 /// Has a judge score the kept answers of some recipes.
@@ -99,19 +99,16 @@ impl ModelStage for Judge {
 
     fn answers(&self, cx: &StageContext, prompts: DataFrame) -> Result<DataFrame, StageError> {
         let rubric = cx.recipes.rubric(&self.rubric)?;
-        let spec = CallSpec {
-            model: self.model.clone(),
+        let part = PartSpec {
             system: rubric.head.system.clone(),
             form: rubric.form(),
-            sampling: Sampling {
-                // A score is a few tokens and a name; the grammar ends the answer.
-                max_tokens: 24 * rubric.head.metrics.len(),
-                ..Sampling::default()
-            },
-            retries: 0,
+            // A score is a few tokens and a name; the grammar ends the answer.
+            max_tokens: 24 * rubric.head.metrics.len(),
         };
-        let call = generate(spec, cx.engines.clone(), col("key"), col("prompt"), lit("")).alias("__answer");
-        let answered = prompts.with_column("__answer", call)?;
+        let spec = CallSpec::single(&self.model, part, Sampling::default(), 0);
+        let no_calls = null_of(&DataType::Utf8View);
+        let call = generate(spec, cx.engines.clone(), col("key"), col("prompt"), lit(""), no_calls);
+        let answered = prompts.with_column("__answer", call.alias("__answer"))?;
         let answer = |name: &str| get_field(answer_parts(col("__answer")), name);
         let scored = answered
             .select(vec![

@@ -9,6 +9,7 @@ mod score_trace;
 mod synthesize;
 mod tags;
 mod view;
+mod window;
 
 pub use gate::QualityGate;
 pub use judge::Judge;

@@ -47,12 +47,29 @@ pub struct RecipeHead {
     pub system: String,
     /// Most tokens of an answer.
     pub max_tokens: usize,
-    /// Most characters of the person's own words in a prompt; whole texts that do not fit are left out.
-    pub max_own_chars: usize,
+    /// Over events: most characters of the person's own words; longer ones are not asked about.
+    #[serde(default)]
+    pub max_own_chars: Option<usize>,
+    /// Over authors: most tokens of events in a prompt, what they answer included; less where the model's context has less
+    /// room. Whole texts that do not fit are left out.
+    #[serde(default)]
+    pub max_history_tokens: Option<usize>,
+    /// Over authors: into so many windows a history is cut that does not fit one; each is asked alone, and one answer made
+    /// of theirs.
+    #[serde(default = "one")]
+    pub max_windows: usize,
+    /// Template over `answers` that asks for one answer where several windows gave some. Without it they are joined field
+    /// by field.
+    #[serde(default)]
+    pub reduce: Option<String>,
+    /// Recipes over authors whose answers together are this one's, in place of a template.
+    #[serde(default)]
+    pub parts: Vec<String>,
     /// Most characters of each context message.
     #[serde(default = "default_context_chars")]
     pub max_context_chars: usize,
-    /// Fewest events of an author (`HumanLLM`: 3 or 5; papers' section 1.3).
+    /// Fewest events of the author (`HumanLLM`: 3 or 5; papers' section 1.3): train events over authors, all kept ones over
+    /// events.
     #[serde(default)]
     pub min_events: u32,
     /// Over events: fewest characters of the person's own words.
@@ -96,6 +113,10 @@ fn default_context_chars() -> usize {
     400
 }
 
+fn one() -> usize {
+    1
+}
+
 fn english() -> String {
     "eng".to_owned()
 }
@@ -114,11 +135,18 @@ pub enum Packing {
 }
 
 impl Recipe {
-    /// What answers to it are held against.
-    pub fn checks(&self) -> AnswerChecks {
+    /// What answers to it are held against; `parts` are the recipes that are asked.
+    fn checks(&self, parts: &[Arc<Self>]) -> AnswerChecks {
+        let of_parts = |text: fn(&Self) -> &str| {
+            let own = self.head.reduce.as_deref();
+            parts.iter().map(|part| text(part)).chain(own).collect::<Vec<_>>().join("\n")
+        };
         AnswerChecks {
             form: self.head.form.clone(),
-            instructions: Instructions::new(&self.template, &self.head.system),
+            instructions: Instructions::new(
+                &of_parts(|part| &part.template),
+                &of_parts(|part| &part.head.system),
+            ),
             may_invent: self.head.may_invent.clone(),
             min_support: self.head.min_support,
             min_items: self.head.min_items,
@@ -140,6 +168,22 @@ impl Recipe {
     pub(super) fn problems(&self) -> Vec<String> {
         let head = &self.head;
         let mut problems = Vec::new();
+        let budget = match head.over {
+            Over::Authors if !head.parts.is_empty() => None,
+            Over::Authors if head.max_history_tokens.is_none() => Some("needs max_history_tokens"),
+            Over::Authors if head.max_own_chars.is_some() => {
+                Some("is asked over authors: its budget is max_history_tokens, not max_own_chars")
+            }
+            Over::Events if head.max_own_chars.is_none() => Some("needs max_own_chars"),
+            Over::Events if head.max_history_tokens.is_some() || head.max_windows != 1 => {
+                Some("is asked over events, which have no history")
+            }
+            _ => None,
+        };
+        problems.extend(budget.map(str::to_owned));
+        if head.max_windows == 0 {
+            problems.push("max_windows must be at least 1".to_owned());
+        }
         if !(0.0..=1.0).contains(&head.min_support) {
             problems.push(format!("min_support must lie between 0 and 1, not {}", head.min_support));
         }
@@ -202,7 +246,8 @@ macro_rules! files {
 }
 
 const BUILT_IN_RECIPES: &[&str] = files!("":
-    "persona", "persona_paragraph", "persona_evidence", "profile", "stories", "writing_style",
+    "persona", "persona_paragraph", "persona_evidence", "persona_evidence_small",
+    "persona_facts", "persona_interests", "persona_values", "persona_communication", "persona_statistics", "profile", "stories", "writing_style",
     "shopper_persona", "shopper_profile",
     "scenario", "story", "behavior_story", "thoughts",
     "social_qa_next", "social_qa_thought", "social_qa_action", "social_qa_why",
@@ -262,6 +307,45 @@ impl RecipeLibrary {
             name: name.to_owned(),
             reason: format!("there is no such recipe; recipes are: {}", list(self.recipes.keys())),
         })
+    }
+
+    /// The recipes that a recipe asks: its parts, or itself.
+    ///
+    /// # Errors
+    /// A part does not exist, or cannot be one.
+    pub fn parts(&self, recipe: &Arc<Recipe>) -> Result<Vec<Arc<Recipe>>, StageError> {
+        let head = &recipe.head;
+        if head.parts.is_empty() {
+            return Ok(vec![Arc::clone(recipe)]);
+        }
+        let wrong = |reason: String| StageError::Recipe { name: head.name.clone(), reason };
+        let parts =
+            head.parts.iter().map(|name| self.recipe(name).cloned()).collect::<Result<Vec<_>, _>>()?;
+        if let Some(part) =
+            parts.iter().find(|part| part.head.over != head.over || !part.head.parts.is_empty())
+        {
+            return Err(wrong(format!(
+                "`{}` cannot be a part: it has parts, or is over other rows",
+                part.head.name
+            )));
+        }
+        if !recipe.template.is_empty() || head.reduce.is_some() {
+            return Err(wrong("it has parts, so it asks nothing itself: leave out the template".to_owned()));
+        }
+        let given: Vec<&str> =
+            parts.iter().flat_map(|part| &part.head.form.fields).map(|f| f.name.as_str()).collect();
+        match head.form.fields.iter().find(|field| !given.contains(&field.name.as_str())) {
+            Some(field) => Err(wrong(format!("no part gives its field `{}`", field.name))),
+            None => Ok(parts),
+        }
+    }
+
+    /// What answers to a recipe are held against.
+    ///
+    /// # Errors
+    /// As [`Self::parts`].
+    pub fn checks(&self, recipe: &Arc<Recipe>) -> Result<AnswerChecks, StageError> {
+        Ok(recipe.checks(&self.parts(recipe)?))
     }
 
     /// A rubric by name.
@@ -344,6 +428,7 @@ mod tests {
         for recipe in library.recipes.values() {
             recipe.head.form.validate().unwrap();
             assert_eq!(recipe.problems(), Vec::<String>::new());
+            library.parts(recipe).unwrap();
             assert_eq!(super::super::render::template_problem(recipe), None);
         }
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");

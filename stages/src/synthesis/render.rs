@@ -1,66 +1,143 @@
 //! Prompts from rows: a recipe's template over what it may see of a row.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, ListBuilder, StringArray, StringBuilder};
 use arrow::datatypes::DataType;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::DataFusionError;
 use datafusion::prelude::Expr;
-use minijinja::{Environment, UndefinedBehavior};
+use genome_kernels::llm::{Field, FieldKind};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::recipe::{Over, Recipe, Rubric};
 use super::view::{AuthorRow, AuthorView, ContextView, EventRow, EventView, PersonView, row_json, shorten};
+use super::window::Budget;
 use crate::StageError;
-use crate::functions::array_function;
+use crate::functions::{Call, PromptCounter, ReduceView, Template, array_function, external};
 
-/// Place of the prompt in what [`render_recipe`] gives, counted from 1.
+type Result<T, E = DataFusionError> = std::result::Result<T, E>;
+
+/// Place of the prompt in what [`render_recipe`] gives, counted from 1; several prompts with an empty line between them.
 pub(super) const PROMPT: i64 = 1;
 
-/// Place of the person's own words that the prompt shows.
+/// Place of the person's own words that the prompts show.
 pub(super) const EVIDENCE: i64 = 2;
 
-/// Place of the number of events that the prompt shows.
+/// Place of the number of events that the prompts show.
 pub(super) const SHOWN: i64 = 3;
 
 /// Place of the number of those that did not fit.
 pub(super) const LEFT_OUT: i64 = 4;
 
-/// List of the prompt, the evidence, and the numbers of events shown and left out of a row, given as a struct of type `row_type`.
+/// Place of the most tokens of events in a prompt; 0 over events.
+pub(super) const BUDGET: i64 = 5;
+
+/// Place of the calls as JSON where there are several; null where there is one.
+pub(super) const CALLS: i64 = 6;
+
+/// What [`render_recipe`] makes of one row.
+#[derive(Default)]
+struct Rendered {
+    calls: Vec<Call>,
+    shown: usize,
+    left_out: usize,
+    budget: usize,
+}
+
+/// List of what the constants above name, for each row, given as a struct of type `row_type`; of a recipe with `parts` these
+/// are asked, else `parts` is the recipe alone. `counter` counts tokens, and is made when the first row comes.
 ///
 /// A list and not a struct: the planner pushes field accesses of a struct down to the call, and so renders each row
 /// once per field.
-pub(super) fn render_recipe(recipe: Arc<Recipe>, row: Expr, row_type: DataType) -> Result<Expr, StageError> {
-    let template = Template::new(&recipe.head.name, &recipe.template)?;
+pub(super) fn render_recipe(
+    recipe: &Recipe,
+    parts: &[Arc<Recipe>],
+    row: Expr,
+    row_type: DataType,
+    counter: impl Fn() -> Result<PromptCounter, String> + Send + Sync + 'static,
+) -> Result<Expr, StageError> {
+    let over = recipe.head.over;
+    let parts = parts
+        .iter()
+        .map(|part| Ok((Arc::clone(part), Template::new(&part.head.name, &part.template)?)))
+        .collect::<Result<Vec<_>, StageError>>()?;
+    let made = OnceLock::new();
     let function = array_function(
         &format!("render[{}]", recipe.head.name),
         vec![row_type],
         DataType::new_list(DataType::Utf8, true),
         move |args| {
-            let head = &recipe.head;
-            let views: Vec<PersonView> = match head.over {
-                Over::Authors => row_json::<AuthorRow>(&args[0])?
-                    .into_iter()
-                    .map(|row| PersonView::Author(row.view(head)))
-                    .collect(),
+            let rendered: Vec<Rendered> = match over {
+                Over::Authors => {
+                    let counter: &Result<PromptCounter, String> = made.get_or_init(&counter);
+                    let counter = counter.as_ref().map_err(|e| DataFusionError::Execution(e.clone()))?;
+                    let rows = row_json::<AuthorRow>(&args[0])?;
+                    rows.iter().map(|row| render_author(&parts, row, counter)).collect::<Result<_>>()?
+                }
                 Over::Events => row_json::<EventRow>(&args[0])?
                     .into_iter()
-                    .map(|row| PersonView::Event(row.view(head.max_context_chars)))
-                    .collect(),
+                    .map(|row| render_event(&parts, row))
+                    .collect::<Result<_>>()?,
             };
-            let mut parts = ListBuilder::new(StringBuilder::new());
-            for view in &views {
-                let (shown, left_out) = match view {
-                    PersonView::Author(author) => (author.events.len(), author.left_out),
-                    PersonView::Event(_) => (1, 0),
-                };
-                let texts = [template.render(view)?, evidence(view), shown.to_string(), left_out.to_string()];
-                parts.append_value(texts.map(Some));
+            let mut lists = ListBuilder::new(StringBuilder::new());
+            for row in rendered {
+                let calls = (row.calls.len() > 1).then(|| serde_json::to_string(&row.calls)).transpose();
+                let prompts: Vec<&str> = row.calls.iter().map(|call| call.prompt.as_str()).collect();
+                let texts = [
+                    Some(prompts.join("\n\n")),
+                    Some(evidence(&row.calls)),
+                    Some(row.shown.to_string()),
+                    Some(row.left_out.to_string()),
+                    Some(row.budget.to_string()),
+                    calls.map_err(external)?,
+                ];
+                lists.append_value(texts);
             }
-            Ok(Arc::new(parts.finish()) as ArrayRef)
+            Ok(Arc::new(lists.finish()) as ArrayRef)
         },
     );
     Ok(function.call(vec![row]))
+}
+
+fn render_author(
+    parts: &[(Arc<Recipe>, Template)],
+    row: &AuthorRow,
+    counter: &PromptCounter,
+) -> Result<Rendered> {
+    let mut all = Rendered::default();
+    for (part, (recipe, template)) in parts.iter().enumerate() {
+        let windows = Budget { recipe, template, counter }.windows(row)?;
+        let shown: usize = windows.views.iter().map(|(view, _)| view.events.len()).sum();
+        if shown >= all.shown {
+            all.shown = shown;
+            all.left_out = windows.views.first().map_or(0, |(view, _)| view.left_out);
+        }
+        all.budget = all.budget.max(windows.budget);
+        all.calls.extend(windows.views.into_iter().map(|(view, prompt)| {
+            let own: Vec<&str> = view.events.iter().map(|event| event.own.as_str()).collect();
+            let shown = u32::try_from(own.len()).unwrap_or(u32::MAX);
+            Call { part, prompt, evidence: own.join("\n"), shown }
+        }));
+    }
+    Ok(all)
+}
+
+fn render_event(parts: &[(Arc<Recipe>, Template)], row: EventRow) -> Result<Rendered> {
+    let mut calls = Vec::new();
+    for (part, (recipe, template)) in parts.iter().enumerate() {
+        let view = row.clone().view(recipe.head.max_context_chars);
+        calls.push(Call { part, prompt: template.render(&view)?, evidence: view.own, shown: 1 });
+    }
+    Ok(Rendered { calls, shown: 1, left_out: 0, budget: 0 })
+}
+
+/// The person's words of all calls, each text once.
+fn evidence(calls: &[Call]) -> String {
+    let mut seen = BTreeSet::new();
+    let lines = calls.iter().flat_map(|call| call.evidence.lines());
+    lines.filter(|line| seen.insert(*line)).collect::<Vec<_>>().join("\n")
 }
 
 /// What is wrong with a recipe's template, if it cannot be rendered over a row that has everything.
@@ -78,15 +155,28 @@ pub(super) fn template_problem(recipe: &Recipe) -> Option<String> {
             PersonView::Author(AuthorView { platform: "reddit".to_owned(), events: vec![event], left_out: 0 })
         }
     };
-    let template = match Template::new(&recipe.head.name, &recipe.template) {
-        Ok(template) => template,
-        Err(error) => return Some(error.to_string()),
+    let name = &recipe.head.name;
+    let of_template = |what: &str, text: &str, view: &dyn Fn(&Template) -> Option<String>| match Template::new(
+        name, text,
+    ) {
+        Err(error) => Some(error.to_string()),
+        Ok(template) => view(&template).map(|problem| format!("{what} of recipe `{name}`: {problem}")),
     };
-    let rendered = template.0.get_template("prompt").and_then(|template| template.render(&view));
-    rendered.err().map(|error| {
-        let place = error.range().and_then(|range| recipe.template.get(range)).unwrap_or_default();
-        format!("template of recipe `{}`: {error} at `{place}`", recipe.head.name)
-    })
+    let answers = [example(&recipe.head.form.fields)];
+    let reduce = recipe.head.reduce.as_deref().and_then(|text| {
+        of_template("reduce", text, &|template| template.problem(&ReduceView { answers: &answers }))
+    });
+    of_template("template", &recipe.template, &|template| template.problem(&view)).or(reduce)
+}
+
+/// An object that has every field.
+fn example(fields: &[Field]) -> Value {
+    let value = |kind: &FieldKind| match kind {
+        FieldKind::List { item, .. } => Value::Array(vec![example(item)]),
+        FieldKind::Integer { min, .. } => (*min).into(),
+        _ => "text".into(),
+    };
+    Value::Object(fields.iter().map(|field| (field.name.clone(), value(&field.kind))).collect())
 }
 
 #[derive(Serialize)]
@@ -142,38 +232,4 @@ pub(super) fn render_judged(
     template
         .render(&Judged { evidence: &evidence, answer, recipe })
         .map_err(|e| StageError::Recipe { name: rubric.head.name.clone(), reason: e.to_string() })
-}
-
-fn evidence(view: &PersonView) -> String {
-    match view {
-        PersonView::Author(author) => {
-            author.events.iter().map(|e| e.own.as_str()).collect::<Vec<_>>().join("\n")
-        }
-        PersonView::Event(event) => event.own.clone(),
-    }
-}
-
-/// A template that refuses names that are not there, instead of printing nothing for them.
-struct Template(Environment<'static>);
-
-impl Template {
-    fn new(name: &str, text: &str) -> Result<Self, StageError> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
-        // Before the template is read, so that an error knows its place.
-        environment.set_debug(true);
-        environment
-            .add_template_owned("prompt", text.to_owned())
-            .map_err(|e| StageError::Recipe { name: name.to_owned(), reason: e.to_string() })?;
-        Ok(Self(environment))
-    }
-
-    fn render(&self, view: &impl Serialize) -> Result<String> {
-        self.0
-            .get_template("prompt")
-            .and_then(|template| template.render(view))
-            .map_err(|e| DataFusionError::External(Box::new(e)))
-    }
 }

@@ -1,18 +1,24 @@
 //! Synthesis of one recipe over authors or events.
 
+use std::sync::Arc;
+
 use arrow::datatypes::DataType;
+use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::functions_nested::expr_fn::{array_element, array_length, make_array};
+use datafusion::logical_expr::ExprFunctionExt as _;
 use datafusion::prelude::{DataFrame, Expr, cast, character_length, coalesce, col, concat, get_field, lit};
 use genome_kernels::llm::Sampling;
 use genome_schemas::{Outcome, authors, completions, events};
 use serde::{Deserialize, Serialize};
 
 use super::recipe::{Over, Recipe};
-use super::render::{EVIDENCE, LEFT_OUT, PROMPT, SHOWN, render_recipe, template_problem};
+use super::render::{BUDGET, CALLS, EVIDENCE, LEFT_OUT, PROMPT, SHOWN, render_recipe, template_problem};
 use super::view::{event_struct, row_struct};
 use crate::StageError;
 use crate::filter::written;
-use crate::functions::{CallSpec, answer_parts, check_answer, generate, key_hex, row_key};
+use crate::functions::{
+    CallSpec, PartSpec, Template, answer_parts, check_answer, generate, key_hex, row_key,
+};
 use crate::mark::{fresh_ledger, is_kept, null_of, rank_kept};
 use crate::stage::{Asset, Card, ModelStage, RejectionLimit, Scope, Stage, StageContext};
 
@@ -73,7 +79,7 @@ impl Stage for Synthesize {
     fn card(&self) -> Card {
         Card {
             name: "synthesize",
-            version: 2,
+            version: 3,
             scope: Scope::Row,
             at_rest: true,
             input: match self.over {
@@ -105,10 +111,15 @@ impl Stage for Synthesize {
 
     fn assets(&self, cx: &StageContext) -> Result<Vec<Asset>, StageError> {
         let recipe = cx.recipes.recipe(&self.recipe)?;
-        Ok(vec![
-            Asset { name: format!("recipe {}", self.recipe), digest: recipe.digest.clone() },
-            Asset { name: format!("model {}", self.model), digest: cx.model_digest(&self.model)?.to_owned() },
-        ])
+        let named = |recipe: &Arc<Recipe>| Asset {
+            name: format!("recipe {}", recipe.head.name),
+            digest: recipe.digest.clone(),
+        };
+        let mut assets = vec![named(recipe)];
+        assets.extend(cx.recipes.parts(recipe)?.iter().filter(|part| *part != recipe).map(named));
+        let digest = cx.model_digest(&self.model)?.to_owned();
+        assets.push(Asset { name: format!("model {}", self.model), digest });
+        Ok(assets)
     }
 
     fn problems(&self, cx: &StageContext) -> Vec<String> {
@@ -122,7 +133,10 @@ impl Stage for Synthesize {
             Ok(recipe) => {
                 problems.extend(recipe.head.form.validate().err().map(|e| e.to_string()));
                 problems.extend(recipe.problems());
-                problems.extend(template_problem(recipe));
+                match cx.recipes.parts(recipe) {
+                    Err(error) => problems.push(error.to_string()),
+                    Ok(parts) => problems.extend(parts.iter().filter_map(|part| template_problem(part))),
+                }
             }
         }
         if let Err(error) = cx.model_digest(&self.model) {
@@ -176,8 +190,16 @@ impl Stage for Synthesize {
 impl ModelStage for Synthesize {
     fn prompts(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
         const RANK: &str = "__rank";
+        const POSTS: &str = "__posts";
         let recipe = cx.recipes.recipe(&self.recipe)?;
-        let mut rows = rows.filter(self.wanted(recipe))?;
+        let parts = cx.recipes.parts(recipe)?;
+        let mut rows = rows;
+        if let (Over::Events, fewest @ 1..) = (self.over, recipe.head.min_events) {
+            let of_author = count(lit(1_i64)).partition_by(vec![col("author_id"), col("source")]).build()?;
+            rows = rows.filter(is_kept())?.window(vec![of_author.alias(POSTS)])?;
+            rows = rows.filter(col(POSTS).gt_eq(lit(i64::from(fewest))))?;
+        }
+        rows = rows.filter(self.wanted(recipe))?;
         if let (Over::Events, Some(limit)) = (self.over, self.per_author) {
             let order = vec![col("at").sort(true, false), col("key").sort(true, false)];
             let rank = rank_kept(vec![col("author_id"), col("source")], order)?;
@@ -192,7 +214,9 @@ impl ModelStage for Synthesize {
             Over::Authors => lit("train"),
             Over::Events => col("split"),
         };
-        let rendered = render_recipe(std::sync::Arc::clone(recipe), row, row_type)?;
+        let (engines, model) = (Arc::clone(&cx.engines), self.model.clone());
+        let counter = move || engines.prompt_counter(&model);
+        let rendered = render_recipe(recipe, &parts, row, row_type, counter)?;
         let rows = rows.select(vec![
             col("key").alias("subject_key"),
             col("author_id"),
@@ -202,7 +226,11 @@ impl ModelStage for Synthesize {
             rendered.alias("__rendered"),
         ])?;
         let rendered = |place: i64| array_element(col("__rendered"), lit(place));
-        let count = |place: i64| cast(rendered(place), DataType::UInt32);
+        let digests: Vec<&str> = [recipe.digest.as_str()]
+            .into_iter()
+            .chain(parts.iter().filter(|part| *part != recipe).map(|part| part.digest.as_str()))
+            .collect();
+        let number = |place: i64| cast(rendered(place), DataType::UInt32);
         let rows = rows.select(vec![
             col("subject_key"),
             col("author_id"),
@@ -211,8 +239,10 @@ impl ModelStage for Synthesize {
             col("split"),
             rendered(PROMPT).alias("prompt"),
             rendered(EVIDENCE).alias("evidence"),
-            count(SHOWN).alias("n_shown"),
-            count(LEFT_OUT).alias("n_left_out"),
+            number(SHOWN).alias("n_shown"),
+            number(LEFT_OUT).alias("n_left_out"),
+            number(BUDGET).alias("budget_tokens"),
+            rendered(CALLS).alias("calls"),
             make_array(
                 (0..self.samples).map(|sample| lit(self.seed.wrapping_add(u64::from(sample)))).collect(),
             )
@@ -222,7 +252,7 @@ impl ModelStage for Synthesize {
         let key = row_key(
             "genome completions",
             vec![
-                lit(recipe.digest.as_str()),
+                lit(digests.join(" ")),
                 lit(cx.model_digest(&self.model)?),
                 concat(vec![
                     lit(format!("{} retries {} seed ", self.draws(), self.retries)),
@@ -237,10 +267,18 @@ impl ModelStage for Synthesize {
 
     fn answers(&self, cx: &StageContext, prompts: DataFrame) -> Result<DataFrame, StageError> {
         let recipe = cx.recipes.recipe(&self.recipe)?;
+        let parts = cx.recipes.parts(recipe)?;
+        let part = |part: &Arc<Recipe>| PartSpec {
+            system: part.head.system.clone(),
+            form: part.head.form.clone(),
+            max_tokens: part.head.max_tokens,
+        };
+        let reduce = recipe.head.reduce.as_deref();
         let spec = CallSpec {
             model: self.model.clone(),
-            system: recipe.head.system.clone(),
+            parts: parts.iter().map(part).collect(),
             form: recipe.head.form.clone(),
+            reduce: reduce.map(|text| Template::new(&self.recipe, text)).transpose()?,
             sampling: Sampling {
                 max_tokens: recipe.head.max_tokens,
                 temperature: self.temperature,
@@ -253,11 +291,11 @@ impl ModelStage for Synthesize {
             },
             retries: self.retries,
         };
-        let call =
-            generate(spec, cx.engines.clone(), col("key"), col("prompt"), col("evidence")).alias("__answer");
-        let answered = prompts.with_column("__answer", call)?;
+        let [key, prompt, evidence, calls] = ["key", "prompt", "evidence", "calls"].map(col);
+        let call = generate(spec, cx.engines.clone(), key, prompt, evidence, calls);
+        let answered = prompts.with_column("__answer", call.alias("__answer"))?;
         let part = |name: &str| get_field(answer_parts(col("__answer")), name);
-        let checks = recipe.checks();
+        let checks = cx.recipes.checks(recipe)?;
         let checked =
             check_answer(&self.recipe, checks, part("text"), part("finish"), col("evidence"), col("prompt"));
         let checked = answered.with_column("__checked", checked)?;
@@ -281,8 +319,11 @@ impl ModelStage for Synthesize {
             part("completion_tokens").alias("completion_tokens"),
             col("seed"),
             part("attempts").alias("attempts"),
-            col("n_shown"),
-            col("n_left_out"),
+            part("n_calls").alias("n_calls"),
+            (col("n_shown") - part("lost")).alias("n_shown"),
+            (col("n_left_out") + part("lost")).alias("n_left_out"),
+            col("budget_tokens"),
+            part("probabilities").alias("probabilities"),
         ];
         let stage = datafusion::prelude::when(verdict("rule").is_not_null(), lit("synthesize"))
             .otherwise(null_of(&DataType::Utf8))?;
@@ -323,7 +364,7 @@ impl Synthesize {
         match self.over {
             Over::Authors => kept.and(col("n_events").gt_eq(lit(i64::from(recipe.head.min_events)))),
             Over::Events => {
-                let most = i64::try_from(recipe.head.max_own_chars).unwrap_or(i64::MAX);
+                let most = i64::try_from(recipe.head.max_own_chars.unwrap_or(usize::MAX)).unwrap_or(i64::MAX);
                 let least = i64::try_from(recipe.head.min_own_chars).unwrap_or(i64::MAX);
                 let fits = kept.and(character_length(written()).between(lit(least), lit(most)));
                 if recipe.head.needs_context {

@@ -6,14 +6,10 @@ use arrow::json::LineDelimitedWriter;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::{DataFrame, Expr, lit, named_struct};
 use genome_kernels::llm::quotable;
-use genome_kernels::text::claims::content_words;
 use genome_kernels::text::pii;
 use serde::{Deserialize, Serialize};
-use std::cmp::Reverse;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::recipe::{Packing, RecipeHead};
 use crate::StageError;
 use crate::mark::column;
 
@@ -65,7 +61,7 @@ pub enum PersonView {
     Event(EventView),
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub(crate) struct EventRow {
     #[serde(default)]
     at: Option<String>,
@@ -82,9 +78,9 @@ pub(crate) struct EventRow {
 
 #[derive(Deserialize)]
 pub(super) struct AuthorRow {
-    platform: String,
+    pub(super) platform: String,
     #[serde(default)]
-    events: Vec<EventRow>,
+    pub(super) events: Vec<EventRow>,
 }
 
 impl EventRow {
@@ -110,32 +106,10 @@ impl EventRow {
 }
 
 impl AuthorRow {
-    pub(super) fn view(self, head: &RecipeHead) -> AuthorView {
-        let mut rows = self.events;
-        if head.hold_out_last {
-            rows.pop();
-        }
-        let total = rows.len();
-        let events: Vec<EventView> = rows.into_iter().map(|row| row.view(head.max_context_chars)).collect();
-        let mut order: Vec<usize> = (0..total).filter(|&at| !events[at].own.is_empty()).collect();
-        match head.packing {
-            Packing::Oldest => {}
-            Packing::Latest => order.reverse(),
-            Packing::Informative => order.sort_by_key(|&at| Reverse(content_words(&events[at].own))),
-        }
-        let mut used = 0;
-        let mut shown = BTreeSet::new();
-        for at in order {
-            let chars = events[at].own.chars().count();
-            // Whole texts only; a long one that does not fit leaves room for short ones.
-            if used + chars <= head.max_own_chars && head.max_events.is_none_or(|most| shown.len() < most) {
-                used += chars;
-                shown.insert(at);
-            }
-        }
-        let events =
-            events.into_iter().enumerate().filter(|(at, _)| shown.contains(at)).map(|(_, event)| event);
-        AuthorView { platform: self.platform, left_out: total - shown.len(), events: events.collect() }
+    /// The events as templates see them, the last one left out if it is held out.
+    pub(super) fn views(&self, max_context_chars: usize, hold_out_last: bool) -> Vec<EventView> {
+        let shown = self.events.len().saturating_sub(usize::from(hold_out_last));
+        self.events[..shown].iter().cloned().map(|row| row.view(max_context_chars)).collect()
     }
 }
 
@@ -194,18 +168,16 @@ pub(crate) fn row_json<T: serde::de::DeserializeOwned>(rows: &ArrayRef) -> dataf
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn event(text: &str) -> EventRow {
+    pub(in super::super) fn event(text: &str, context: Option<&str>) -> EventRow {
+        let message =
+            |content: &str| ContextView { role: "post".into(), name: None, content: content.into() };
         EventRow {
             at: Some("2023-05-01T10:00:00Z".into()),
             kind: "post".into(),
-            context: Some(vec![ContextView {
-                role: "post".into(),
-                name: None,
-                content: "write to a.person@example.com about the long thing".into(),
-            }]),
+            context: context.map(|content| vec![message(content)]),
             title: None,
             text: Some(text.into()),
             rating: None,
@@ -213,28 +185,8 @@ mod tests {
     }
 
     #[test]
-    fn whole_texts_fill_the_budget_and_the_rest_is_counted() {
-        let shown = |keys: &str| {
-            let events = ["five5", "longer text", "abc", "last"].map(event).into();
-            let view = AuthorRow { platform: "reddit".into(), events }.view(&head(keys));
-            assert_eq!(view.events.len() + view.left_out, 4 - usize::from(keys.contains("hold_out_last")));
-            view.events.iter().map(|e| e.own.clone()).collect::<Vec<_>>().join("|")
-        };
-        assert_eq!(shown("max_own_chars = 9"), "five5|abc");
-        assert_eq!(shown("max_own_chars = 9\npacking = 'latest'"), "abc|last");
-        assert_eq!(shown("max_own_chars = 16\npacking = 'informative'"), "five5|longer text");
-        assert_eq!(shown("max_own_chars = 99\nmax_events = 2\npacking = 'latest'"), "abc|last");
-        assert_eq!(shown("max_own_chars = 99\nhold_out_last = true"), "five5|longer text|abc");
-    }
-
-    fn head(keys: &str) -> RecipeHead {
-        let fixed = "name = 'r'\nabout = ''\nover = 'authors'\nsystem = ''\nmax_tokens = 1\nform.fields = []";
-        toml::from_str(&format!("{keys}\n{fixed}")).unwrap()
-    }
-
-    #[test]
     fn other_peoples_data_is_not_shown_and_long_context_ends_at_a_word() {
-        let view = event("own").view(24);
+        let view = event("own", Some("write to a.person@example.com about the long thing")).view(24);
         assert!(!view.context[0].content.contains("example.com"), "{:?}", view.context);
         assert!(view.context[0].content.ends_with('…'));
         assert_eq!(view.date, "2023-05-01");
