@@ -177,6 +177,7 @@ pub(crate) fn one_of_each() -> Vec<StageConfig> {
             { synthesize = { recipe = "inner_thought", over = "events", model = "m" } },
             { apply_tags = { recipe = "quality_harmless" } },
             { answer_repeats = { recipe = "inner_thought" } },
+            { answer_leaks = { recipe = "persona" } },
             { judge = { rubric = "grounding", recipes = ["persona"], model = "m" } },
             { score_trace = { recipe = "inner_thought", field = "thought", model = "m" } },
             { quality_gate = { recipe = "persona", rubric = "grounding", thresholds = {} } },
@@ -204,6 +205,7 @@ pub(crate) fn one_of_each() -> Vec<StageConfig> {
             | StageConfig::Synthesize(_)
             | StageConfig::ApplyTags(_)
             | StageConfig::AnswerRepeats(_)
+            | StageConfig::AnswerLeaks(_)
             | StageConfig::Judge(_)
             | StageConfig::ScoreTrace(_)
             | StageConfig::QualityGate(_)
@@ -238,7 +240,7 @@ fn cards_are_filled_in() {
         let unique: BTreeSet<_> = card.outcomes.iter().collect();
         assert_eq!(unique.len(), card.outcomes.len(), "{}: an outcome is there twice", card.name);
     }
-    assert_eq!(names.len(), 21, "{names:?}");
+    assert_eq!(names.len(), 22, "{names:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use genome_kernels::KernelError;
-use genome_kernels::llm::decoder::{CandleDecoder, Decoder, Logits, SequenceId, StepRow};
+use genome_kernels::llm::decoder::{CandleDecoder, Decoder, Logits, ModelFiles, SequenceId, StepRow};
 use genome_kernels::llm::device::DeviceKind;
 
 use common::peak_megabytes;
@@ -26,7 +26,7 @@ fn main() -> Result<(), KernelError> {
         return Ok(());
     };
     let clock = Clock::start();
-    let mut decoder = CandleDecoder::load(&path, DeviceKind::Auto)?;
+    let mut decoder = CandleDecoder::load(&ModelFiles::gguf(&path), DeviceKind::Auto)?;
     let (wall, processor) = clock.elapsed();
     println!(
         "{}: loaded in {wall:.2} s ({processor:.2} s of processor time), {} MB",

@@ -15,7 +15,7 @@ from llama_cpp import Llama
 TOKENS = [(i * 31 + 17 + i * i) % 256 for i in range(40)]
 
 references = []
-for family in ("llama", "qwen2", "qwen3"):
+for family in ("llama", "qwen2", "qwen3", "gemma3"):
     model = Llama(str(Path(sys.argv[1]) / f"{family}.gguf"), n_ctx=128, logits_all=True, n_threads=1, verbose=False)
     model.eval(TOKENS)
     logits = [round(float(value), 5) for value in model.scores[len(TOKENS) - 1]]

@@ -12,7 +12,7 @@ use genome_stages::decontaminate::Examined;
 use genome_stages::pii_scrub::RedactionKey;
 use genome_stages::semantic::{Embed, SemanticDedup};
 use genome_stages::sources::{ReaderOptions, SourceConfig, is_url};
-use genome_stages::synthesis::{Judge, RecipeLibrary, Synthesize};
+use genome_stages::synthesis::{AnswerLeaks, Judge, RecipeLibrary, Synthesize};
 use genome_stages::{StageConfig, StageContext};
 use serde::{Deserialize, Serialize};
 
@@ -350,8 +350,7 @@ impl Project {
     /// What is wrong with stages because of what comes before them, or of the models that they name.
     fn between_stages(&self) -> Vec<String> {
         let models = self.models();
-        let is_encoder =
-            |name: &str| models.get(name).is_some_and(|m| m.tokenizer.is_some() && m.config.is_some());
+        let is_encoder = |name: &str| models.get(name).is_some_and(ModelConfig::is_encoder);
         let mut embedded = std::collections::BTreeSet::new();
         let mut is_taken = false;
         let mut problems = Vec::new();
@@ -376,6 +375,9 @@ impl Project {
                     if !is_encoder(model) {
                         add(format!("model `{model}` is no encoder: it has no `tokenizer` and `config`"));
                     }
+                }
+                StageConfig::AnswerLeaks(AnswerLeaks { model: Some(model), .. }) if !is_encoder(model) => {
+                    add(format!("model `{model}` is no encoder: it has no `tokenizer` and `config`"));
                 }
                 StageConfig::SemanticDedup(SemanticDedup { model, .. }) if !embedded.contains(model) => {
                     add(format!("no stage `embed` before it asks the model `{model}`"));

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
+use genome_kernels::llm::decoder::ModelFiles;
 use genome_kernels::llm::device::DeviceKind;
 use genome_kernels::llm::{
-    Engine, EngineHandle, ModelSpec, Progress, Prompter, Score, ScoreRequest, TextEncoder,
+    Engine, EngineHandle, EngineOptions, ModelSpec, Progress, Prompter, Score, ScoreRequest, TextEncoder,
 };
 use genome_stages::functions::{Answerer, EngineSource, PromptCounter};
 
@@ -40,14 +41,6 @@ pub struct Work {
     progress: Progress,
 }
 
-/// The local files of a model, and where it runs.
-struct ModelPaths {
-    weights: PathBuf,
-    tokenizer: Option<PathBuf>,
-    config: Option<PathBuf>,
-    device: DeviceKind,
-}
-
 impl Engines {
     /// Engines for the models that a config can name.
     pub fn new(project: &Project) -> Self {
@@ -78,10 +71,14 @@ impl Engines {
     /// # Errors
     /// There is no such model, or no source of it answers.
     pub fn fetch(&self, name: &str) -> Result<PathBuf> {
-        Ok(self.fetch_all(name)?.weights)
+        Ok(self.files(name)?.weights)
     }
 
-    fn fetch_all(&self, name: &str) -> Result<ModelPaths> {
+    /// The files of a model, fetched where they are not in the cache.
+    ///
+    /// # Errors
+    /// As [`Self::fetch`].
+    pub fn files(&self, name: &str) -> Result<ModelFiles> {
         let model = self.models.get(name).ok_or_else(|| {
             let known = self.models.keys().cloned().collect::<Vec<_>>().join(", ");
             anyhow::anyhow!("there is no model `{name}`; models are: {known}")
@@ -89,11 +86,11 @@ impl Engines {
         let further = |role: &str, file: &Option<ModelFile>| {
             file.as_ref().map(|file| Self::fetch_file(&format!("{name}-{role}"), &file.alone())).transpose()
         };
-        Ok(ModelPaths {
+        Ok(ModelFiles {
             tokenizer: further("tokenizer", &model.tokenizer)?,
             config: further("config", &model.config)?,
+            chat: further("chat", &model.chat)?,
             weights: Self::fetch_file(name, model)?,
-            device: model.device,
         })
     }
 
@@ -196,21 +193,25 @@ impl Engines {
         {
             return Ok(engine.handle());
         }
-        let path = self.fetch(model).map_err(|e| format!("{e:#}"))?;
-        let device = self.models.get(model).map_or(DeviceKind::Auto, |m| m.device);
+        let files = self.files(model).map_err(|e| format!("{e:#}"))?;
+        let device = self.device(model);
         let mut state =
             self.state.lock().map_err(|_| "another thread failed while it loaded a model".to_owned())?;
         if let Some(engine) = state.loaded.get(model) {
             return Ok(engine.handle());
         }
-        let engine =
-            Engine::load(&ModelSpec::new(path, device)).map_err(|e| format!("model `{model}`: {e}"))?;
+        let engine = Engine::load(&ModelSpec { files, device, options: EngineOptions::default() })
+            .map_err(|e| format!("model `{model}`: {e}"))?;
         let handle = engine.handle();
         if state.cancelled {
             handle.cancel_token().cancel();
         }
         state.loaded.insert(model.to_owned(), engine);
         Ok(handle)
+    }
+
+    fn device(&self, model: &str) -> DeviceKind {
+        self.models.get(model).map_or(DeviceKind::Auto, |model| model.device)
     }
 
     fn endpoint(&self, name: &str, config: &EndpointConfig) -> Result<Arc<Endpoint>, String> {
@@ -245,8 +246,8 @@ impl EngineSource for Engines {
         if let Some(prompter) = lock()?.prompters.get(model) {
             return Ok(PromptCounter::Exact(Arc::clone(prompter)));
         }
-        let paths = self.fetch_all(model).map_err(|e| format!("{e:#}"))?;
-        let prompter = Prompter::load(&paths.weights, None).map_err(|e| format!("model `{model}`: {e}"))?;
+        let files = self.files(model).map_err(|e| format!("{e:#}"))?;
+        let prompter = Prompter::load(&files).map_err(|e| format!("model `{model}`: {e}"))?;
         let prompter = Arc::new(prompter);
         Ok(PromptCounter::Exact(Arc::clone(lock()?.prompters.entry(model.to_owned()).or_insert(prompter))))
     }
@@ -265,15 +266,15 @@ impl EngineSource for Engines {
             return Ok(Arc::clone(encoder));
         }
         let load = || -> Result<TextEncoder> {
-            let paths = self.fetch_all(model)?;
-            let (Some(tokenizer), Some(shape)) = (&paths.tokenizer, &paths.config) else {
+            let files = self.files(model)?;
+            let (Some(tokenizer), Some(shape)) = (&files.tokenizer, &files.config) else {
                 return Err(Hinted::new(
                     format!("model `{model}` is no encoder: it has no `tokenizer` and `config`"),
                     "all-minilm-l6-v2 is one",
                 )
                 .into());
             };
-            Ok(TextEncoder::load(&paths.weights, tokenizer, shape, paths.device)?)
+            Ok(TextEncoder::load(&files.weights, tokenizer, shape, self.device(model))?)
         };
         let encoder = Arc::new(load().map_err(|error| format!("{error:#}"))?);
         let mut state =

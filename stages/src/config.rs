@@ -13,7 +13,7 @@ use crate::semantic::{Embed, SemanticDedup};
 use crate::shared_passages::SharedPassages;
 use crate::split::Split;
 use crate::stage::Stage;
-use crate::synthesis::{AnswerRepeats, ApplyTags, Judge, QualityGate, ScoreTrace, Synthesize};
+use crate::synthesis::{AnswerLeaks, AnswerRepeats, ApplyTags, Judge, QualityGate, ScoreTrace, Synthesize};
 use crate::tasks::Compose;
 
 /// One stage of a config. The struct behind each name is the stage.
@@ -54,6 +54,8 @@ pub enum StageConfig {
     ApplyTags(ApplyTags),
     /// completions → completions: drops what another person was told, too.
     AnswerRepeats(AnswerRepeats),
+    /// completions and events → completions: drops what tells of held-out texts, or what a field hides.
+    AnswerLeaks(AnswerLeaks),
     /// completions → judgements: asks a judge.
     Judge(Judge),
     /// completions and events → judgements: how much likelier a thought makes the real text.
@@ -85,6 +87,7 @@ impl StageConfig {
             Self::Synthesize(stage) => stage,
             Self::ApplyTags(stage) => stage,
             Self::AnswerRepeats(stage) => stage,
+            Self::AnswerLeaks(stage) => stage,
             Self::Judge(stage) => stage,
             Self::ScoreTrace(stage) => stage,
             Self::QualityGate(stage) => stage,

@@ -271,3 +271,65 @@ fn judges_are_compared() {
         );
     }
 }
+
+#[test]
+fn a_long_history_is_asked_in_windows_and_parts_are_put_together() {
+    let project = talkative();
+    let persona = "synthesize = { recipe = \"persona\", over = \"authors\", model = \"toy\" }\n";
+    let of = |recipe: &str| persona.replace("\"persona\"", &format!("\"{recipe}\""));
+    let recipes = ["persona", "long_persona", "long_mood", "interests_and_mood"].map(of);
+    project.change_config(persona, &recipes.join("\n[[stage]]\n"));
+    project.genome(&["run", "genome.toml"]).succeeded();
+    let count = |row: &Value, name: &str| row[name].as_u64().unwrap();
+    let shown_of = |recipe: &str| {
+        let rows = completions(&project, recipe);
+        assert_eq!(rows.len(), 2, "{recipe}");
+        // Seven tenths of thirty texts are train.
+        assert!(rows.iter().all(|row| count(row, "n_shown") + count(row, "n_left_out") == 21), "{rows:?}");
+        rows
+    };
+    for row in shown_of("persona") {
+        assert_eq!((count(&row, "n_calls"), count(&row, "budget_tokens")), (1, 700));
+    }
+    for row in shown_of("long_persona") {
+        assert_eq!((count(&row, "n_calls"), count(&row, "budget_tokens")), (3, 300), "{row}");
+        assert!(count(&row, "n_shown") > 6, "{row}");
+        let answer: Value = serde_json::from_str(row["text"].as_str().unwrap()).unwrap();
+        assert_eq!(answer["interests"].as_array().unwrap().len(), 2, "no more than the form allows: {row}");
+        assert!(row["probabilities"].is_null());
+    }
+    for row in shown_of("long_mood") {
+        assert_eq!(count(&row, "n_calls"), 3, "two windows, and one answer made of theirs: {row}");
+        certain_of_what_was_chosen(&row);
+    }
+    for row in shown_of("interests_and_mood") {
+        assert_eq!(count(&row, "n_calls"), 2, "{row}");
+        let answer: Value = serde_json::from_str(row["text"].as_str().unwrap()).unwrap();
+        assert!(answer["mood"].is_string() && answer["interests"].is_array(), "{row}");
+    }
+    // Recipes of one form are told beside each other.
+    let report = project.genome(&["report", "genome.toml", "--format", "json"]).succeeded().json();
+    let pairs: Vec<(&str, &str)> = report["comparisons"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pair| (pair["recipe"].as_str().unwrap(), pair["other"].as_str().unwrap()))
+        .collect();
+    assert_eq!(pairs, [("persona", "long_persona")]);
+    for row in completions(&project, "inner_thought").iter().filter(|row| row["outcome"] == "kept") {
+        certain_of_what_was_chosen(row);
+    }
+}
+
+/// Greedy choices are of the likeliest option, and all options together are certain.
+fn certain_of_what_was_chosen(row: &Value) {
+    let fields: Value = serde_json::from_str(row["fields"].as_str().unwrap()).unwrap();
+    let probabilities: Value = serde_json::from_str(row["probabilities"].as_str().unwrap()).unwrap();
+    for (path, options) in probabilities.as_object().unwrap() {
+        let options: BTreeMap<&str, f64> =
+            options.as_object().unwrap().iter().map(|(o, p)| (o.as_str(), p.as_f64().unwrap())).collect();
+        assert!((options.values().sum::<f64>() - 1.0).abs() < 1e-3, "{row}");
+        let likeliest = options.values().copied().fold(0.0, f64::max);
+        assert!((options[fields[path].as_str().unwrap()] - likeliest).abs() < 1e-9, "{row}");
+    }
+}

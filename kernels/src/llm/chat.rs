@@ -1,6 +1,7 @@
 //! Conversations rendered to the prompt text a model was trained on.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use candle_core::quantized::gguf_file;
 use minijinja::value::Value;
@@ -60,6 +61,22 @@ impl ChatTemplate {
             Some(gguf_file::Value::String(template)) => Self::new(template, tokenizer),
             _ => Self::chatml(tokenizer),
         }
+    }
+
+    /// The template of a `tokenizer_config.json`.
+    ///
+    /// # Errors
+    /// The file cannot be read, has no one template, or the template is no valid Jinja.
+    pub fn from_file(path: &Path, tokenizer: &TextTokenizer) -> Result<Self, KernelError> {
+        #[derive(Deserialize)]
+        struct Config {
+            chat_template: String,
+        }
+        let fail = |reason: String| KernelError::Model { path: path.to_path_buf(), reason };
+        let text = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+        let config: Config =
+            serde_json::from_slice(&text).map_err(|error| fail(format!("has no chat template: {error}")))?;
+        Self::new(&config.chat_template, tokenizer).map_err(|error| fail(error.to_string()))
     }
 
     /// The `ChatML` template.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 
-use super::decoder::{Adapter, CandleDecoder, Decoder};
+use super::decoder::{Adapter, CandleDecoder, Decoder, ModelFiles};
 use super::device::DeviceKind;
 use super::engine::{Engine, EngineHandle, EngineOptions};
 use super::prompter::Prompter;
@@ -12,10 +12,8 @@ use crate::KernelError;
 /// Which model to load, and where it computes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelSpec {
-    /// The GGUF file: weights, tokenizer and chat template.
-    pub path: PathBuf,
-    /// A `tokenizer.json` to use instead of the tokenizer in the GGUF file.
-    pub tokenizer: Option<PathBuf>,
+    /// Weights, tokenizer and chat template.
+    pub files: ModelFiles,
     /// The device.
     pub device: DeviceKind,
     /// Limits of the engine.
@@ -23,9 +21,9 @@ pub struct ModelSpec {
 }
 
 impl ModelSpec {
-    /// A model file on a device, with all else as usual.
+    /// A GGUF file on a device, with all else as usual.
     pub fn new(path: impl Into<PathBuf>, device: DeviceKind) -> Self {
-        Self { path: path.into(), tokenizer: None, device, options: EngineOptions::default() }
+        Self { files: ModelFiles::gguf(path), device, options: EngineOptions::default() }
     }
 }
 
@@ -54,13 +52,13 @@ impl Model {
 }
 
 impl Engine {
-    /// Loads a model file and starts an engine on it.
+    /// Loads a model and starts an engine on it.
     ///
     /// # Errors
-    /// The file cannot be used, its tokenizer or chat template is not supported, or the device does not answer.
+    /// A file cannot be used, its tokenizer or chat template is not supported, or the device does not answer.
     pub fn load(spec: &ModelSpec) -> Result<Self, KernelError> {
-        let prompter = Prompter::load(&spec.path, spec.tokenizer.as_deref())?;
-        let decoder = CandleDecoder::load(&spec.path, spec.device)?;
+        let prompter = Prompter::load(&spec.files)?;
+        let decoder = CandleDecoder::load(&spec.files, spec.device)?;
         Self::start(Model::Candle(Box::new(decoder)), prompter, spec.options)
     }
 }
@@ -149,7 +147,8 @@ mod tests {
         assert!(load(ModelSpec::new(&path, DeviceKind::Cpu)).contains("toy.gguf"));
         write_gguf(&path, &Toy::new(Family::Llama, 1)).unwrap();
         let missing = folder.path().join("tokenizer.json");
-        let spec = ModelSpec { tokenizer: Some(missing), ..ModelSpec::new(&path, DeviceKind::Cpu) };
+        let files = ModelFiles { tokenizer: Some(missing), ..ModelFiles::gguf(&path) };
+        let spec = ModelSpec { files, ..ModelSpec::new(&path, DeviceKind::Cpu) };
         assert!(load(spec).contains("tokenizer.json"));
         let options = EngineOptions { max_sequences: 0, ..EngineOptions::default() };
         let spec = ModelSpec { options, ..ModelSpec::new(&path, DeviceKind::Cpu) };

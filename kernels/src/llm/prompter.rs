@@ -1,11 +1,9 @@
 //! From conversations to tokens: what can be known of a prompt without the model's weights.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::chat::{ChatMessage, ChatTemplate};
-use super::decoder::ModelConfig;
-use super::gguf::GgufFile;
+use super::decoder::{ModelFiles, WeightFile};
 use super::tokenizer::TextTokenizer;
 use crate::KernelError;
 
@@ -23,21 +21,31 @@ impl Prompter {
         Self { tokenizer: Arc::new(tokenizer), chat, context: context_length }
     }
 
-    /// Reads it from a GGUF file, or the tokenizer from a `tokenizer.json` instead. No weights are read.
+    /// Reads it from a model's files. No weights are read.
     ///
     /// # Errors
-    /// The file cannot be used, or its tokenizer or chat template is not supported.
-    pub fn load(weights: &Path, tokenizer: Option<&Path>) -> Result<Self, KernelError> {
-        let file = GgufFile::open(weights)?;
-        let tokenizer = match tokenizer {
-            Some(path) => TextTokenizer::from_file(path)?,
-            None => {
+    /// A file cannot be used, or its tokenizer or chat template is not supported.
+    pub fn load(files: &ModelFiles) -> Result<Self, KernelError> {
+        let (weights, config) = WeightFile::open(files)?;
+        let tokenizer = match (&files.tokenizer, &weights) {
+            (Some(path), _) => TextTokenizer::from_file(path)?,
+            (None, WeightFile::Gguf(file)) => {
                 TextTokenizer::from_gguf(file.metadata()).map_err(|error| file.error(error.to_string()))?
             }
+            (None, WeightFile::Safetensors(file)) => {
+                return Err(KernelError::Model {
+                    path: file.path().to_path_buf(),
+                    reason: "safetensors need their `tokenizer.json`".into(),
+                });
+            }
         };
-        let chat = ChatTemplate::from_gguf(file.metadata(), &tokenizer)
-            .map_err(|error| file.error(error.to_string()))?;
-        Ok(Self::new(tokenizer, chat, ModelConfig::from_gguf(&file)?.context_length))
+        let chat = match (&files.chat, &weights) {
+            (Some(path), _) => ChatTemplate::from_file(path, &tokenizer)?,
+            (None, WeightFile::Gguf(file)) => ChatTemplate::from_gguf(file.metadata(), &tokenizer)
+                .map_err(|error| file.error(error.to_string()))?,
+            (None, WeightFile::Safetensors(_)) => ChatTemplate::chatml(&tokenizer)?,
+        };
+        Ok(Self::new(tokenizer, chat, config.context_length))
     }
 
     /// Tokens of a conversation as a prompt, and of the text that the answer begins with. What a person wrote cannot pass for
@@ -53,6 +61,12 @@ impl Prompter {
         let mut text = self.chat.render(&harmless, true)?;
         text.push_str(answer_prefix);
         self.tokenizer.encode_prompt(&text)
+    }
+
+    /// The same with another chat template.
+    #[must_use]
+    pub fn with_chat(&self, chat: ChatTemplate) -> Self {
+        Self { tokenizer: Arc::clone(&self.tokenizer), chat, context: self.context }
     }
 
     /// Number of tokens of a text.

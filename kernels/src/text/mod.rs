@@ -10,6 +10,7 @@
 //! - [`automation`]: words by which programs sign what they post;
 //! - [`claims`]: names and numbers that a text states, held against what it was written from;
 //! - [`assistant`]: words by which a model speaks of itself or of its task, and not as or about the person;
+//! - [`sentences`]: sentences, and words in a row that two texts have in common;
 //! - [`links`]: links and mentions, as all of the above see them.
 //!
 //! Characters are Unicode scalar values everywhere, offsets are bytes, ratios lie in `0.0..=1.0`, and the ratio of
@@ -26,3 +27,4 @@ pub mod passages;
 pub mod pii;
 pub mod profile;
 pub mod repetition;
+pub mod sentences;

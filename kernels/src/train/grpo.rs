@@ -12,6 +12,7 @@ use super::optim::OptimConfig;
 use super::policy::{Policy, With};
 use crate::KernelError;
 use crate::llm::decoder::Adapter;
+use crate::llm::decoder::ModelFiles;
 use crate::llm::device::DeviceKind;
 
 /// Added to the standard deviation of a group's rewards, as in verl.
@@ -94,13 +95,13 @@ impl GrpoTrainer {
     /// # Errors
     /// The file cannot be used, the device does not answer, or the configuration is impossible.
     pub fn new(
-        path: &Path,
+        files: &ModelFiles,
         device: DeviceKind,
         lora: &LoraConfig,
         optim: OptimConfig,
         config: GrpoConfig,
     ) -> Result<Self, KernelError> {
-        Ok(Self { policy: Policy::load(path, device, lora, optim)?, config, reference: None })
+        Ok(Self { policy: Policy::load(files, device, lora, optim)?, config, reference: None })
     }
 
     /// Starts from an adapter, which becomes the reference as well.

@@ -11,9 +11,8 @@ use super::optim::{AdamW, OptimConfig};
 use crate::KernelError;
 use crate::llm::decoder::graph::{GraphModel, LowRank, Plan, Run, Storage};
 use crate::llm::decoder::ops::Mode;
-use crate::llm::decoder::{Adapter, ModelConfig, Part};
+use crate::llm::decoder::{Adapter, ModelFiles, Part, WeightFile};
 use crate::llm::device::{self, DeviceKind};
-use crate::llm::gguf::GgufFile;
 
 /// Base weights, adapter and optimiser.
 #[derive(Debug)]
@@ -40,16 +39,15 @@ pub(super) struct Gradients(Vec<Option<Tensor>>);
 
 impl Policy {
     pub(super) fn load(
-        path: &Path,
+        files: &ModelFiles,
         device: DeviceKind,
         lora: &LoraConfig,
         optim: OptimConfig,
     ) -> Result<Self, KernelError> {
-        let file = GgufFile::open(path)?;
-        let config = ModelConfig::from_gguf(&file)?;
+        let (file, config) = WeightFile::open(files)?;
         let device = device::pick(device)?;
-        let digest = digest(path)?;
-        let name = file.string("general.name").unwrap_or_default().to_string();
+        let digest = digest(&files.weights)?;
+        let name = file.name();
         let activation_bytes = lora.activation_bytes;
         let lora = Lora::new(lora, &config, &device)?;
         let optimiser = AdamW::new(optim, lora.parameters())?;

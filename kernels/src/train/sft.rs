@@ -9,6 +9,7 @@ use super::optim::OptimConfig;
 use super::policy::{Policy, With};
 use crate::KernelError;
 use crate::llm::decoder::Adapter;
+use crate::llm::decoder::ModelFiles;
 use crate::llm::device::DeviceKind;
 
 /// What a step did.
@@ -38,12 +39,12 @@ impl SftTrainer {
     /// # Errors
     /// The file cannot be used, the device does not answer, or the configuration is impossible.
     pub fn new(
-        path: &Path,
+        files: &ModelFiles,
         device: DeviceKind,
         lora: &LoraConfig,
         optim: OptimConfig,
     ) -> Result<Self, KernelError> {
-        Ok(Self { policy: Policy::load(path, device, lora, optim)? })
+        Ok(Self { policy: Policy::load(files, device, lora, optim)? })
     }
 
     /// One step along the mean gradient of the learnt tokens of all sequences.

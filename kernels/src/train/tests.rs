@@ -1,17 +1,18 @@
 //! What holds of the trainers as a whole, on toy models.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use super::*;
 use crate::llm::decoder::rng::SplitMix64;
 use crate::llm::decoder::toy::{Toy, write_gguf};
-use crate::llm::decoder::{Adapter, CandleDecoder, Decoder, Factors, Family, Logits, Part, StepRow};
+use crate::llm::decoder::{
+    Adapter, CandleDecoder, Decoder, Factors, Family, Logits, ModelFiles, Part, StepRow,
+};
 use crate::llm::device::DeviceKind;
 
 struct Bench {
     _folder: tempfile::TempDir,
-    path: PathBuf,
+    files: ModelFiles,
     toy: Toy,
 }
 
@@ -21,19 +22,19 @@ impl Bench {
         let path = folder.path().join("toy.gguf");
         let toy = Toy::new(family, 5);
         write_gguf(&path, &toy).unwrap();
-        Self { _folder: folder, path, toy }
+        Self { _folder: folder, files: ModelFiles::gguf(path), toy }
     }
 
-    fn all() -> [Self; 3] {
+    fn all() -> [Self; Family::ALL.len()] {
         Family::ALL.map(Self::new)
     }
 
     fn sft(&self, lora: &LoraConfig, optim: OptimConfig) -> SftTrainer {
-        SftTrainer::new(&self.path, DeviceKind::Cpu, lora, optim).unwrap()
+        SftTrainer::new(&self.files, DeviceKind::Cpu, lora, optim).unwrap()
     }
 
     fn grpo(&self, optim: OptimConfig, config: GrpoConfig) -> GrpoTrainer {
-        GrpoTrainer::new(&self.path, DeviceKind::Cpu, &lora(), optim, config).unwrap()
+        GrpoTrainer::new(&self.files, DeviceKind::Cpu, &lora(), optim, config).unwrap()
     }
 
     /// An adapter with all factors away from zero, so that every gradient is.
@@ -194,7 +195,7 @@ fn inference_with_the_adapter_gives_the_log_probabilities_of_training() {
         trainer.start_from(&bench.adapter()).unwrap();
         let data = sequences();
         let trained = trainer.log_probs(&data).unwrap();
-        let mut decoder = CandleDecoder::load(&bench.path, DeviceKind::Cpu).unwrap();
+        let mut decoder = CandleDecoder::load(&bench.files, DeviceKind::Cpu).unwrap();
         decoder.set_adapter(Some(&trainer.adapter().unwrap())).unwrap();
         for (sequence, trained) in data.iter().zip(trained) {
             let id = decoder.open(None).unwrap();
@@ -265,7 +266,7 @@ fn state_of_another_run_is_refused() {
     let mut wider = bench.sft(&LoraConfig { rank: 5, ..lora() }, optim(1e-2));
     assert!(wider.restore(dir.path()).unwrap_err().to_string().contains("configured are 5"));
     let other = Bench { toy: Toy::new(Family::Llama, 6), ..Bench::new(Family::Llama) };
-    write_gguf(&other.path, &other.toy).unwrap();
+    write_gguf(&other.files.weights, &other.toy).unwrap();
     let mut foreign = other.sft(&lora(), optim(1e-2));
     assert!(foreign.restore(dir.path()).unwrap_err().to_string().contains("another base model"));
     std::fs::remove_file(dir.path().join("trainer_state.json")).unwrap();

@@ -112,6 +112,7 @@ impl BuiltinModel {
             device: DeviceKind::Auto,
             mirrors: Vec::new(),
             tokenizer: file(0)?,
+            chat: None,
             config: file(1)?,
             license: Some(self.license.to_owned()),
         })

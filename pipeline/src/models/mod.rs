@@ -46,6 +46,7 @@ impl ModelFile {
             device: DeviceKind::Auto,
             mirrors: Vec::new(),
             tokenizer: None,
+            chat: None,
             config: None,
             license: None,
         }
@@ -53,9 +54,15 @@ impl ModelFile {
 }
 
 impl ModelConfig {
+    /// Whether it makes vectors of texts: it has the files of an encoder, and `family` does not name a decoder's.
+    pub fn is_encoder(&self) -> bool {
+        let is_other = self.family.as_deref().is_some_and(|family| family != "bert");
+        self.tokenizer.is_some() && self.config.is_some() && !is_other
+    }
+
     /// What the model is known by: the checksum of its weights, and of its further files if it has any.
     pub fn digest(&self) -> String {
-        let further = [&self.tokenizer, &self.config].into_iter().flatten();
+        let further = [&self.tokenizer, &self.config, &self.chat].into_iter().flatten();
         further.fold(self.sha256.as_str().to_owned(), |digest, file| digest + "+" + file.sha256.as_str())
     }
 }
@@ -68,7 +75,7 @@ pub struct ModelConfig {
     pub source: ModelSource,
     /// SHA-256 of the whole file in 64 hex digits.
     pub sha256: Checksum,
-    /// The architecture (`llama`, `qwen2`, `qwen3`, `bert`), for readers of the config: what is loaded is what the file says.
+    /// The architecture (`llama`, `qwen2`, `qwen3`, `gemma3`, `bert`), for readers of the config: what is loaded is what the file says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub family: Option<String>,
     /// Where it runs.
@@ -77,12 +84,15 @@ pub struct ModelConfig {
     /// Further sources of the same file, tried in order when the first one fails.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mirrors: Vec<ModelSource>,
-    /// The tokenizer (`tokenizer.json`) of an encoder, whose weights come without one.
+    /// The tokenizer (`tokenizer.json`) of an encoder, or of a decoder in safetensors, whose weights come without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<ModelFile>,
-    /// The shape (`config.json`) of an encoder.
+    /// The shape (`config.json`) of such a model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ModelFile>,
+    /// The `tokenizer_config.json` of a decoder in safetensors, for its chat template; without it the template is `ChatML`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ModelFile>,
     /// The licence, as it shall be named in the dataset card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,

@@ -130,6 +130,7 @@ pub(super) async fn recipes(
         let has_gate = project.config.stages.iter().any(|stage| match stage {
             StageConfig::QualityGate(gate) => gate.recipe == report.recipe,
             StageConfig::AnswerRepeats(repeats) => repeats.recipe == report.recipe,
+            StageConfig::AnswerLeaks(leaks) => leaks.recipe == report.recipe,
             _ => false,
         });
         report.gate_rate = if has_gate { share(kept, kept + gated) } else { None };
@@ -140,7 +141,7 @@ pub(super) async fn recipes(
     Ok(reports)
 }
 
-fn share(part: f64, of: f64) -> Option<f64> {
+pub(super) fn share(part: f64, of: f64) -> Option<f64> {
     (of > 0.0).then(|| part / of)
 }
 

@@ -1,6 +1,7 @@
 //! The report: where every record went. Counts are queries over the ledger and over the artifacts of other tables.
 
 mod answers;
+mod comparison;
 mod funnel;
 mod text;
 
@@ -23,6 +24,7 @@ use crate::run::artifact_rows;
 use crate::store::read_manifest;
 
 pub use answers::{Agreement, RecipeReport};
+pub use comparison::Comparison;
 pub use funnel::{Drop, Ended, SourceReport, Step};
 pub(crate) use text::{grouped, number};
 
@@ -37,6 +39,8 @@ pub struct Report {
     pub segments: Vec<SegmentReport>,
     /// Answers of models, by recipe and model.
     pub recipes: Vec<RecipeReport>,
+    /// Recipes of one form beside each other.
+    pub comparisons: Vec<Comparison>,
     /// How far judges of the same answers agree.
     pub agreements: Vec<Agreement>,
     /// Whether every input record is accounted for.
@@ -102,11 +106,13 @@ pub async fn report(
             seconds: this.manifest.as_ref().map_or(0.0, |manifest| manifest.seconds),
         });
     }
+    let recipes = answers::recipes(session, project, planned).await?;
     Ok(Report {
         accounted: sources.iter().all(|source| source.accounted),
         sources,
         segments,
-        recipes: answers::recipes(session, project, planned).await?,
+        comparisons: comparison::comparisons(session, project, planned, &recipes).await?,
+        recipes,
         agreements: answers::agreements(session, project, planned).await?,
         ledger: ledger.folder.display().to_string(),
         remarks: remarks(project),

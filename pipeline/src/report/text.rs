@@ -42,6 +42,21 @@ impl Report {
                 pair.correlation.map_or_else(String::new, |r| format!(", correlation {}", number(r))),
             )?;
         }
+        for pair in &self.comparisons {
+            let same = pair.same_choices.map(|share| percent(share).trim_start().to_owned());
+            writeln!(
+                text,
+                "{} and {} have one form: {} were answered by both, {} and {} by one alone; {} and {} statements an answer{}",
+                pair.recipe,
+                pair.other,
+                grouped(pair.both),
+                grouped(pair.only_recipe),
+                grouped(pair.only_other),
+                number(pair.statements),
+                number(pair.other_statements),
+                same.map_or_else(String::new, |share| format!("; {share} of the choices are the same")),
+            )?;
+        }
         for remark in &self.remarks {
             writeln!(text, "\nnote: {remark}")?;
         }

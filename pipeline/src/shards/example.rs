@@ -80,8 +80,9 @@ impl ExampleRow {
         let form = Form::from_name(&self.form);
         let form = form.ok_or_else(|| self.wrong(format!("`{}` is no form (sft, rl)", self.form)))?;
         let split = Split::from_name(&self.split);
-        let split = split
-            .ok_or_else(|| self.wrong(format!("`{}` is no split (train, validation, test)", self.split)))?;
+        let split = split.ok_or_else(|| {
+            self.wrong(format!("`{}` is no split (train, validation, test, test_dropout)", self.split))
+        })?;
         if self.messages.is_empty() {
             return Err(self.wrong("it has no messages".to_owned()));
         }

@@ -94,5 +94,7 @@ names! {
         Validation = "validation",
         /// To report on.
         Test = "test",
+        /// The test rows once more, with less of the personas.
+        TestDropout = "test_dropout",
     }
 }

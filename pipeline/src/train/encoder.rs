@@ -1,11 +1,8 @@
 //! Conversations as tokens, with the marks of what is learnt.
 
-use std::path::Path;
-
-use anyhow::{Context, Result, anyhow, bail};
-use genome_kernels::llm::decoder::ModelConfig;
-use genome_kernels::llm::gguf::GgufFile;
-use genome_kernels::llm::{ChatMessage, ChatTemplate, TextTokenizer};
+use anyhow::{Result, anyhow, bail};
+use genome_kernels::llm::decoder::ModelFiles;
+use genome_kernels::llm::{ChatMessage, Prompter};
 use genome_kernels::train::Sequence;
 
 use crate::shards::Turn;
@@ -13,25 +10,18 @@ use crate::shards::Turn;
 /// A model's own tokenizer and chat template.
 #[derive(Debug)]
 pub(super) struct Encoder {
-    tokenizer: TextTokenizer,
-    chat: ChatTemplate,
-    context_length: usize,
+    prompter: Prompter,
 }
 
 impl Encoder {
-    /// Reads them from a model file.
-    pub(super) fn load(path: &Path) -> Result<Self> {
-        let file = GgufFile::open(path)?;
-        let named = || path.display().to_string();
-        let tokenizer = TextTokenizer::from_gguf(file.metadata()).with_context(named)?;
-        let chat = ChatTemplate::from_gguf(file.metadata(), &tokenizer).with_context(named)?;
-        let context_length = ModelConfig::from_gguf(&file)?.context_length;
-        Ok(Self { tokenizer, chat, context_length })
+    /// Reads them from a model's files.
+    pub(super) fn load(files: &ModelFiles) -> Result<Self> {
+        Ok(Self { prompter: Prompter::load(files)? })
     }
 
     /// Most tokens of a sequence of the model.
     pub(super) fn context_length(&self) -> usize {
-        self.context_length
+        self.prompter.context_length()
     }
 
     /// The conversation up to its last learnt message; learnt are the texts of these messages and the token that ends
@@ -51,21 +41,21 @@ impl Encoder {
             if message.role != "assistant" {
                 bail!("message {at} of role `{}` is to be learnt; only the assistant's can be", message.role);
             }
-            let prompt = self.chat.render(&messages[..at], true)?;
+            let prompt = self.prompter.chat().render(&messages[..at], true)?;
             let lead = beyond(&prompt, &rendered, at)?;
             let ids = if at_start(&rendered) {
-                self.tokenizer.encode_prompt(lead)?
+                self.prompter.tokenizer().encode_prompt(lead)?
             } else {
-                self.tokenizer.encode(lead)?
+                self.prompter.tokenizer().encode(lead)?
             };
             push(&after_turn, false);
             push(&ids, false);
-            rendered = self.chat.render(&messages[..=at], false)?;
-            let ids = self.tokenizer.encode(beyond(&rendered, &prompt, at)?)?;
-            let end = ids.iter().position(|id| self.tokenizer.eos_ids().contains(id));
+            rendered = self.prompter.chat().render(&messages[..=at], false)?;
+            let ids = self.prompter.tokenizer().encode(beyond(&rendered, &prompt, at)?)?;
+            let end = ids.iter().position(|id| self.prompter.tokenizer().eos_ids().contains(id));
             let end =
                 end.ok_or_else(|| anyhow!("the chat template does not end the turn of message {at}"))?;
-            if self.tokenizer.decode(&ids[..end]).trim() != message.content.trim() {
+            if self.prompter.tokenizer().decode(&ids[..end]).trim() != message.content.trim() {
                 bail!("the chat template changes the text of message {at}");
             }
             push(&ids[..=end], true);
@@ -76,14 +66,16 @@ impl Encoder {
 
     /// The tokens of a conversation up to where the assistant answers.
     pub(super) fn prompt(&self, turns: &[Turn]) -> Result<Vec<u32>> {
-        Ok(self.tokenizer.encode_prompt(&self.chat.render(&self.harmless(turns), true)?)?)
+        let messages: Vec<ChatMessage> =
+            turns.iter().map(|turn| ChatMessage::new(turn.role.as_str(), turn.content.as_str())).collect();
+        Ok(self.prompter.prompt(&messages, "")?)
     }
 
     /// A prompt with its answer, which is learnt, and so is its end if the model `ended` it.
     pub(super) fn answered(&self, prompt: &[u32], answer: &str, ended: bool) -> Result<Sequence> {
-        let mut tokens = self.tokenizer.encode(answer)?;
+        let mut tokens = self.prompter.tokenizer().encode(answer)?;
         if ended {
-            tokens.extend(self.tokenizer.eos_ids().first());
+            tokens.extend(self.prompter.tokenizer().eos_ids().first());
         }
         let learn_mask = (0..prompt.len() + tokens.len()).map(|at| at >= prompt.len()).collect();
         Ok(Sequence { tokens: [prompt, &tokens].concat(), learn_mask })
@@ -91,19 +83,19 @@ impl Encoder {
 
     /// A person's text in which nothing can pass for a mark of the model.
     pub(super) fn defuse(&self, text: &str) -> String {
-        self.tokenizer.defuse(text).into_owned()
+        self.prompter.tokenizer().defuse(text).into_owned()
     }
 
     /// Text of tokens, marks of the model left out.
     #[cfg(test)]
     pub(super) fn decode(&self, tokens: &[u32]) -> String {
-        self.tokenizer.decode(tokens)
+        self.prompter.tokenizer().decode(tokens)
     }
 
     /// Whether a token ends a turn.
     #[cfg(test)]
     pub(super) fn ends(&self, token: u32) -> bool {
-        self.tokenizer.eos_ids().contains(&token)
+        self.prompter.tokenizer().eos_ids().contains(&token)
     }
 
     fn harmless(&self, turns: &[Turn]) -> Vec<ChatMessage> {
@@ -127,6 +119,8 @@ fn beyond<'t>(longer: &'t str, shorter: &str, at: usize) -> Result<&'t str> {
 
 #[cfg(test)]
 mod tests {
+    use genome_kernels::llm::ChatTemplate;
+
     use super::super::tests::{Bench, turn};
     use super::*;
 
@@ -177,10 +171,10 @@ mod tests {
             assert_eq!(learnt(&encoder, &sequence), expected, "{marked:?}");
             assert_eq!(sequence.learn_mask.last(), Some(&true), "nothing follows what is learnt last");
             let last = marked.last().unwrap();
-            let whole = encoder.chat.render(&encoder.harmless(&turns[..=*last]), false).unwrap();
+            let whole = encoder.prompter.chat().render(&encoder.harmless(&turns[..=*last]), false).unwrap();
             assert_eq!(
                 encoder.decode(&sequence.tokens),
-                encoder.decode(&encoder.tokenizer.encode(whole.trim_end()).unwrap()),
+                encoder.decode(&encoder.prompter.tokenizer().encode(whole.trim_end()).unwrap()),
                 "{marked:?}"
             );
         }
@@ -214,7 +208,8 @@ mod tests {
             ("{% for m in messages %}{{ m.content }}{% endfor %}", "does not end the turn"),
             ("{% for m in messages %}{{ m.content | upper }}<|im_end|>{% endfor %}", "changes the text"),
         ] {
-            encoder.chat = ChatTemplate::new(template, &encoder.tokenizer).unwrap();
+            let chat = ChatTemplate::new(template, encoder.prompter.tokenizer()).unwrap();
+            encoder.prompter = encoder.prompter.with_chat(chat);
             let error = encoder.sequence(&turns, &[false, true]).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }

@@ -84,7 +84,7 @@ pub fn grpo(project: &Project, args: &TrainRunArgs) -> Result<()> {
     let steps = args.steps.unwrap_or(grpo.steps);
     let start = grpo.start_from.as_ref().map(|folder| Adapter::load(folder).map(|adapter| (adapter, folder)));
     let start = start.transpose().with_context(|| "train.grpo.start_from")?;
-    let encoder = Encoder::load(&setup.model.path)?;
+    let encoder = Encoder::load(&setup.model.files)?;
     let (mut prompts, rubrics) = read_prompts(&setup, &encoder, steps)?;
     let library = project.stage_context()?.recipes;
     let identity = identity(&setup, project, &library, &rubrics)?;
@@ -98,7 +98,7 @@ pub fn grpo(project: &Project, args: &TrainRunArgs) -> Result<()> {
     record.rows = [("train".to_owned(), prompts.counts())].into();
 
     let mut trainer = GrpoTrainer::new(
-        &setup.model.path,
+        &setup.model.files,
         setup.model.device,
         &setup.config.lora.lora(grpo.seed),
         OptimConfig { learning_rate: grpo.learning_rate, ..OptimConfig::default() },

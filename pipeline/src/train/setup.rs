@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
+use genome_kernels::llm::decoder::ModelFiles;
 use genome_kernels::llm::device::DeviceKind;
 
 use super::config::TrainConfig;
@@ -18,7 +19,7 @@ use crate::shards::{CHECKSUMS_FILE, Form};
 #[derive(Debug, Clone)]
 pub(super) struct ModelFile {
     pub(super) name: String,
-    pub(super) path: PathBuf,
+    pub(super) files: ModelFiles,
     pub(super) sha256: String,
     pub(super) device: DeviceKind,
 }
@@ -61,7 +62,7 @@ impl<'a> Setup<'a> {
         let model = project.model(&config.model)?;
         let model = ModelFile {
             name: config.model.clone(),
-            path: engines.fetch(&config.model)?,
+            files: engines.files(&config.model)?,
             sha256: model.sha256.as_str().to_owned(),
             device: model.device,
         };

@@ -79,7 +79,7 @@ pub fn sft(project: &Project, args: &TrainRunArgs) -> Result<()> {
         tell(&format!("{path} has been trained for {} steps; nothing is left to do", record.steps));
         return Ok(());
     }
-    let encoder = Encoder::load(&setup.model.path)?;
+    let encoder = Encoder::load(&setup.model.files)?;
     let longest = sft.max_tokens.min(encoder.context_length());
     let fate = |row: &SftRow| {
         Ok(match encoder.sequence(&row.messages, &row.learn)? {
@@ -101,7 +101,7 @@ pub fn sft(project: &Project, args: &TrainRunArgs) -> Result<()> {
     record.rows = [("train".to_owned(), rows.counts()), ("held_out".to_owned(), held_out.counts())].into();
 
     let mut trainer = SftTrainer::new(
-        &setup.model.path,
+        &setup.model.files,
         setup.model.device,
         &setup.config.lora.lora(sft.seed),
         optim(sft),

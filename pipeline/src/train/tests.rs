@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray, new_null_array};
 use arrow::datatypes::Schema;
-use genome_kernels::llm::decoder::{Adapter, Family, toy};
+use genome_kernels::llm::decoder::{Adapter, Family, ModelFiles, toy};
 use genome_kernels::llm::device::DeviceKind;
 use genome_kernels::llm::{ChatMessage, Engine, Grammar, ModelSpec, Request, Sampling};
 use genome_kernels::train::{GrpoConfig, GrpoTrainer, LoraConfig, OptimConfig};
@@ -116,7 +116,7 @@ impl Bench {
     }
 
     pub(super) fn encoder(&self) -> Encoder {
-        Encoder::load(&self.model()).unwrap()
+        Encoder::load(&ModelFiles::gguf(self.model())).unwrap()
     }
 
     pub(super) fn engine(&self) -> Engine {
@@ -392,8 +392,14 @@ fn a_planted_reward_rises() {
     };
     let lora = LoraConfig { rank: 4, ..LoraConfig::default() };
     let optim = OptimConfig { learning_rate: 4e-3, ..OptimConfig::default() };
-    let mut trainer =
-        GrpoTrainer::new(&bench.model(), DeviceKind::Cpu, &lora, optim, GrpoConfig::default()).unwrap();
+    let mut trainer = GrpoTrainer::new(
+        &ModelFiles::gguf(bench.model()),
+        DeviceKind::Cpu,
+        &lora,
+        optim,
+        GrpoConfig::default(),
+    )
+    .unwrap();
     let rows = (0..4).map(|n| prompt(&encoder, n, "goal", "on and on"));
     let mut prompts = Rows::new(rows.map(|prompt| (prompt.key.clone(), prompt)), 0, 100);
     let round = Round {

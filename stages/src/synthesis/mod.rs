@@ -2,6 +2,7 @@
 
 mod gate;
 mod judge;
+mod leaks;
 mod recipe;
 mod render;
 mod repeats;
@@ -13,6 +14,7 @@ mod window;
 
 pub use gate::QualityGate;
 pub use judge::Judge;
+pub use leaks::AnswerLeaks;
 pub use recipe::{Over, Packing, Recipe, RecipeLibrary, Rubric};
 pub use repeats::AnswerRepeats;
 pub use score_trace::ScoreTrace;

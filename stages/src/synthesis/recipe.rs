@@ -321,12 +321,13 @@ impl RecipeLibrary {
         let wrong = |reason: String| StageError::Recipe { name: head.name.clone(), reason };
         let parts =
             head.parts.iter().map(|name| self.recipe(name).cloned()).collect::<Result<Vec<_>, _>>()?;
-        if let Some(part) =
-            parts.iter().find(|part| part.head.over != head.over || !part.head.parts.is_empty())
-        {
+        let cannot = |part: &&Arc<Recipe>| {
+            part.head.over != head.over || !part.head.parts.is_empty() || part.head.reduce.is_some()
+        };
+        if let Some(part) = parts.iter().find(cannot) {
+            let name = &part.head.name;
             return Err(wrong(format!(
-                "`{}` cannot be a part: it has parts, or is over other rows",
-                part.head.name
+                "`{name}` cannot be a part: it has parts or `reduce`, or is over other rows"
             )));
         }
         if !recipe.template.is_empty() || head.reduce.is_some() {

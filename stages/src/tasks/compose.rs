@@ -2,25 +2,27 @@
 
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::JoinType;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::functions_aggregate::expr_fn::min;
-use datafusion::prelude::{DataFrame, Expr, cast, col, get_field, lit, named_struct};
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::prelude::{DataFrame, Expr, cast, col, get_field, lit, named_struct, when};
 use genome_schemas::{Message, completions, events, examples, key_type, message_list_type};
 use serde::{Deserialize, Serialize};
 
-use super::prompts::{Draft, Parts, drafts, n_chars};
+use super::prompts::{Draft, Parts, drafts, n_chars, thin};
 use super::task::Task;
 use crate::StageError;
 use crate::frames::union_all;
-use crate::functions::{array_function, key_hex, list_array, row_key};
+use crate::functions::{array_function, external, key_hex, list_array, row_key, strings};
 use crate::mark::{column, fresh_ledger, is_kept, null_of, rank_kept};
 use crate::stage::{Card, Scope, Stage, StageContext};
 use crate::synthesis::{EventRow, event_struct, row_json};
 
 /// Makes training examples of kept answers and of the events themselves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Compose {
     /// Tasks to make examples of.
@@ -31,11 +33,26 @@ pub struct Compose {
     /// At most so many events of each author for the tasks that need no model answer, their latest first.
     #[serde(default)]
     pub per_author: Option<u32>,
+    /// Of every example of the test split that shows a persona a copy whose persona lost each aspect, and each of its
+    /// statements, with this probability, as split `test_dropout` (`HumanLM`: 0.6; papers' section 2.4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub persona_dropout: Option<f64>,
+    /// Seed of what is dropped.
+    #[serde(default = "default_dropout_seed")]
+    pub dropout_seed: u64,
 }
 
 fn default_context_chars() -> usize {
     1200
 }
+
+/// The seed of `HumanLM`.
+const fn default_dropout_seed() -> u64 {
+    42
+}
+
+/// The split of copies whose persona lost statements.
+const DROPOUT: &str = "test_dropout";
 
 impl Stage for Compose {
     fn card(&self) -> Card {
@@ -52,11 +69,14 @@ impl Stage for Compose {
     }
 
     fn problems(&self, _cx: &StageContext) -> Vec<String> {
+        let mut problems = Vec::new();
         if self.tasks.is_empty() {
-            vec!["compose.tasks must name at least one task".to_owned()]
-        } else {
-            Vec::new()
+            problems.push("compose.tasks must name at least one task".to_owned());
         }
+        if self.persona_dropout.is_some_and(|share| !(share > 0.0 && share <= 1.0)) {
+            problems.push("compose.persona_dropout must be above 0 and at most 1".to_owned());
+        }
+        problems
     }
 
     fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
@@ -73,7 +93,7 @@ impl Stage for Compose {
 
 impl Compose {
     fn examples(&self, task: Task, answers: &DataFrame, events: &DataFrame) -> Result<DataFrame, StageError> {
-        let parts = self.parts(task, answers, events)?;
+        let parts = self.with_dropout(self.parts(task, answers, events)?)?;
         let drafted = parts.select(vec![
             col("subject_key"),
             col("event_key"),
@@ -85,10 +105,10 @@ impl Compose {
         ])?;
         let drafted = drafted.unnest_columns(&["__drafts"])?;
         let of_draft = |name: &str| get_field(col("__drafts"), name);
-        let key = row_key(
-            "genome examples",
-            vec![lit(task.as_str()), key_hex(col("subject_key")), of_draft("dimension")],
-        );
+        let is_copy = col("split").eq(lit(DROPOUT));
+        let named =
+            when(is_copy, lit(format!("{} {DROPOUT}", task.as_str()))).otherwise(lit(task.as_str()))?;
+        let key = row_key("genome examples", vec![named, key_hex(col("subject_key")), of_draft("dimension")]);
         let mut columns = vec![
             key.alias("key"),
             lit(task.form()).alias("form"),
@@ -108,6 +128,24 @@ impl Compose {
         columns.extend(fresh_ledger());
         // A row whose parts make no example was unnested to null.
         Ok(drafted.filter(of_draft("messages").is_not_null())?.select(columns)?)
+    }
+
+    /// The rows, and of those of the test split that show a persona a copy with less of it.
+    fn with_dropout(&self, parts: DataFrame) -> Result<DataFrame, StageError> {
+        let Some(share) = self.persona_dropout else { return Ok(parts) };
+        let shows = col("split").eq(lit("test")).and(col("persona").is_not_null());
+        let columns = parts.schema().fields().iter().map(|field| match field.name().as_str() {
+            "split" => lit(DROPOUT).alias("split"),
+            "persona" => thinned(share, self.dropout_seed)
+                .call(vec![
+                    cast(col("author_id"), DataType::Utf8View),
+                    cast(col("persona"), DataType::Utf8View),
+                ])
+                .alias("persona"),
+            name => column(name),
+        });
+        let copies = parts.clone().filter(shows)?.select(columns.collect::<Vec<_>>())?;
+        Ok(parts.union(copies)?)
     }
 
     /// One row per answer or event, with everything its examples are made of.
@@ -227,6 +265,20 @@ impl Compose {
             col("persona"),
         ])])
     }
+}
+
+/// What is left of a persona: `thinned(author, persona)`.
+fn thinned(share: f64, seed: u64) -> ScalarUDF {
+    let name = format!("thinned[{share}, {seed}]");
+    array_function(&name, vec![DataType::Utf8View; 2], DataType::Utf8, move |args| {
+        let (authors, personas) = (strings(args, 0)?, strings(args, 1)?);
+        let left = authors.iter().zip(personas).map(|(author, persona)| {
+            let (Some(author), Some(persona)) = (author, persona) else { return Ok(None) };
+            let persona: serde_json::Value = serde_json::from_str(persona).map_err(external)?;
+            Ok(Some(thin(&persona, author, share, seed).to_string()))
+        });
+        Ok(Arc::new(left.collect::<DataFusionResult<StringArray>>()?) as ArrayRef)
+    })
 }
 
 #[derive(Deserialize)]

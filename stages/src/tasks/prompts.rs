@@ -1,7 +1,7 @@
 //! The messages of each task, in our own words after the shapes of the papers (sections 1.5 and 2.5).
 
 use genome_kernels::llm::is_quotation;
-use genome_schemas::Message;
+use genome_schemas::{KeyHasher, Message};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -73,6 +73,33 @@ pub(super) fn persona_text(fields: &Value, target: &str) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// A persona that lost each aspect, and each statement of those left, with a probability; a hash of the seed, the author and
+/// the place decides.
+pub(super) fn thin(persona: &Value, author: &str, share: f64, seed: u64) -> Value {
+    let stays = |place: &str| {
+        let key = KeyHasher::new("genome persona dropout")
+            .part(seed.to_le_bytes())
+            .part(author)
+            .part(place)
+            .finish();
+        // 53 bits fill the mantissa of a double.
+        (key.seed() >> 11) as f64 / (1_u64 << 53) as f64 >= share
+    };
+    let aspects = persona.as_object().into_iter().flatten().filter(|(aspect, _)| stays(aspect));
+    let thinned = aspects.map(|(aspect, statements)| {
+        let statements = match statements.as_array() {
+            Some(statements) => {
+                let numbered = statements.iter().enumerate();
+                let left = numbered.filter(|(at, _)| stays(&format!("{aspect} {at}")));
+                left.map(|(_, statement)| statement.clone()).collect()
+            }
+            None => statements.clone(),
+        };
+        (aspect.clone(), statements)
+    });
+    Value::Object(thinned.collect())
 }
 
 fn profile(parts: &Parts) -> Option<Draft> {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{AnswerForm, is_quotation};
 use crate::text::assistant::{Lapse, lapse};
 use crate::text::claims::{ClaimKind, Given, content_words};
+use crate::text::sentences::{shared_run, words};
 use crate::text::{language, pii, repetition};
 
 /// Words in a row that an answer may not have in common with the instructions of its prompt.
@@ -21,6 +22,10 @@ const LEAK_SHARE: f64 = 0.8;
 
 /// Fewest content words of a hidden field of which a share is taken.
 const LEAK_LEAST: usize = 4;
+
+/// Letters of a word beyond which it is several: the longest of the common English words have 17, of German compounds that
+/// people write about 30.
+const LONGEST_WORD: usize = 32;
 
 /// Fewest characters of free text of which a language is told.
 const LANGUAGE_CHARS: usize = 60;
@@ -146,15 +151,21 @@ fn literals(template: &str) -> Vec<&str> {
     literals
 }
 
-fn words(text: &str) -> Vec<String> {
-    let parts = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    parts.map(str::to_lowercase).collect()
+/// A word that is longer than words are and that the prompt does not have: a model that must keep to a number of words leaves
+/// out the spaces between them. A link is none.
+fn run_together<'t>(text: &'t str, prompt: &str) -> Option<&'t str> {
+    let is_long = |part: &&str| part.chars().count() > LONGEST_WORD && part.chars().all(char::is_alphabetic);
+    let mut parts = text
+        .split_whitespace()
+        .filter(|word| !word.contains("://"))
+        .flat_map(|word| word.split(|c: char| !c.is_alphanumeric()));
+    parts.find(|part| is_long(part) && !prompt.contains(part))
 }
 
 impl AnswerChecks {
     /// Holds an answer against everything, in this order: the engine's own failures, the form, `null`, items, quotations,
-    /// leaks between fields, loops, refusals and other lapses, echoes of the instructions, personal data, language,
-    /// unsupported names and numbers, support as a whole.
+    /// leaks between fields, loops, refusals and other lapses, echoes of the instructions, words run together, personal data,
+    /// language, unsupported names and numbers, support as a whole.
     ///
     /// `finish` is how the engine ended (`stop`, `length`, `context`, `unasked`, …), `evidence` what may be quoted and
     /// `prompt` all that the model was shown.
@@ -210,6 +221,9 @@ impl AnswerChecks {
             if let Some(words) = self.instructions.echo(text) {
                 return Some(drop(Outcome::Echo, "instructions").over(&words));
             }
+            if let Some(word) = run_together(text, prompt) {
+                return Some(drop(Outcome::Degenerate, "words_run_together").over(word));
+            }
         }
         if pii::has_pii(text) {
             return Some(drop(Outcome::PersonalData, "personal_data"));
@@ -250,13 +264,8 @@ impl AnswerChecks {
         for hidden in &self.hidden {
             let secret = text_of(&hidden.field);
             let shown: Vec<&str> = hidden.from.iter().map(|field| text_of(field)).collect();
-            let secret_words = words(secret);
-            for shown in &shown {
-                let shown = words(shown);
-                let runs: HashSet<&[String]> = shown.windows(LEAK_WORDS).collect();
-                if let Some(run) = secret_words.windows(LEAK_WORDS).find(|run| runs.contains(run)) {
-                    return Some(Verdict::dropped(Outcome::Leaked, "hidden_passage").over(&run.join(" ")));
-                }
+            if let Some(run) = shown.iter().find_map(|shown| shared_run(secret, shown, LEAK_WORDS)) {
+                return Some(Verdict::dropped(Outcome::Leaked, "hidden_passage").over(&run));
             }
             let share = Given::of(&shown.join("\n")).support(secret);
             if content_words(secret) >= LEAK_LEAST && share >= LEAK_SHARE {
@@ -318,6 +327,13 @@ mod tests {
         for (scenario, answer, outcome, rule, matched) in [
             (good, "He moved to Denver for the dog.", Outcome::Ungrounded, "name", "Denver"),
             (good, "He is thirty-four and keeps the dog.", Outcome::Ungrounded, "number", "thirty-four"),
+            (
+                good,
+                "He keepsthedogsincehisuncleisgonefromhere.",
+                Outcome::Degenerate,
+                "words_run_together",
+                "keepsthedogsincehisuncleisgonefromhere",
+            ),
             (
                 good,
                 "I'm sorry, but I can't help with that.",

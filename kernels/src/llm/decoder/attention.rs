@@ -8,11 +8,13 @@ use super::cache::{BLOCK_TOKENS, Block};
 use super::config::ModelConfig;
 use super::math::{exp_inline, vectorised};
 
-/// A packed token: the cache it looks into, and its position there. It sees the positions up to its own.
+/// A packed token: the cache it looks into, and its position there. It sees the positions from `first` up to its own.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Query<'a> {
     pub(super) blocks: &'a [Arc<Block>],
     pub(super) position: usize,
+    /// The first position that it sees.
+    pub(super) first: usize,
 }
 
 /// Attention of one layer: `queries` and `output` are `[tokens, heads * head_dim]`.
@@ -42,8 +44,11 @@ vectorised! {
     /// One query head for one token.
     fn attend_one(token: Query<'_>, head: usize, query: &[f32], scores: &mut Vec<[f32; BLOCK_TOKENS]>, output: &mut [f32]) {
         let head_dim = query.len();
-        let count = token.position + 1;
-        let blocks = &token.blocks[..count.div_ceil(BLOCK_TOKENS)];
+        // Positions are counted from the first block that has something to see.
+        let skipped = token.first / BLOCK_TOKENS;
+        let count = token.position + 1 - skipped * BLOCK_TOKENS;
+        let unseen = token.first % BLOCK_TOKENS;
+        let blocks = &token.blocks[skipped..skipped + count.div_ceil(BLOCK_TOKENS)];
         let scale = 1.0 / (head_dim as f32).sqrt();
         scores.clear();
         let mut largest = [f32::NEG_INFINITY; 8];
@@ -56,7 +61,8 @@ vectorised! {
             }
             let seen = count - index * BLOCK_TOKENS;
             for lane in 0..BLOCK_TOKENS {
-                sums[lane] = if lane < seen { sums[lane] * scale } else { f32::NEG_INFINITY };
+                let is_seen = lane < seen && (index > 0 || lane >= unseen);
+                sums[lane] = if is_seen { sums[lane] * scale } else { f32::NEG_INFINITY };
                 largest[lane % 8] = if sums[lane] > largest[lane % 8] { sums[lane] } else { largest[lane % 8] };
             }
             scores.push(sums);
@@ -132,7 +138,10 @@ mod tests {
 
     #[test]
     fn attention_is_that_of_the_formula() {
-        for (head_dim, count) in [(16, 1), (24, 63), (64, 64), (80, 65), (128, 200)] {
+        let sizes = [(16, 1), (24, 63), (64, 64), (80, 65), (128, 200)];
+        for ((head_dim, count), windowed) in
+            sizes.iter().flat_map(|size| [false, true].map(|windowed| (*size, windowed)))
+        {
             let config = ModelConfig { head_dim, layers: 1, ..Toy::new(Family::Llama, 1).config() };
             let mut rng = SplitMix64::new(3);
             let mut draw = |count: usize| -> Vec<f32> { (0..count).map(|_| rng.normal()).collect() };
@@ -142,7 +151,8 @@ mod tests {
             let id = cache.open(None).unwrap();
             cache.reserve(id, count).unwrap();
             cache.write(id, 0, &keys, &values).unwrap();
-            let query = Query { blocks: cache.blocks(id), position: count - 1 };
+            let first = if windowed { count.saturating_sub(70) } else { 0 };
+            let query = Query { blocks: cache.blocks(id), position: count - 1, first };
             let mut output = vec![0.0; config.query_width()];
             attend(&config, 0, &[query], &queries, &mut output);
             for head in 0..config.heads {
@@ -156,7 +166,8 @@ mod tests {
                         query.iter().enumerate().map(|(i, q)| f64::from(*q) * at(&keys, token, i)).sum();
                     (dot / (head_dim as f64).sqrt()).exp()
                 };
-                let scores: Vec<f64> = (0..count).map(score).collect();
+                let seen = |token: usize| if token < first { 0.0 } else { score(token) };
+                let scores: Vec<f64> = (0..count).map(seen).collect();
                 let total: f64 = scores.iter().sum();
                 for i in 0..head_dim {
                     let want: f64 =

@@ -1,17 +1,15 @@
-//! The decoder of the program: GGUF weights, computed with Candle's and our own kernels.
-
-use std::path::Path;
+//! The decoder of the program: weights of a file, computed with Candle's and our own kernels.
 
 use super::adapter::Adapter;
 use super::card::CardModel;
 use super::config::ModelConfig;
 use super::host::HostModel;
+use super::weights::{ModelFiles, WeightFile};
 use super::{Decoder, SequenceId, StepRow};
 use crate::KernelError;
 use crate::llm::device::{self, DeviceKind};
-use crate::llm::gguf::GgufFile;
 
-/// A model of the llama kind, loaded from a GGUF file.
+/// A model of the llama kind, loaded from a GGUF file or from safetensors.
 #[derive(Debug)]
 pub struct CandleDecoder {
     config: ModelConfig,
@@ -25,13 +23,12 @@ enum Model {
 }
 
 impl CandleDecoder {
-    /// Loads the file onto the device.
+    /// Loads the files onto the device.
     ///
     /// # Errors
     /// The file is missing, cut off or of a family that is not supported; or the device does not answer.
-    pub fn load(path: &Path, device: DeviceKind) -> Result<Self, KernelError> {
-        let file = GgufFile::open(path)?;
-        let config = ModelConfig::from_gguf(&file)?;
+    pub fn load(files: &ModelFiles, device: DeviceKind) -> Result<Self, KernelError> {
+        let (file, config) = WeightFile::open(files)?;
         let device = device::pick(device)?;
         let model = if device.is_cpu() {
             Model::Host(HostModel::load(&file, &config)?)
@@ -43,9 +40,8 @@ impl CandleDecoder {
 
     /// The way of computing that graphics cards take, on the host: slow, for comparisons.
     #[cfg(test)]
-    pub(super) fn load_as_on_a_card(path: &Path) -> Result<Self, KernelError> {
-        let file = GgufFile::open(path)?;
-        let config = ModelConfig::from_gguf(&file)?;
+    pub(super) fn load_as_on_a_card(files: &ModelFiles) -> Result<Self, KernelError> {
+        let (file, config) = WeightFile::open(files)?;
         let model = Model::Card(CardModel::load(&file, &config, &candle_core::Device::Cpu)?);
         Ok(Self { config, model })
     }

@@ -9,9 +9,9 @@ use super::config::ModelConfig;
 use super::graph::{GraphModel, LowRank, Run, Storage};
 use super::names::Part;
 use super::ops::Mode;
+use super::weights::WeightFile;
 use super::{Logits, SequenceId, StepRow};
 use crate::KernelError;
-use crate::llm::gguf::GgufFile;
 
 /// Positions that a new cache holds before it grows.
 const FIRST_CAPACITY: usize = 256;
@@ -36,7 +36,11 @@ pub(super) struct CardModel {
 }
 
 impl CardModel {
-    pub(super) fn load(file: &GgufFile, config: &ModelConfig, device: &Device) -> Result<Self, KernelError> {
+    pub(super) fn load(
+        file: &WeightFile,
+        config: &ModelConfig,
+        device: &Device,
+    ) -> Result<Self, KernelError> {
         let graph = GraphModel::load(file, config, device, Storage::Quantized)?;
         Ok(Self { graph, additions: BTreeMap::new(), sequences: BTreeMap::new(), next: 0 })
     }

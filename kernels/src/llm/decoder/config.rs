@@ -16,11 +16,14 @@ pub enum Family {
     Qwen2,
     /// Qwen3: no biases; every head of queries and keys is normed before it is rotated, by halves.
     Qwen3,
+    /// Gemma 3, text alone: as Qwen3, with norms behind each half of a layer too, GELU gates, a scaled embedding, and five of
+    /// six layers that look back a window only.
+    Gemma3,
 }
 
 impl Family {
     /// All families.
-    pub const ALL: [Self; 3] = [Self::Llama, Self::Qwen2, Self::Qwen3];
+    pub const ALL: [Self; 4] = [Self::Llama, Self::Qwen2, Self::Qwen3, Self::Gemma3];
 
     /// The family's name in `general.architecture`.
     pub fn architecture(self) -> &'static str {
@@ -28,6 +31,7 @@ impl Family {
             Self::Llama => "llama",
             Self::Qwen2 => "qwen2",
             Self::Qwen3 => "qwen3",
+            Self::Gemma3 => "gemma3",
         }
     }
 
@@ -38,7 +42,17 @@ impl Family {
 
     /// Whether each head of queries and keys is normed.
     pub fn has_head_norms(self) -> bool {
-        self == Self::Qwen3
+        matches!(self, Self::Qwen3 | Self::Gemma3)
+    }
+
+    /// Whether what attention and feed-forward add to the stream is normed before.
+    pub fn has_post_norms(self) -> bool {
+        self == Self::Gemma3
+    }
+
+    /// Whether gates are GELU (by tanh), as against `SiLU`.
+    pub fn has_gelu_gates(self) -> bool {
+        self == Self::Gemma3
     }
 
     /// Whether neighbouring values of a head form a rotary pair, as against the two halves of the head.
@@ -46,6 +60,23 @@ impl Family {
         self == Self::Llama
     }
 }
+
+/// Layers that look back a window only.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LocalLayers {
+    /// Positions that are seen, the own one included.
+    pub window: usize,
+    /// Every so many layers the last sees everything.
+    pub period: usize,
+    /// Base of their rotary frequencies.
+    pub rope_base: f32,
+}
+
+/// Of Gemma 3 (its report, 2025, section 2.1): five local layers to one that sees everything.
+pub(super) const GEMMA3_PERIOD: usize = 6;
+
+/// Of Gemma 3's local layers (same section); files do not carry it.
+pub(super) const GEMMA3_LOCAL_ROPE_BASE: f32 = 10_000.0;
 
 /// The numbers that define a decoder of the llama kind.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +101,8 @@ pub struct ModelConfig {
     pub context_length: usize,
     /// Base of the rotary frequencies.
     pub rope_base: f32,
+    /// Layers that look back a window only, where there are some.
+    pub local: Option<LocalLayers>,
     /// Added to the mean square in the norms.
     pub rms_epsilon: f32,
     /// Whether the output head is the embedding.
@@ -116,6 +149,14 @@ impl ModelConfig {
             head_dim,
             context_length: integer("context_length")?,
             rope_base: file.float(&format!("{name}.rope.freq_base")).unwrap_or(10_000.0),
+            local: match family {
+                Family::Gemma3 => Some(LocalLayers {
+                    window: integer("attention.sliding_window")?,
+                    period: GEMMA3_PERIOD,
+                    rope_base: GEMMA3_LOCAL_ROPE_BASE,
+                }),
+                _ => None,
+            },
             rms_epsilon: file.float(&format!("{name}.attention.layer_norm_rms_epsilon"))?,
             tied_head: file.shape("output.weight").is_none(),
         };
@@ -135,6 +176,17 @@ impl ModelConfig {
             Err(_) | Ok("none") => Ok(config),
             Ok(other) => Err(file.error(format!("rotary scaling `{other}` is not supported"))),
         }
+    }
+
+    /// What a layer looks back, if it does not see everything.
+    pub(crate) fn window(&self, layer: usize) -> Option<usize> {
+        let local = self.local.filter(|local| !(layer + 1).is_multiple_of(local.period))?;
+        Some(local.window)
+    }
+
+    /// What embeddings are multiplied with.
+    pub(crate) fn embedding_scale(&self) -> Option<f32> {
+        (self.family == Family::Gemma3).then(|| (self.hidden as f32).sqrt())
     }
 
     /// Width of all query heads together.

@@ -6,12 +6,11 @@ use candle_core::quantized::QMatMul;
 use candle_core::{Device, Module, Tensor};
 
 use super::config::ModelConfig;
-use super::host::{rope_factors, vector};
-use super::names::{HEAD_NORMS, Part, bias_name, norm_name, weight_name};
+use super::names::{Norms, Part, bias_name, weight_name};
 use super::ops::{self, Mode};
 use super::rope::Rope;
+use super::weights::WeightFile;
 use crate::KernelError;
-use crate::llm::gguf::GgufFile;
 
 /// How matrices are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,10 +51,7 @@ impl Projection {
 
 #[derive(Debug)]
 struct Layer {
-    attention_norm: Tensor,
-    feed_forward_norm: Tensor,
-    /// Of each head of queries and keys, where the family has them.
-    head_norms: Option<[Tensor; 2]>,
+    norms: Norms<Tensor>,
     /// In the order of [`Part::ALL`].
     projections: Vec<Projection>,
 }
@@ -92,6 +88,13 @@ pub(crate) type KeyValues<'a> =
 /// The angles and masks of a step.
 pub(crate) struct Plan {
     runs: Vec<Run>,
+    whole: Sight,
+    /// Of layers that look back a window, where there are some.
+    local: Option<Sight>,
+}
+
+/// The angles and masks of some layers.
+struct Sight {
     cosines: Tensor,
     sines: Tensor,
     /// One for each run: `[count, position + count]`, 0 or minus infinity; none if a single token sees everything.
@@ -104,6 +107,8 @@ pub(crate) struct GraphModel {
     pub(crate) config: ModelConfig,
     pub(crate) device: Device,
     rope: Rope,
+    /// Of layers that look back a window.
+    local_rope: Option<Rope>,
     embedding: QMatMul,
     layers: Vec<Layer>,
     final_norm: Tensor,
@@ -112,7 +117,7 @@ pub(crate) struct GraphModel {
 
 impl GraphModel {
     pub(crate) fn load(
-        file: &GgufFile,
+        file: &WeightFile,
         config: &ModelConfig,
         device: &Device,
         storage: Storage,
@@ -125,7 +130,7 @@ impl GraphModel {
             })
         };
         let vector = |name: &str, width: usize| -> Result<Tensor, KernelError> {
-            Ok(Tensor::from_vec(vector(file, name, width)?, width, device)?)
+            Ok(Tensor::from_vec(file.vector(name, width)?, width, device)?)
         };
         let mut layers = Vec::with_capacity(config.layers);
         for layer in 0..config.layers {
@@ -139,18 +144,7 @@ impl GraphModel {
                 projections
                     .push(Projection { matrix: matrix(&weight_name(layer, part), outputs, inputs)?, bias });
             }
-            layers.push(Layer {
-                attention_norm: vector(&norm_name(layer, "attn_norm"), config.hidden)?,
-                feed_forward_norm: vector(&norm_name(layer, "ffn_norm"), config.hidden)?,
-                head_norms: if config.family.has_head_norms() {
-                    let [query, key] =
-                        HEAD_NORMS.map(|norm| vector(&norm_name(layer, norm), config.head_dim));
-                    Some([query?, key?])
-                } else {
-                    None
-                },
-                projections,
-            });
+            layers.push(Layer { norms: Norms::load(config, layer, vector)?, projections });
         }
         let embedding =
             Arc::new(file.tensor("token_embd.weight", &[config.vocab_size, config.hidden], device)?);
@@ -162,11 +156,12 @@ impl GraphModel {
         } else {
             matrix("output.weight", config.vocab_size, config.hidden)?
         };
-        let factors = rope_factors(file, config)?;
+        let factors = file.rope_factors(config)?;
         Ok(Self {
             config: config.clone(),
             device: device.clone(),
-            rope: Rope::new(config, factors.as_deref()),
+            rope: Rope::new(config, config.rope_base, factors.as_deref()),
+            local_rope: config.local.map(|local| Rope::new(config, local.rope_base, None)),
             embedding: QMatMul::QTensor(embedding),
             layers,
             final_norm: vector("output_norm.weight", config.hidden)?,
@@ -178,20 +173,29 @@ impl GraphModel {
     pub(crate) fn plan(&self, runs: Vec<Run>) -> Result<Plan, KernelError> {
         let positions: Vec<usize> =
             runs.iter().flat_map(|run| run.position..run.position + run.count).collect();
-        let (cosines, sines) = self.rope.angles(&positions);
         let shape = (positions.len(), self.config.head_dim / 2);
-        let masks = runs.iter().map(|&run| self.mask(run)).collect::<Result<_, _>>()?;
-        Ok(Plan {
-            runs,
-            cosines: Tensor::from_vec(cosines, shape, &self.device)?,
-            sines: Tensor::from_vec(sines, shape, &self.device)?,
-            masks,
-        })
+        let sight = |rope: &Rope, window: Option<usize>| -> Result<Sight, KernelError> {
+            let (cosines, sines) = rope.angles(&positions);
+            Ok(Sight {
+                cosines: Tensor::from_vec(cosines, shape, &self.device)?,
+                sines: Tensor::from_vec(sines, shape, &self.device)?,
+                masks: runs.iter().map(|&run| self.mask(run, window)).collect::<Result<_, _>>()?,
+            })
+        };
+        let local = match (&self.local_rope, self.config.local) {
+            (Some(rope), Some(local)) => Some(sight(rope, Some(local.window))?),
+            _ => None,
+        };
+        Ok(Plan { whole: sight(&self.rope, None)?, local, runs })
     }
 
     /// The embeddings of the tokens, `[tokens, hidden]`.
     pub(crate) fn embed(&self, tokens: &[u32]) -> Result<Tensor, KernelError> {
-        Ok(self.embedding.embedding(&Tensor::new(tokens, &self.device)?)?)
+        let rows = self.embedding.embedding(&Tensor::new(tokens, &self.device)?)?;
+        Ok(match self.config.embedding_scale() {
+            Some(scale) => (rows * f64::from(scale))?,
+            None => rows,
+        })
     }
 
     /// One layer: `[tokens, hidden]` to the same.
@@ -215,14 +219,19 @@ impl GraphModel {
         let heads = |rows: Tensor, heads: usize| -> Result<Tensor, KernelError> {
             Ok(rows.reshape(((), heads, config.head_dim))?.transpose(0, 1)?.contiguous()?)
         };
-        let turn = |rows: &Tensor| {
-            ops::rotate(rows, &plan.cosines, &plan.sines, config.family.rotates_neighbours(), mode)
+        let sight = match (&plan.local, config.window(index)) {
+            (Some(local), Some(_)) => local,
+            _ => &plan.whole,
         };
+        let turn = |rows: &Tensor| {
+            ops::rotate(rows, &sight.cosines, &sight.sines, config.family.rotates_neighbours(), mode)
+        };
+        let norms = &layer.norms;
 
-        let normed = ops::rms_norm(stream, &layer.attention_norm, config.rms_epsilon, mode)?;
+        let normed = ops::rms_norm(stream, &norms.attention, config.rms_epsilon, mode)?;
         let mut queries = heads(project(Part::Query, &normed)?, config.heads)?;
         let mut keys = heads(project(Part::Key, &normed)?, config.kv_heads)?;
-        if let Some([query_norm, key_norm]) = &layer.head_norms {
+        if let Some([query_norm, key_norm]) = &norms.heads {
             queries = ops::rms_norm(&queries, query_norm, config.rms_epsilon, mode)?;
             keys = ops::rms_norm(&keys, key_norm, config.rms_epsilon, mode)?;
         }
@@ -230,7 +239,7 @@ impl GraphModel {
         let values = heads(project(Part::Value, &normed)?, config.kv_heads)?;
         let mut attended = Vec::with_capacity(plan.runs.len());
         let mut start = 0;
-        for (&run, mask) in plan.runs.iter().zip(&plan.masks) {
+        for (&run, mask) in plan.runs.iter().zip(&sight.masks) {
             let part = |rows: &Tensor| rows.narrow(1, start, run.count)?.contiguous();
             let (keys, values) = key_values(index, run, part(&keys)?, part(&values)?)?;
             attended.push(self.attend(&part(&queries)?, &keys, &values, mask.as_ref(), mode)?);
@@ -238,11 +247,21 @@ impl GraphModel {
         }
         let attended =
             if let [only] = attended.as_slice() { only.clone() } else { Tensor::cat(&attended, 0)? };
-        let stream = (stream + project(Part::Output, &attended)?)?;
+        let mut output = project(Part::Output, &attended)?;
+        if let Some([norm, _]) = &norms.post {
+            output = ops::rms_norm(&output, norm, config.rms_epsilon, mode)?;
+        }
+        let stream = (stream + output)?;
 
-        let normed = ops::rms_norm(&stream, &layer.feed_forward_norm, config.rms_epsilon, mode)?;
-        let inner = ops::swiglu(&project(Part::Gate, &normed)?, &project(Part::Up, &normed)?)?;
-        Ok((stream + project(Part::Down, &inner)?)?)
+        let normed = ops::rms_norm(&stream, &norms.feed_forward, config.rms_epsilon, mode)?;
+        let (gate, up) = (project(Part::Gate, &normed)?, project(Part::Up, &normed)?);
+        let inner =
+            if config.family.has_gelu_gates() { gate.gelu()?.mul(&up)? } else { ops::swiglu(&gate, &up)? };
+        let mut output = project(Part::Down, &inner)?;
+        if let Some([_, norm]) = &norms.post {
+            output = ops::rms_norm(&output, norm, config.rms_epsilon, mode)?;
+        }
+        Ok((stream + output)?)
     }
 
     /// The final norm and the output head: `[rows, hidden]` to logits `[rows, vocab]`.
@@ -289,14 +308,16 @@ impl GraphModel {
         Ok(attended.contiguous()?.reshape((count, config.query_width()))?)
     }
 
-    fn mask(&self, run: Run) -> Result<Option<Tensor>, KernelError> {
-        if run.count == 1 {
+    fn mask(&self, run: Run, window: Option<usize>) -> Result<Option<Tensor>, KernelError> {
+        let seen = run.position + run.count;
+        if run.count == 1 && window.is_none_or(|window| seen <= window) {
             return Ok(None);
         }
-        let seen = run.position + run.count;
         let values: Vec<f32> = (0..run.count)
             .flat_map(|row| {
-                (0..seen).map(move |key| if key <= run.position + row { 0.0 } else { f32::NEG_INFINITY })
+                let own = run.position + row;
+                let first = window.map_or(0, |window| (own + 1).saturating_sub(window));
+                (0..seen).map(move |key| if (first..=own).contains(&key) { 0.0 } else { f32::NEG_INFINITY })
             })
             .collect();
         Ok(Some(Tensor::from_vec(values, (run.count, seen), &self.device)?))

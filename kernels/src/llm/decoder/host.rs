@@ -10,20 +10,17 @@ use super::attention::{Query, attend};
 use super::cache::KvCache;
 use super::config::ModelConfig;
 use super::linear::{Input, Linear, LowRank};
-use super::math::{add, rms_norm, swiglu};
-use super::names::{HEAD_NORMS, Part, bias_name, norm_name, weight_name};
+use super::math::{add, geglu, rms_norm, scale, swiglu};
+use super::names::{Norms, Part, bias_name, weight_name};
 use super::rope::Rope;
+use super::weights::WeightFile;
 use super::{Logits, StepRow};
 use crate::KernelError;
-use crate::llm::gguf::GgufFile;
 
 /// One layer's weights.
 #[derive(Debug)]
 struct Layer {
-    attention_norm: Vec<f32>,
-    feed_forward_norm: Vec<f32>,
-    /// Of each head of queries and keys, where the family has them.
-    head_norms: Option<[Vec<f32>; 2]>,
+    norms: Norms<Vec<f32>>,
     /// In the order of [`Part::ALL`].
     projections: Vec<Linear>,
 }
@@ -40,6 +37,8 @@ impl Layer {
 pub(super) struct HostModel {
     config: ModelConfig,
     rope: Rope,
+    /// Of layers that look back a window.
+    local_rope: Option<Rope>,
     embedding: Arc<QTensor>,
     layers: Vec<Layer>,
     final_norm: Vec<f32>,
@@ -48,11 +47,11 @@ pub(super) struct HostModel {
 }
 
 impl HostModel {
-    pub(super) fn load(file: &GgufFile, config: &ModelConfig) -> Result<Self, KernelError> {
+    pub(super) fn load(file: &WeightFile, config: &ModelConfig) -> Result<Self, KernelError> {
         let matrix = |name: &str, outputs: usize, inputs: usize| -> Result<Arc<QTensor>, KernelError> {
             Ok(Arc::new(file.tensor(name, &[outputs, inputs], &Device::Cpu)?))
         };
-        let vector = |name: &str, width: usize| vector(file, name, width);
+        let vector = |name: &str, width: usize| file.vector(name, width);
         let mut layers = Vec::with_capacity(config.layers);
         for layer in 0..config.layers {
             let mut projections = Vec::with_capacity(Part::ALL.len());
@@ -65,18 +64,7 @@ impl HostModel {
                 let weight = matrix(&weight_name(layer, part), outputs, inputs)?;
                 projections.push(Linear::new(&weight, bias)?);
             }
-            layers.push(Layer {
-                attention_norm: vector(&norm_name(layer, "attn_norm"), config.hidden)?,
-                feed_forward_norm: vector(&norm_name(layer, "ffn_norm"), config.hidden)?,
-                head_norms: if config.family.has_head_norms() {
-                    let [query, key] =
-                        HEAD_NORMS.map(|norm| vector(&norm_name(layer, norm), config.head_dim));
-                    Some([query?, key?])
-                } else {
-                    None
-                },
-                projections,
-            });
+            layers.push(Layer { norms: Norms::load(config, layer, vector)?, projections });
         }
         let embedding = matrix("token_embd.weight", config.vocab_size, config.hidden)?;
         let head = if config.tied_head {
@@ -84,10 +72,11 @@ impl HostModel {
         } else {
             matrix("output.weight", config.vocab_size, config.hidden)?
         };
-        let factors = rope_factors(file, config)?;
+        let factors = file.rope_factors(config)?;
         Ok(Self {
             config: config.clone(),
-            rope: Rope::new(config, factors.as_deref()),
+            rope: Rope::new(config, config.rope_base, factors.as_deref()),
+            local_rope: config.local.map(|local| Rope::new(config, local.rope_base, None)),
             embedding,
             layers,
             final_norm: vector("output_norm.weight", config.hidden)?,
@@ -132,26 +121,34 @@ impl HostModel {
             let start = self.cache.len(row.sequence).unwrap_or(0);
             positions.extend(start..start + row.tokens.len());
         }
-        let (cosines, sines) = self.rope.angles(&positions);
-        let angles = (cosines.as_slice(), sines.as_slice());
+        let whole = self.rope.angles(&positions);
+        let local = self.local_rope.as_ref().map(|rope| rope.angles(&positions));
 
         let ids = Tensor::from_vec(tokens, positions.len(), &Device::Cpu)?;
         let mut stream: Vec<f32> = self.embedding.embedding(&ids)?.flatten_all()?.to_vec1()?;
+        if let Some(factor) = config.embedding_scale() {
+            scale(&mut stream, factor);
+        }
         let mut normed = vec![0.0; stream.len()];
         let mut attended = vec![0.0; positions.len() * config.query_width()];
         for (index, layer) in self.layers.iter().enumerate() {
-            rms_norm(&stream, &layer.attention_norm, config.rms_epsilon, &mut normed);
+            let norms = &layer.norms;
+            let window = config.window(index);
+            let (rope, (cosines, sines)) = match (window, &self.local_rope, &local) {
+                (Some(_), Some(rope), Some(angles)) => (rope, angles),
+                _ => (&self.rope, &whole),
+            };
+            let angles = (cosines.as_slice(), sines.as_slice());
+            rms_norm(&stream, &norms.attention, config.rms_epsilon, &mut normed);
             let [mut queries, mut keys, values] =
                 layer.project([Part::Query, Part::Key, Part::Value], &normed, config.hidden);
-            if let Some(norms) = &layer.head_norms {
+            if let Some(norms) = &norms.heads {
                 for (heads, norm) in [&mut queries, &mut keys].into_iter().zip(norms) {
-                    let raw = std::mem::take(heads);
-                    *heads = vec![0.0; raw.len()];
-                    rms_norm(&raw, norm, config.rms_epsilon, heads);
+                    *heads = normed_rows(heads, norm, config.rms_epsilon);
                 }
             }
-            self.rope.rotate(&mut queries, config.query_width(), angles);
-            self.rope.rotate(&mut keys, config.kv_width(), angles);
+            rope.rotate(&mut queries, config.query_width(), angles);
+            rope.rotate(&mut keys, config.kv_width(), angles);
             let mut start = 0;
             for row in rows {
                 let range = start * config.kv_width()..(start + row.tokens.len()) * config.kv_width();
@@ -160,16 +157,27 @@ impl HostModel {
             }
             let sequences =
                 rows.iter().flat_map(|row| row.tokens.iter().map(|_| self.cache.blocks(row.sequence)));
-            let queried: Vec<Query<'_>> =
-                sequences.zip(&positions).map(|(blocks, &position)| Query { blocks, position }).collect();
+            let first = |position: usize| window.map_or(0, |window| (position + 1).saturating_sub(window));
+            let query = |(blocks, &position)| Query { blocks, position, first: first(position) };
+            let queried: Vec<Query<'_>> = sequences.zip(&positions).map(query).collect();
             attend(&config, index, &queried, &queries, &mut attended);
-            let [output] = layer.project([Part::Output], &attended, config.query_width());
+            let [mut output] = layer.project([Part::Output], &attended, config.query_width());
+            if let Some([norm, _]) = &norms.post {
+                output = normed_rows(&output, norm, config.rms_epsilon);
+            }
             add(&mut stream, &output);
 
-            rms_norm(&stream, &layer.feed_forward_norm, config.rms_epsilon, &mut normed);
+            rms_norm(&stream, &norms.feed_forward, config.rms_epsilon, &mut normed);
             let [mut gate, up] = layer.project([Part::Gate, Part::Up], &normed, config.hidden);
-            swiglu(&mut gate, &up);
-            let [output] = layer.project([Part::Down], &gate, config.feed_forward);
+            if config.family.has_gelu_gates() {
+                geglu(&mut gate, &up);
+            } else {
+                swiglu(&mut gate, &up);
+            }
+            let [mut output] = layer.project([Part::Down], &gate, config.feed_forward);
+            if let Some([_, norm]) = &norms.post {
+                output = normed_rows(&output, norm, config.rms_epsilon);
+            }
             add(&mut stream, &output);
         }
         for row in rows {
@@ -202,15 +210,9 @@ impl HostModel {
     }
 }
 
-/// A tensor of one dimension as `f32`.
-pub(crate) fn vector(file: &GgufFile, name: &str, width: usize) -> Result<Vec<f32>, KernelError> {
-    Ok(file.tensor(name, &[width], &Device::Cpu)?.dequantize(&Device::Cpu)?.to_vec1()?)
-}
-
-/// The divisors of the rotary frequencies, if the file has them.
-pub(crate) fn rope_factors(file: &GgufFile, config: &ModelConfig) -> Result<Option<Vec<f32>>, KernelError> {
-    match file.shape("rope_freqs.weight") {
-        None => Ok(None),
-        Some(_) => vector(file, "rope_freqs.weight", config.head_dim / 2).map(Some),
-    }
+/// The rows, as wide as `norm`, normed.
+fn normed_rows(rows: &[f32], norm: &[f32], epsilon: f32) -> Vec<f32> {
+    let mut normed = vec![0.0; rows.len()];
+    rms_norm(rows, norm, epsilon, &mut normed);
+    normed
 }

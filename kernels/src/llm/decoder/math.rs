@@ -97,6 +97,11 @@ pub(super) fn swiglu(gate: &mut [f32], up: &[f32]) {
     gate.par_chunks_mut(GRAIN).zip(up.par_chunks(GRAIN)).for_each(|(gate, up)| gate_values(gate, up));
 }
 
+/// `gate = gelu(gate) * up` with GELU by tanh, element by element.
+pub(super) fn geglu(gate: &mut [f32], up: &[f32]) {
+    gate.par_chunks_mut(GRAIN).zip(up.par_chunks(GRAIN)).for_each(|(gate, up)| gelu_values(gate, up));
+}
+
 vectorised! {
     fn norm_rows(input: &[f32], weight: &[f32], epsilon: f32, output: &mut [f32]) {
         let width = weight.len();
@@ -113,6 +118,27 @@ vectorised! {
     fn gate_values(gate: &mut [f32], up: &[f32]) {
         for (gate, up) in gate.iter_mut().zip(up) {
             *gate = *gate / (1.0 + exp_inline(-*gate)) * up;
+        }
+    }
+}
+
+vectorised! {
+    fn gelu_values(gate: &mut [f32], up: &[f32]) {
+        // 0.5 x (1 + tanh(u)) = x / (1 + e^-2u), with u = sqrt(2 / pi) (x + 0.044715 x^3).
+        const TWO_ROOT: f32 = 1.595_769_1;
+        for (gate, up) in gate.iter_mut().zip(up) {
+            let x = *gate;
+            let cubed = (0.044_715 * x * x).mul_add(x, x);
+            *gate = x / (1.0 + exp_inline(-TWO_ROOT * cubed)) * up;
+        }
+    }
+}
+
+vectorised! {
+    /// `values *= factor`, element by element.
+    pub(super) fn scale(values: &mut [f32], factor: f32) {
+        for value in values {
+            *value *= factor;
         }
     }
 }
@@ -188,6 +214,12 @@ mod tests {
         swiglu(&mut gate, &[2.0, 5.0, -1.0]);
         let truth = [-3.0 / (1.0 + 3f32.exp()) * 2.0, 0.0, -2.5 / (1.0 + (-2.5f32).exp())];
         for (got, want) in gate.iter().zip(truth) {
+            assert!((got - want).abs() < 1e-6, "{got} against {want}");
+        }
+        let mut gate = vec![-3.0, 0.0, 2.5];
+        geglu(&mut gate, &[2.0, 5.0, -1.0]);
+        let gelu = |x: f32| 0.5 * x * (1.0 + (0.797_884_6 * (x + 0.044_715 * x.powi(3))).tanh());
+        for (got, want) in gate.iter().zip([gelu(-3.0) * 2.0, 0.0, -gelu(2.5)]) {
             assert!((got - want).abs() < 1e-6, "{got} against {want}");
         }
         let mut normed = [0.0; 2];

@@ -39,14 +39,18 @@ pub(crate) mod ops;
 mod quantised;
 pub(crate) mod rng;
 mod rope;
+mod safetensors;
 pub(crate) mod tensor_file;
 pub mod toy;
+mod weights;
 
 pub use adapter::{Adapter, Factors};
 pub(crate) use adapter::{rows_from_gguf, rows_to_gguf};
 pub use candle::CandleDecoder;
-pub use config::{Family, ModelConfig};
+pub use config::{Family, LocalLayers, ModelConfig};
 pub use names::Part;
+pub use weights::ModelFiles;
+pub(crate) use weights::WeightFile;
 
 use crate::KernelError;
 

@@ -59,7 +59,8 @@ impl Part {
         }
     }
 
-    fn gguf(self) -> &'static str {
+    /// The module in GGUF files.
+    pub(super) fn gguf(self) -> &'static str {
         match self {
             Self::Query => "attn_q",
             Self::Key => "attn_k",
@@ -87,10 +88,40 @@ pub(crate) fn bias_name(config: &ModelConfig, layer: usize, part: Part) -> Optio
     part.has_bias(config).then(|| format!("blk.{layer}.{}.bias", part.gguf()))
 }
 
-/// Names of the norms of query and key heads in a GGUF file.
-pub(crate) const HEAD_NORMS: [&str; 2] = ["attn_q_norm", "attn_k_norm"];
+/// The norms of a layer, however their weights are kept.
+#[derive(Debug)]
+pub(crate) struct Norms<T> {
+    /// Before attention.
+    pub(crate) attention: T,
+    /// Before the feed-forward block.
+    pub(crate) feed_forward: T,
+    /// Of each head of queries and of keys, where the family has them.
+    pub(crate) heads: Option<[T; 2]>,
+    /// Behind attention and behind the feed-forward block, where the family has them.
+    pub(crate) post: Option<[T; 2]>,
+}
 
-/// Name of a norm's weights in a GGUF file.
-pub(crate) fn norm_name(layer: usize, norm: &str) -> String {
-    format!("blk.{layer}.{norm}.weight")
+impl<T> Norms<T> {
+    /// Takes the norms of a layer by their names in a GGUF file and their widths.
+    pub(crate) fn load<E>(
+        config: &ModelConfig,
+        layer: usize,
+        mut take: impl FnMut(&str, usize) -> Result<T, E>,
+    ) -> Result<Self, E> {
+        let mut take = |norm: &str, width| take(&format!("blk.{layer}.{norm}.weight"), width);
+        Ok(Self {
+            attention: take("attn_norm", config.hidden)?,
+            feed_forward: take("ffn_norm", config.hidden)?,
+            heads: if config.family.has_head_norms() {
+                Some([take("attn_q_norm", config.head_dim)?, take("attn_k_norm", config.head_dim)?])
+            } else {
+                None
+            },
+            post: if config.family.has_post_norms() {
+                Some([take("post_attention_norm", config.hidden)?, take("post_ffw_norm", config.hidden)?])
+            } else {
+                None
+            },
+        })
+    }
 }

@@ -15,7 +15,7 @@ pub(crate) struct Rope {
 
 impl Rope {
     /// `factors` divide the frequencies (Llama 3.1 and later ship them with the weights).
-    pub(crate) fn new(config: &ModelConfig, factors: Option<&[f32]>) -> Self {
+    pub(crate) fn new(config: &ModelConfig, base: f32, factors: Option<&[f32]>) -> Self {
         let frequencies = (0..config.head_dim / 2)
             .map(|pair| {
                 let exponent = 2.0 * pair as f64 / config.head_dim as f64;
@@ -24,7 +24,7 @@ impl Rope {
                     clippy::cast_possible_truncation,
                     reason = "the models were trained with f32 frequencies"
                 )]
-                let frequency = (f64::from(config.rope_base).powf(-exponent) / factor) as f32;
+                let frequency = (f64::from(base).powf(-exponent) / factor) as f32;
                 frequency
             })
             .collect();

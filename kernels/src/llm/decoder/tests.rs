@@ -6,7 +6,9 @@ use candle_core::quantized::GgmlDType;
 
 use super::rng::SplitMix64;
 use super::toy::{Toy, write_gguf};
-use super::{Adapter, CandleDecoder, Decoder, Factors, Family, Logits, Part, SequenceId, StepRow};
+use super::{
+    Adapter, CandleDecoder, Decoder, Factors, Family, Logits, ModelFiles, Part, SequenceId, StepRow,
+};
 use crate::llm::device::DeviceKind;
 
 fn toy_file(toy: &Toy) -> (tempfile::TempDir, PathBuf) {
@@ -18,7 +20,7 @@ fn toy_file(toy: &Toy) -> (tempfile::TempDir, PathBuf) {
 
 fn load(toy: &Toy) -> CandleDecoder {
     let (_folder, path) = toy_file(toy);
-    CandleDecoder::load(&path, DeviceKind::Cpu).unwrap()
+    CandleDecoder::load(&ModelFiles::gguf(&path), DeviceKind::Cpu).unwrap()
 }
 
 fn tokens(count: usize, seed: u32) -> Vec<u32> {
@@ -38,7 +40,7 @@ fn alone(decoder: &mut CandleDecoder, tokens: &[u32]) -> Vec<Vec<f32>> {
 }
 
 fn all_toys() -> Vec<Toy> {
-    vec![Toy::new(Family::Llama, 1), Toy::new(Family::Qwen2, 2), Toy::new(Family::Qwen3, 3)]
+    Family::ALL.iter().zip(1..).map(|(family, seed)| Toy::new(*family, seed)).collect()
 }
 
 /// Toys whose matrices are kept as each kind of quantised tiles.
@@ -162,7 +164,12 @@ fn thread_count_does_not_change_a_bit() {
         let (_folder, path) = toy_file(&toy);
         let logits = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| alone(&mut CandleDecoder::load(&path, DeviceKind::Cpu).unwrap(), &tokens(70, 1)))
+            pool.install(|| {
+                alone(
+                    &mut CandleDecoder::load(&ModelFiles::gguf(&path), DeviceKind::Cpu).unwrap(),
+                    &tokens(70, 1),
+                )
+            })
         };
         let one = logits(1);
         assert_eq!(logits(2), one);
@@ -257,8 +264,8 @@ fn random_adapter(toy: &Toy, seed: u64) -> Adapter {
 fn the_path_of_graphics_cards_agrees_with_the_hosts() {
     for toy in all_toys() {
         let (_folder, path) = toy_file(&toy);
-        let mut host = CandleDecoder::load(&path, DeviceKind::Cpu).unwrap();
-        let mut card = CandleDecoder::load_as_on_a_card(&path).unwrap();
+        let mut host = CandleDecoder::load(&ModelFiles::gguf(&path), DeviceKind::Cpu).unwrap();
+        let mut card = CandleDecoder::load_as_on_a_card(&ModelFiles::gguf(&path)).unwrap();
         for adapter in [None, Some(random_adapter(&toy, 3))] {
             host.set_adapter(adapter.as_ref()).unwrap();
             card.set_adapter(adapter.as_ref()).unwrap();

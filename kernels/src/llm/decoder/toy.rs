@@ -11,8 +11,8 @@ use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 
-use super::config::{Family, ModelConfig};
-use super::names::{HEAD_NORMS, Part, bias_name, norm_name, weight_name};
+use super::config::{Family, LocalLayers, ModelConfig};
+use super::names::{Norms, Part, bias_name, weight_name};
 use super::rng::SplitMix64;
 use crate::KernelError;
 
@@ -60,16 +60,17 @@ pub struct Toy {
 }
 
 impl Toy {
-    /// Two layers, 64 wide, in `F32`; the llama's head is tied, the qwen's is not.
+    /// Two layers (of Gemma 3 six), 64 wide, in `F32`; the heads of llama and gemma are tied, the qwens' are not.
     pub fn new(family: Family, seed: u64) -> Self {
         Self {
             family,
             seed,
             data_type: GgmlDType::F32,
             hidden: 64,
-            layers: 2,
+            // Of Gemma 3 the sixth is the first layer that sees everything.
+            layers: if family == Family::Gemma3 { 6 } else { 2 },
             context_length: 8192,
-            tied_head: family == Family::Llama,
+            tied_head: matches!(family, Family::Llama | Family::Gemma3),
         }
     }
 
@@ -87,6 +88,12 @@ impl Toy {
             head_dim: if self.family == Family::Qwen3 { self.hidden / 2 } else { self.hidden / 4 },
             context_length: self.context_length,
             rope_base: 10_000.0,
+            // A window that a few words are longer than.
+            local: (self.family == Family::Gemma3).then_some(LocalLayers {
+                window: 20,
+                period: 6,
+                rope_base: 10_000.0,
+            }),
             rms_epsilon: 1e-5,
             tied_head: self.tied_head,
         }
@@ -142,7 +149,7 @@ fn metadata(toy: &Toy) -> Vec<(String, Value)> {
     let merges = MERGES.iter().map(|(left, right)| text(&format!("{left} {right}"))).collect();
     let pre = match toy.family {
         Family::Llama => "smollm",
-        Family::Qwen2 | Family::Qwen3 => "qwen2",
+        Family::Qwen2 | Family::Qwen3 | Family::Gemma3 => "qwen2",
     };
     let entries: [(String, Value); 21] = [
         ("general.architecture".into(), text(name)),
@@ -168,6 +175,9 @@ fn metadata(toy: &Toy) -> Vec<(String, Value)> {
         ("tokenizer.chat_template".into(), text(CHAT_TEMPLATE)),
     ];
     let mut entries = Vec::from(entries);
+    if let Some(local) = config.local {
+        entries.push((format!("{name}.attention.sliding_window"), number(local.window)));
+    }
     if config.head_dim * config.heads != config.hidden {
         entries.push((format!("{name}.attention.key_length"), number(config.head_dim)));
         entries.push((format!("{name}.attention.value_length"), number(config.head_dim)));
@@ -203,13 +213,7 @@ fn tensors(toy: &Toy) -> Result<Vec<(String, QTensor)>, KernelError> {
         Ok::<(), KernelError>(())
     };
     for layer in 0..config.layers {
-        vector(norm_name(layer, "attn_norm"), config.hidden, 1.0)?;
-        vector(norm_name(layer, "ffn_norm"), config.hidden, 1.0)?;
-        if config.family.has_head_norms() {
-            for norm in HEAD_NORMS {
-                vector(norm_name(layer, norm), config.head_dim, 1.0)?;
-            }
-        }
+        Norms::load(&config, layer, |name, width| vector(name.to_owned(), width, 1.0))?;
         for part in Part::ALL {
             if let Some(name) = bias_name(&config, layer, part) {
                 vector(name, part.shape(&config).0, 0.0)?;

@@ -1,0 +1,453 @@
+//! Decoders as Hugging Face publishes them: weights in one safetensors file, the model's numbers in `config.json`.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{DType, Device, Tensor};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+use serde::Deserialize;
+
+use super::adapter::rows_to_gguf;
+use super::config::{Family, LocalLayers, ModelConfig};
+use super::names::Part;
+use crate::KernelError;
+
+/// Longest header of a file that is read; those of models of 70 B parameters are below a tenth of it.
+const LONGEST_HEADER: u64 = 100 << 20;
+
+/// An open file: its header is read, its tensors are read on demand.
+#[derive(Debug)]
+pub(crate) struct SafetensorsFile {
+    path: PathBuf,
+    file: File,
+    tensors: HashMap<String, TensorInfo>,
+    /// Where the first tensor's bytes are.
+    data: u64,
+    config: ModelConfig,
+    rope_factors: Option<Vec<f32>>,
+}
+
+/// What is used of a `config.json`.
+#[derive(Debug, Deserialize)]
+struct Shape {
+    model_type: String,
+    vocab_size: usize,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    #[serde(default)]
+    num_key_value_heads: Option<usize>,
+    #[serde(default)]
+    head_dim: Option<usize>,
+    max_position_embeddings: usize,
+    #[serde(default)]
+    rope_theta: Option<f32>,
+    rms_norm_eps: f32,
+    #[serde(default)]
+    tie_word_embeddings: Option<bool>,
+    #[serde(default)]
+    rope_scaling: Option<RopeScaling>,
+    #[serde(default)]
+    sliding_window: Option<usize>,
+    #[serde(default)]
+    sliding_window_pattern: Option<usize>,
+    #[serde(default)]
+    rope_local_base_freq: Option<f32>,
+    #[serde(default)]
+    attention_bias: bool,
+    #[serde(default)]
+    mlp_bias: bool,
+}
+
+/// Stretched positions.
+#[derive(Debug, Deserialize)]
+struct RopeScaling {
+    #[serde(alias = "type")]
+    rope_type: String,
+    #[serde(default)]
+    factor: f32,
+    #[serde(default)]
+    low_freq_factor: f32,
+    #[serde(default)]
+    high_freq_factor: f32,
+    #[serde(default)]
+    original_max_position_embeddings: f32,
+}
+
+impl SafetensorsFile {
+    /// Opens the weights and reads the model's numbers.
+    pub(crate) fn open(path: &Path, config: &Path) -> Result<(Self, ModelConfig), KernelError> {
+        let fail = |reason: String| KernelError::Model { path: path.to_path_buf(), reason };
+        let (model, rope_factors) = read_config(config)?;
+        let mut file = File::open(path).map_err(|error| fail(format!("cannot be opened: {error}")))?;
+        let length = file.metadata().map_err(|error| fail(error.to_string()))?.len();
+        let mut size = [0; 8];
+        file.read_exact(&mut size).map_err(|error| fail(format!("not a safetensors file: {error}")))?;
+        let header = u64::from_le_bytes(size);
+        if header > LONGEST_HEADER || header > length - 8 {
+            return Err(fail(format!("not a safetensors file: its header would have {header} bytes")));
+        }
+        let mut bytes = Vec::new();
+        (&file).take(header).read_to_end(&mut bytes).map_err(|error| fail(error.to_string()))?;
+        let metadata: Metadata = serde_json::from_slice(&bytes)
+            .map_err(|error| fail(format!("not a safetensors file: {error}")))?;
+        let data = 8 + header;
+        let tensors: HashMap<String, TensorInfo> =
+            metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
+        let end = tensors.values().map(|info| info.data_offsets.1 as u64).max().unwrap_or(0);
+        if data + end > length {
+            return Err(fail(format!(
+                "cut off: the tensors end at {}, the file has {length} bytes",
+                data + end
+            )));
+        }
+        let mut this = Self { path: path.to_path_buf(), file, tensors, data, config: model, rope_factors };
+        this.config.tied_head = !this.tensors.contains_key("lm_head.weight");
+        let config = this.config.clone();
+        Ok((this, config))
+    }
+
+    /// The file's path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The divisors of the rotary frequencies, if there are some.
+    pub(crate) fn rope_factors(&self) -> Option<&[f32]> {
+        self.rope_factors.as_deref()
+    }
+
+    /// Reads a tensor by the name that a GGUF file has for it; rows of queries and keys in a GGUF file's order.
+    pub(crate) fn tensor(
+        &self,
+        name: &str,
+        shape: &[usize],
+        device: &Device,
+    ) -> Result<QTensor, KernelError> {
+        let (published, part) = published(name, self.config.family)
+            .ok_or_else(|| self.error(format!("has no tensor for `{name}`")))?;
+        let info = self
+            .tensors
+            .get(&published)
+            .or_else(|| self.tensors.get(published.strip_prefix("model.")?))
+            .ok_or_else(|| self.error(format!("has no tensor `{published}`")))?;
+        if info.shape != shape {
+            return Err(
+                self.error(format!("tensor {published} has shape {:?}, expected {shape:?}", info.shape))
+            );
+        }
+        let (begin, end) = info.data_offsets;
+        let mut bytes = vec![0; end - begin];
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(self.data + begin as u64))
+            .and_then(|_| file.read_exact(&mut bytes))
+            .map_err(|error| self.error(format!("tensor {published}: {error}")))?;
+        let (dtype, kind) = match info.dtype {
+            Dtype::F32 => (DType::F32, GgmlDType::F32),
+            Dtype::F16 => (DType::F16, GgmlDType::F16),
+            Dtype::BF16 => (DType::BF16, GgmlDType::BF16),
+            other => return Err(self.error(format!("tensor {published} is {other:?}, not F32, F16 or BF16"))),
+        };
+        let raw = Tensor::from_raw_buffer(&bytes, dtype, shape, &Device::Cpu)?;
+        let mut values: Vec<f32> = raw.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+        if let Some(part) = part {
+            let width = shape.get(1).copied().unwrap_or(1);
+            values = rows_to_gguf(&self.config, part, &values, width);
+        }
+        let is_norm = shape.len() == 1 && part.is_none();
+        if is_norm && self.config.family == Family::Gemma3 {
+            // They are kept as what is added to 1.
+            values.iter_mut().for_each(|value| *value += 1.0);
+        }
+        // Vectors are few, and are computed with in f32.
+        let kind = if shape.len() == 1 { GgmlDType::F32 } else { kind };
+        let tensor = Tensor::from_vec(values, shape, &Device::Cpu)?;
+        Ok(if device.is_cpu() {
+            QTensor::quantize(&tensor, kind)?
+        } else {
+            QTensor::quantize_onto(&tensor, kind, device)?
+        })
+    }
+
+    fn error(&self, reason: String) -> KernelError {
+        KernelError::Model { path: self.path.clone(), reason }
+    }
+}
+
+/// What Hugging Face calls a tensor of a GGUF file, and whose rows it holds if it is of a projection.
+fn published(name: &str, family: Family) -> Option<(String, Option<Part>)> {
+    let whole = match name {
+        "token_embd.weight" => "model.embed_tokens.weight",
+        "output.weight" => "lm_head.weight",
+        "output_norm.weight" => "model.norm.weight",
+        _ => {
+            let mut parts = name.strip_prefix("blk.")?.splitn(3, '.');
+            let (layer, module, ending) = (parts.next()?, parts.next()?, parts.next()?);
+            let part = Part::ALL.into_iter().find(|part| part.gguf() == module);
+            let module = match (part, module) {
+                (Some(part), _) => part.module(),
+                (None, "attn_norm") => "input_layernorm",
+                (None, "ffn_norm") if family.has_post_norms() => "pre_feedforward_layernorm",
+                (None, "ffn_norm" | "post_attention_norm") => "post_attention_layernorm",
+                (None, "post_ffw_norm") => "post_feedforward_layernorm",
+                (None, "attn_q_norm") => "self_attn.q_norm",
+                (None, "attn_k_norm") => "self_attn.k_norm",
+                _ => return None,
+            };
+            return Some((format!("model.layers.{layer}.{module}.{ending}"), part));
+        }
+    };
+    Some((whole.to_owned(), None))
+}
+
+/// The model's numbers, and the divisors of its rotary frequencies.
+fn read_config(path: &Path) -> Result<(ModelConfig, Option<Vec<f32>>), KernelError> {
+    let fail = |reason: String| KernelError::Model { path: path.to_path_buf(), reason };
+    let text = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
+    let shape: Shape = serde_json::from_slice(&text)
+        .map_err(|error| fail(format!("is no description of a decoder: {error}")))?;
+    let family = match shape.model_type.as_str() {
+        "llama" | "mistral" => Family::Llama,
+        "qwen2" => Family::Qwen2,
+        "qwen3" => Family::Qwen3,
+        "gemma3_text" => Family::Gemma3,
+        other => {
+            return Err(fail(format!(
+                "model type `{other}` is not supported; supported are llama, mistral, qwen2, qwen3, gemma3_text"
+            )));
+        }
+    };
+    if shape.mlp_bias || (shape.attention_bias && family != Family::Qwen2) {
+        return Err(fail("biases that its family does not have are not supported".into()));
+    }
+    let heads = shape.num_attention_heads;
+    let kv_heads = shape.num_key_value_heads.unwrap_or(heads);
+    if heads == 0 || kv_heads == 0 || !heads.is_multiple_of(kv_heads) || shape.num_hidden_layers == 0 {
+        return Err(fail(format!(
+            "impossible numbers: {} layers, {heads} heads on {kv_heads} key-value heads",
+            shape.num_hidden_layers
+        )));
+    }
+    let head_dim = shape.head_dim.unwrap_or(shape.hidden_size / heads);
+    if head_dim == 0 || !head_dim.is_multiple_of(2) {
+        return Err(fail(format!("impossible head width {head_dim}")));
+    }
+    let local = match (family, shape.sliding_window) {
+        (Family::Gemma3, Some(window)) => Some(LocalLayers {
+            window,
+            period: shape.sliding_window_pattern.unwrap_or(super::config::GEMMA3_PERIOD),
+            rope_base: shape.rope_local_base_freq.unwrap_or(super::config::GEMMA3_LOCAL_ROPE_BASE),
+        }),
+        (Family::Gemma3, None) => return Err(fail("has no `sliding_window`".into())),
+        _ => None,
+    };
+    let config = ModelConfig {
+        family,
+        vocab_size: shape.vocab_size,
+        hidden: shape.hidden_size,
+        feed_forward: shape.intermediate_size,
+        layers: shape.num_hidden_layers,
+        heads,
+        kv_heads,
+        head_dim,
+        context_length: shape.max_position_embeddings,
+        rope_base: shape.rope_theta.unwrap_or(10_000.0),
+        local,
+        rms_epsilon: shape.rms_norm_eps,
+        tied_head: shape.tie_word_embeddings.unwrap_or(false),
+    };
+    let factors = match &shape.rope_scaling {
+        None => None,
+        Some(scaling) => match scaling.rope_type.as_str() {
+            "default" => None,
+            "llama3" => Some(llama3_factors(&config, scaling)),
+            other => return Err(fail(format!("rotary scaling `{other}` is not supported"))),
+        },
+    };
+    Ok((config, factors))
+}
+
+/// The divisors of Llama 3.1: frequencies of long waves are divided by the factor, those of short ones are left alone, and
+/// between them they change smoothly (Meta's reference code, `apply_scaling`).
+fn llama3_factors(config: &ModelConfig, scaling: &RopeScaling) -> Vec<f32> {
+    let old = scaling.original_max_position_embeddings;
+    let (longest, shortest) = (old / scaling.low_freq_factor, old / scaling.high_freq_factor);
+    let of = |pair: usize| {
+        let exponent = 2.0 * pair as f32 / config.head_dim as f32;
+        let wave = 2.0 * std::f32::consts::PI * config.rope_base.powf(exponent);
+        if wave < shortest {
+            return 1.0;
+        }
+        if wave > longest {
+            return scaling.factor;
+        }
+        let smooth =
+            (old / wave - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor);
+        1.0 / ((1.0 - smooth) / scaling.factor + smooth)
+    };
+    (0..config.head_dim / 2).map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::adapter::rows_from_gguf;
+    use super::super::candle::CandleDecoder;
+    use super::super::names::{bias_name, weight_name};
+    use super::super::tensor_file::{Named, save, write};
+    use super::super::toy::{Toy, write_gguf};
+    use super::super::weights::ModelFiles;
+    use super::super::{Decoder, Logits, StepRow};
+    use super::*;
+    use crate::llm::device::DeviceKind;
+    use crate::llm::gguf::GgufFile;
+
+    /// The toy as Hugging Face would publish it: weights and `config.json` in a folder.
+    fn publish(folder: &Path, toy: &Toy) -> ModelFiles {
+        let gguf = folder.join("toy.gguf");
+        write_gguf(&gguf, toy).unwrap();
+        let file = GgufFile::open(&gguf).unwrap();
+        let config = toy.config();
+        let mut tensors = Named::new();
+        let mut add = |name: &str, shape: &[usize]| {
+            let values = file.tensor(name, shape, &Device::Cpu).unwrap().dequantize(&Device::Cpu).unwrap();
+            let mut values: Vec<f32> = values.flatten_all().unwrap().to_vec1().unwrap();
+            let (published, part) = published(name, toy.family).unwrap();
+            if let Some(part) = part {
+                values = rows_from_gguf(&config, part, &values, shape.get(1).copied().unwrap_or(1));
+            } else if shape.len() == 1 && toy.family == Family::Gemma3 {
+                values.iter_mut().for_each(|value| *value -= 1.0);
+            }
+            tensors.insert(published, (shape.to_vec(), values));
+        };
+        add("token_embd.weight", &[config.vocab_size, config.hidden]);
+        if !config.tied_head {
+            add("output.weight", &[config.vocab_size, config.hidden]);
+        }
+        add("output_norm.weight", &[config.hidden]);
+        for layer in 0..config.layers {
+            for part in Part::ALL {
+                let (outputs, inputs) = part.shape(&config);
+                add(&weight_name(layer, part), &[outputs, inputs]);
+                if let Some(name) = bias_name(&config, layer, part) {
+                    add(&name, &[outputs]);
+                }
+            }
+            super::super::names::Norms::load(&config, layer, |name, width| {
+                add(name, &[width]);
+                Ok::<(), KernelError>(())
+            })
+            .unwrap();
+        }
+        let files = ModelFiles {
+            weights: folder.join("model.safetensors"),
+            tokenizer: None,
+            config: Some(folder.join("config.json")),
+            chat: None,
+        };
+        save(&files.weights, &tensors).unwrap();
+        let model_type = if toy.family == Family::Gemma3 { "gemma3_text" } else { toy.family.architecture() };
+        let json = serde_json::json!({
+            "model_type": model_type, "vocab_size": config.vocab_size, "hidden_size": config.hidden,
+            "intermediate_size": config.feed_forward, "num_hidden_layers": config.layers,
+            "num_attention_heads": config.heads, "num_key_value_heads": config.kv_heads,
+            "head_dim": config.head_dim, "max_position_embeddings": config.context_length,
+            "rope_theta": config.rope_base, "rms_norm_eps": config.rms_epsilon,
+            "sliding_window": config.local.map(|local| local.window),
+        });
+        write(&folder.join("config.json"), json.to_string().as_bytes()).unwrap();
+        files
+    }
+
+    fn logits(files: &ModelFiles) -> Vec<Vec<f32>> {
+        let mut decoder = CandleDecoder::load(files, DeviceKind::Cpu).unwrap();
+        let sequence = decoder.open(None).unwrap();
+        let tokens = (0..60_u32).map(|n| n * 7 % 250).collect();
+        decoder.step(&[StepRow { sequence, tokens, logits: Logits::All }]).unwrap()
+    }
+
+    #[test]
+    fn published_weights_are_the_model_of_the_gguf_file() {
+        for family in Family::ALL {
+            let folder = tempfile::tempdir().unwrap();
+            let toy = Toy::new(family, 4);
+            let files = publish(folder.path(), &toy);
+            let (_, config) =
+                SafetensorsFile::open(&files.weights, &folder.path().join("config.json")).unwrap();
+            assert_eq!(config, toy.config());
+            let (got, want) = (logits(&files), logits(&ModelFiles::gguf(folder.path().join("toy.gguf"))));
+            for (got, want) in got.iter().flatten().zip(want.iter().flatten()) {
+                // Gemma's norms are off by a rounding of 1 + w - 1.
+                assert!((got - want).abs() <= 1e-4 * want.abs().max(1.0), "{family:?}: {got} against {want}");
+            }
+            if family != Family::Gemma3 {
+                assert_eq!(got, want, "{family:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn short_floats_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = publish(folder.path(), &Toy::new(Family::Llama, 4));
+        let whole = logits(&files);
+        let tensors = candle_core::safetensors::load(&files.weights, &Device::Cpu).unwrap();
+        for kind in [DType::F16, DType::BF16] {
+            let short = |(name, tensor): (&String, &Tensor)| (name.clone(), tensor.to_dtype(kind).unwrap());
+            let short: HashMap<String, Tensor> = tensors.iter().map(short).collect();
+            candle_core::safetensors::save(&short, &files.weights).unwrap();
+            let (mut most, mut range) = (0.0_f32, 0.0_f32);
+            for (got, want) in logits(&files).iter().flatten().zip(whole.iter().flatten()) {
+                most = most.max((got - want).abs());
+                range = range.max(want.abs());
+            }
+            assert!(most > 0.0 && most < 0.1 * range, "{kind:?}: {most} off, of at most {range}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = publish(folder.path(), &Toy::new(Family::Llama, 4));
+        let bytes = std::fs::read(&files.weights).unwrap();
+        let error = |files: &ModelFiles| CandleDecoder::load(files, DeviceKind::Cpu).unwrap_err().to_string();
+        write(&files.weights, &bytes[..bytes.len() - 1]).unwrap();
+        assert!(error(&files).contains("cut off"));
+        write(&files.weights, b"no such file").unwrap();
+        assert!(error(&files).contains("not a safetensors file"));
+        write(&files.weights, &bytes).unwrap();
+        let alone = ModelFiles { config: None, ..files.clone() };
+        assert!(error(&alone).contains("config.json"));
+        let config = std::fs::read_to_string(folder.path().join("config.json")).unwrap();
+        for (from, to, says) in [
+            ("\"llama\"", "\"phi\"", "`phi` is not supported"),
+            ("\"num_attention_heads\":4", "\"num_attention_heads\":3", "impossible numbers"),
+            ("\"hidden_size\":64", "\"hidden_size\":32", "has shape"),
+        ] {
+            write(&folder.path().join("config.json"), config.replace(from, to).as_bytes()).unwrap();
+            let said = error(&files);
+            assert!(said.contains(says), "{said}");
+        }
+    }
+
+    #[test]
+    fn factors_of_llama3_are_those_of_its_files() {
+        // Of Llama 3.2 1B: its GGUF file has 1 for the first 15 of 32 pairs, 32 for the last 15 or so.
+        let config =
+            ModelConfig { head_dim: 64, rope_base: 500_000.0, ..Toy::new(Family::Llama, 1).config() };
+        let scaling = RopeScaling {
+            rope_type: "llama3".into(),
+            factor: 32.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_max_position_embeddings: 8192.0,
+        };
+        let factors = llama3_factors(&config, &scaling);
+        assert_eq!((factors[0], factors[31], factors.len()), (1.0, 32.0, 32));
+        assert!(factors.windows(2).all(|pair| pair[0] <= pair[1]), "{factors:?}");
+    }
+}

@@ -1,0 +1,64 @@
+//! Sentences, and words in a row that two texts have in common.
+
+use std::collections::HashSet;
+
+/// Fewest words of a sentence that says something of its own.
+const FEWEST_WORDS: usize = 4;
+
+/// The sentences of a text that have at least four words, cut behind full stops, question and exclamation marks and at line
+/// breaks. An abbreviation ends one too, which makes pieces, and loses nothing.
+pub fn sentences(text: &str) -> Vec<&str> {
+    let mut sentences = Vec::new();
+    let mut start = 0;
+    let mut characters = text.char_indices().peekable();
+    while let Some((at, character)) = characters.next() {
+        let next = characters.peek().map(|(_, next)| *next);
+        let ends = matches!(character, '.' | '!' | '?' | '…' | '。' | '！' | '？')
+            && next.is_none_or(|next| next.is_whitespace() || matches!(next, '"' | '\'' | '”' | '’'));
+        if ends || character == '\n' || next.is_none() {
+            let end = at + character.len_utf8();
+            sentences.push(text[start..end].trim());
+            start = end;
+        }
+    }
+    sentences.retain(|sentence| words(sentence).len() >= FEWEST_WORDS);
+    sentences
+}
+
+/// Words of a text in lower case, without any signs.
+pub fn words(text: &str) -> Vec<String> {
+    let parts = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    parts.map(str::to_lowercase).collect()
+}
+
+/// The first `count` words in a row of `text` that stand in `other`, too.
+pub fn shared_run(text: &str, other: &str, count: usize) -> Option<String> {
+    let other = words(other);
+    let runs: HashSet<&[String]> = other.windows(count.max(1)).collect();
+    words(text).windows(count.max(1)).find(|run| runs.contains(*run)).map(|run| run.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_are_cut_where_they_end() {
+        let text = "I sold the old boat. Why? Because it leaked (a lot!) every spring\nand \"nobody wanted it any more.\" End";
+        let expected = [
+            "I sold the old boat.",
+            "Because it leaked (a lot!) every spring",
+            "and \"nobody wanted it any more.",
+        ];
+        assert_eq!(sentences(text), expected);
+        assert!(sentences("").is_empty() && sentences("Too short. Really!").is_empty());
+    }
+
+    #[test]
+    fn a_run_of_words_is_found_across_signs_and_case() {
+        let run = |count| shared_run("He said: the OLD boat, leaked.", "and the old boat leaked", count);
+        assert_eq!(run(4).as_deref(), Some("the old boat leaked"));
+        assert_eq!(run(5), None);
+        assert_eq!(shared_run("", "", 0), None);
+    }
+}
