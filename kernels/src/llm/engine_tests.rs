@@ -110,7 +110,7 @@ fn truth(requests: &[Request], sampling: &Sampling) -> Vec<Completion> {
                 let chosen = sampler.decide(&log_probs, answer.len());
                 log_prob += f64::from(log_probs[chosen]);
                 let probabilities =
-                    MOODS.iter().map(|mood| mood.to_string()).zip(log_probs.iter().map(|p| p.exp()));
+                    MOODS.iter().map(ToString::to_string).zip(log_probs.iter().map(|p| p.exp()));
                 decisions.push(Decision { path: "mood".into(), probabilities: probabilities.collect() });
                 for &token in &options[chosen][answer.len()..] {
                     matcher.as_mut().unwrap().consume(token).unwrap();

@@ -52,15 +52,30 @@ fn as_text(preview: &Preview) -> String {
     lines.push("── checks".to_owned());
     lines.push(verdict(row).unwrap_or_else(|| "kept".to_owned()));
     lines.push(format!(
-        "{} prompt tokens, {} answer tokens, {} attempts, {} events shown, {} left out",
+        "{} prompt tokens, {} answer tokens, {} attempts, {} calls, {} events shown, {} left out",
         count("prompt_tokens"),
         count("completion_tokens"),
         count("attempts"),
+        count("n_calls"),
         count("n_shown"),
         count("n_left_out"),
     ));
+    if let Some(Value::Object(choices)) = row.get("probabilities").and_then(Value::as_str).and_then(parsed) {
+        lines.push("── choices".to_owned());
+        lines.extend(choices.iter().map(|(path, options)| format!("{path}: {}", likeliest(options))));
+    }
     lines.extend(preview.judgements.iter().map(score));
     lines.join("\n")
+}
+
+/// The options of a choice that have a tenth of the probability and more, likeliest first.
+fn likeliest(options: &Value) -> String {
+    let options = options.as_object().into_iter().flatten();
+    let mut likely: Vec<(&String, f64)> =
+        options.filter_map(|(option, p)| Some((option, p.as_f64()?))).filter(|(_, p)| *p >= 0.1).collect();
+    likely.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
+    let shown = likely.iter().map(|(option, p)| format!("{option} {p:.2}"));
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 fn parsed(text: &str) -> Option<Value> {

@@ -14,6 +14,21 @@ use crate::json_rows::{Row, rows};
 use crate::ledger::{Which, whole_table};
 use crate::plan::Planned;
 
+/// How often kept answers to a recipe choose the same: a label that everybody gets tells nothing about anybody.
+#[derive(Debug, Serialize)]
+pub struct LabelShare {
+    /// The recipe.
+    pub recipe: String,
+    /// A choice of its form; in lists, of all items.
+    pub field: String,
+    /// The option that is chosen most.
+    pub option: String,
+    /// Its share of what is chosen.
+    pub share: f64,
+    /// How many choices there are.
+    pub choices: u64,
+}
+
 /// Answers to two recipes whose form is the same, such as one for large models and one for small ones.
 #[derive(Debug, Serialize)]
 pub struct Comparison {
@@ -35,29 +50,62 @@ pub struct Comparison {
     pub same_choices: Option<f64>,
 }
 
-/// Recipes of one form beside each other.
-pub(super) async fn comparisons(
+/// Recipes of one form beside each other, and what is chosen most.
+pub(super) async fn kept_answers(
     session: &SessionContext,
     project: &Project,
     planned: &[Planned],
     recipes: &[RecipeReport],
-) -> Result<Vec<Comparison>> {
+) -> Result<(Vec<Comparison>, Vec<LabelShare>)> {
     let library = project.stage_context()?.recipes;
-    let mut names: Vec<&str> = recipes.iter().map(|report| report.recipe.as_str()).collect();
-    names.dedup();
-    let forms = names.iter().map(|name| Ok((*name, &library.recipe(name)?.head.form)));
-    let forms: Vec<(&str, &AnswerForm)> = forms.collect::<Result<_>>()?;
-    let mut found = Vec::new();
-    for (at, (recipe, form)) in forms.iter().enumerate() {
-        for (other, same) in
-            forms[at + 1..].iter().filter(|(_, other)| same_shape(&form.fields, &other.fields))
-        {
-            let answers = kept_fields(session, project, planned, recipe).await?;
-            let others = kept_fields(session, project, planned, other).await?;
-            found.push(compare((recipe, &answers), (other, &others), same));
+    let mut asked: Vec<(&str, &AnswerForm, BTreeMap<String, Value>)> = Vec::new();
+    for report in recipes {
+        let name = report.recipe.as_str();
+        if asked.iter().all(|(other, ..)| *other != name) {
+            let answers = kept_fields(session, project, planned, name).await?;
+            asked.push((name, &library.recipe(name)?.head.form, answers));
         }
     }
-    Ok(found)
+    let mut comparisons = Vec::new();
+    for (at, (recipe, form, answers)) in asked.iter().enumerate() {
+        let same = asked[at + 1..].iter().filter(|(_, other, _)| same_shape(&form.fields, &other.fields));
+        comparisons.extend(same.map(|(other, _, others)| compare((recipe, answers), (other, others), form)));
+    }
+    let labels =
+        asked.iter().flat_map(|(recipe, form, answers)| labels(recipe, &form.fields, answers)).collect();
+    Ok((comparisons, labels))
+}
+
+/// What is chosen most in each choice of a form.
+fn labels(recipe: &str, fields: &[Field], answers: &BTreeMap<String, Value>) -> Vec<LabelShare> {
+    let is_choice = |field: &&Field| matches!(field.kind, FieldKind::Choice { .. });
+    let mut found = Vec::new();
+    for field in fields {
+        if is_choice(&field) {
+            let chosen = answers.values().filter_map(|answer| answer.get(&field.name)?.as_str());
+            found.extend(label(recipe, field.name.clone(), chosen));
+        } else if let FieldKind::List { item, .. } = &field.kind {
+            let lists = answers.values().filter_map(|answer| answer.get(&field.name)?.as_array());
+            let items: Vec<&Value> = lists.flatten().collect();
+            for choice in item.iter().filter(is_choice) {
+                let chosen = items.iter().filter_map(|item| item.get(&choice.name)?.as_str());
+                found.extend(label(recipe, format!("{}.{}", field.name, choice.name), chosen));
+            }
+        }
+    }
+    found
+}
+
+/// What is chosen most, of equals the first by name; none if nothing is chosen.
+fn label<'a>(recipe: &str, field: String, chosen: impl Iterator<Item = &'a str>) -> Option<LabelShare> {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for option in chosen {
+        *counts.entry(option).or_default() += 1;
+    }
+    let choices: u64 = counts.values().sum();
+    let (option, most) = counts.into_iter().rev().max_by_key(|(_, count)| *count)?;
+    let share = most as f64 / choices as f64;
+    Some(LabelShare { recipe: recipe.to_owned(), field, option: option.to_owned(), share, choices })
 }
 
 /// Whether two forms have the same fields of the same kinds, in whatever order and within whatever limits.

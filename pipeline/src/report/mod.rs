@@ -24,7 +24,7 @@ use crate::run::artifact_rows;
 use crate::store::read_manifest;
 
 pub use answers::{Agreement, RecipeReport};
-pub use comparison::Comparison;
+pub use comparison::{Comparison, LabelShare};
 pub use funnel::{Drop, Ended, SourceReport, Step};
 pub(crate) use text::{grouped, number};
 
@@ -41,6 +41,8 @@ pub struct Report {
     pub recipes: Vec<RecipeReport>,
     /// Recipes of one form beside each other.
     pub comparisons: Vec<Comparison>,
+    /// What is chosen most in each choice.
+    pub labels: Vec<LabelShare>,
     /// How far judges of the same answers agree.
     pub agreements: Vec<Agreement>,
     /// Whether every input record is accounted for.
@@ -107,11 +109,13 @@ pub async fn report(
         });
     }
     let recipes = answers::recipes(session, project, planned).await?;
+    let (comparisons, labels) = comparison::kept_answers(session, project, planned, &recipes).await?;
     Ok(Report {
         accounted: sources.iter().all(|source| source.accounted),
         sources,
         segments,
-        comparisons: comparison::comparisons(session, project, planned, &recipes).await?,
+        comparisons,
+        labels,
         recipes,
         agreements: answers::agreements(session, project, planned).await?,
         ledger: ledger.folder.display().to_string(),

@@ -42,6 +42,20 @@ impl Report {
                 pair.correlation.map_or_else(String::new, |r| format!(", correlation {}", number(r))),
             )?;
         }
+        // A label that everybody gets is worth a word; in a handful of answers it is chance.
+        for label in
+            self.labels.iter().filter(|label| label.choices >= FEWEST_LABELS && label.share >= ONE_SIDED)
+        {
+            writeln!(
+                text,
+                "{} of {}: {} of {} say \"{}\", which tells little of anybody",
+                label.field,
+                label.recipe,
+                percent(label.share).trim_start(),
+                grouped(label.choices),
+                label.option,
+            )?;
+        }
         for pair in &self.comparisons {
             let same = pair.same_choices.map(|share| percent(share).trim_start().to_owned());
             writeln!(
@@ -63,6 +77,12 @@ impl Report {
         Ok(())
     }
 }
+
+/// Fewest choices of which it is told that they are nearly all the same.
+const FEWEST_LABELS: u64 = 20;
+
+/// Share of one option from which it is told.
+const ONE_SIDED: f64 = 0.6;
 
 /// What came of a recipe, in a line, and why answers left, in another.
 fn answers(report: &RecipeReport, text: &mut String) -> fmt::Result {

@@ -201,7 +201,7 @@ impl AsyncScalarUDFImpl for Generate {
             }
         }
         let mut whole: Vec<Gathered> =
-            rows.iter().zip(given).map(|(row, given)| self.gather(&row.calls, given)).collect();
+            rows.iter().zip(&given).map(|(row, given)| self.gather(&row.calls, given)).collect();
         self.reduce(&*engine, &rows, &mut whole).await?;
         let lines = whole.iter().map(|gathered| serde_json::to_string(&gathered.answer).map_err(external));
         Ok(ColumnarValue::Array(Arc::new(StringArray::from(lines.collect::<Result<Vec<_>>>()?))))
@@ -280,12 +280,12 @@ impl Generate {
     }
 
     /// Makes one answer of those to the prompts of a row.
-    fn gather(&self, calls: &[Call], given: Vec<Answer>) -> Gathered {
-        if let [only] = &given[..] {
+    fn gather(&self, calls: &[Call], given: &[Answer]) -> Gathered {
+        if let [only] = given {
             return Gathered { answer: only.clone(), several: Vec::new() };
         }
         let mut whole = Answer { finish: "stop".to_owned(), ..Answer::default() };
-        for answer in &given {
+        for answer in given {
             whole.prompt_tokens += answer.prompt_tokens;
             whole.completion_tokens += answer.completion_tokens;
             whole.attempts = whole.attempts.max(answer.attempts);
@@ -293,16 +293,15 @@ impl Generate {
         }
         let mut said: Vec<Value> = Vec::new();
         for (place, part) in self.spec.parts.iter().enumerate() {
-            let windows = calls.iter().zip(&given).filter(|(call, _)| call.part == place);
+            let windows = calls.iter().zip(given).filter(|(call, _)| call.part == place);
             let mut readable = Vec::new();
             let mut failed: Option<&Answer> = None;
             for (call, answer) in windows {
-                match read(part, answer) {
-                    Some(value) => readable.push(value),
-                    None => {
-                        failed = failed.or(Some(answer));
-                        whole.lost += call.shown;
-                    }
+                if let Some(value) = read(part, answer) {
+                    readable.push(value);
+                } else {
+                    failed = failed.or(Some(answer));
+                    whole.lost += call.shown;
                 }
             }
             if let (true, Some(failed)) = (readable.is_empty(), failed) {

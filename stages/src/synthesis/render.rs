@@ -77,7 +77,7 @@ pub(super) fn render_recipe(
                     rows.iter().map(|row| render_author(&parts, row, counter)).collect::<Result<_>>()?
                 }
                 Over::Events => row_json::<EventRow>(&args[0])?
-                    .into_iter()
+                    .iter()
                     .map(|row| render_event(&parts, row))
                     .collect::<Result<_>>()?,
             };
@@ -124,7 +124,7 @@ fn render_author(
     Ok(all)
 }
 
-fn render_event(parts: &[(Arc<Recipe>, Template)], row: EventRow) -> Result<Rendered> {
+fn render_event(parts: &[(Arc<Recipe>, Template)], row: &EventRow) -> Result<Rendered> {
     let mut calls = Vec::new();
     for (part, (recipe, template)) in parts.iter().enumerate() {
         let view = row.clone().view(recipe.head.max_context_chars);

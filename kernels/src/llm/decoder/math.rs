@@ -125,7 +125,7 @@ vectorised! {
 vectorised! {
     fn gelu_values(gate: &mut [f32], up: &[f32]) {
         // 0.5 x (1 + tanh(u)) = x / (1 + e^-2u), with u = sqrt(2 / pi) (x + 0.044715 x^3).
-        const TWO_ROOT: f32 = 1.595_769_1;
+        const TWO_ROOT: f32 = 1.595_769;
         for (gate, up) in gate.iter_mut().zip(up) {
             let x = *gate;
             let cubed = (0.044_715 * x * x).mul_add(x, x);

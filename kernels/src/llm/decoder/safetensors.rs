@@ -162,7 +162,9 @@ impl SafetensorsFile {
         let is_norm = shape.len() == 1 && part.is_none();
         if is_norm && self.config.family == Family::Gemma3 {
             // They are kept as what is added to 1.
-            values.iter_mut().for_each(|value| *value += 1.0);
+            for value in &mut values {
+                *value += 1.0;
+            }
         }
         // Vectors are few, and are computed with in f32.
         let kind = if shape.len() == 1 { GgmlDType::F32 } else { kind };
@@ -320,7 +322,9 @@ mod tests {
             if let Some(part) = part {
                 values = rows_from_gguf(&config, part, &values, shape.get(1).copied().unwrap_or(1));
             } else if shape.len() == 1 && toy.family == Family::Gemma3 {
-                values.iter_mut().for_each(|value| *value -= 1.0);
+                for value in &mut values {
+                    *value -= 1.0;
+                }
             }
             tensors.insert(published, (shape.to_vec(), values));
         };
