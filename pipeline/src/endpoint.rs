@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use genome_kernels::llm::{AnswerForm, ChatMessage, Completion, FinishReason, Progress, Request, Sampling};
+use genome_kernels::llm::{
+    AnswerForm, ChatMessage, Completion, FinishReason, Layout, Progress, Request, Sampling,
+};
 use genome_stages::functions::{Answerer, Answers};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -300,7 +302,10 @@ impl Endpoint {
             "top_p": sampling.top_p,
             "seed": (key ^ sampling.seed) & 0x7fff_ffff,
         });
-        match self.config.response_format {
+        // A schema binds JSON alone: an answer in tags is asked for in words, and read as strictly.
+        let format =
+            if form.layout == Layout::Tags { ResponseFormat::None } else { self.config.response_format };
+        match format {
             ResponseFormat::JsonSchema => {
                 body["response_format"] = json!({
                     "type": "json_schema",

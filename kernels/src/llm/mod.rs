@@ -26,8 +26,8 @@ mod test_support;
 pub mod tokenizer;
 
 pub use answer::{
-    AnswerChecks, AnswerError, AnswerForm, Field, FieldKind, Hidden, Instructions, Verdict, is_quotation,
-    quotable,
+    AnswerChecks, AnswerError, AnswerForm, Field, FieldKind, Hidden, Instructions, Layout, Verdict,
+    is_quotation, quotable,
 };
 pub use chat::{ChatMessage, ChatTemplate};
 pub use choice::Decision;

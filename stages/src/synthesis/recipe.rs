@@ -375,7 +375,7 @@ impl Rubric {
                     kind: FieldKind::Integer { min: self.head.min_score, max: self.head.max_score },
                 })
                 .collect(),
-            nullable: false,
+            ..AnswerForm::default()
         }
     }
 

@@ -7,13 +7,9 @@ use serde_json::json;
 
 use super::evidence::passages;
 use super::integer::range_pattern;
-use super::{AnswerForm, Field, FieldKind};
+use super::{AnswerForm, Field, FieldKind, Layout, quotable};
 use crate::KernelError;
 use crate::llm::grammar::Grammar;
-
-/// A word of a free text: no space and nothing that JSON would escape. It has no longest length: a bound inside the
-/// bounded number of words makes masks five times as slow.
-const WORD: &str = r#"/[^"\\\x00-\x20\x7F]+/"#;
 
 impl AnswerForm {
     /// The grammar of answers over the given evidence. What it allows, [`AnswerForm::parse`] accepts, and its
@@ -26,7 +22,7 @@ impl AnswerForm {
     /// The declaration is wrong, or the evidence allows no answer at all.
     pub fn grammar(&self, evidence: &str) -> Result<Grammar, KernelError> {
         self.validate()?;
-        let mut writer = Writer::new(passages(evidence));
+        let mut writer = Writer::new(self.layout, passages(evidence));
         let start = match (writer.object(&self.fields), self.nullable) {
             (Some(object), true) => format!("{object} | \"null\""),
             (Some(object), false) => object,
@@ -44,6 +40,7 @@ impl AnswerForm {
 
 /// Writes rules; every method gives the name of what it wrote, or `None` where nothing can match.
 struct Writer {
+    layout: Layout,
     rules: String,
     count: usize,
     passages: Vec<String>,
@@ -53,9 +50,22 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(passages: Vec<String>) -> Self {
+    fn new(layout: Layout, mut passages: Vec<String>) -> Self {
+        if layout == Layout::Tags {
+            // A tag in the evidence would end the quotation.
+            passages = passages.iter().flat_map(|passage| passage.split('<')).map(quotable).collect();
+            passages.retain(|passage| !passage.is_empty());
+        }
         let most_words = passages.iter().map(|passage| passage.split(' ').count()).max().unwrap_or(0);
-        Self { rules: String::new(), count: 0, passages, most_words, has_evidence: false, has_word: false }
+        Self {
+            layout,
+            rules: String::new(),
+            count: 0,
+            passages,
+            most_words,
+            has_evidence: false,
+            has_word: false,
+        }
     }
 
     fn finish(self) -> String {
@@ -79,11 +89,11 @@ impl Writer {
         let mut body = String::new();
         for (at, field) in fields.iter().enumerate() {
             let value = self.value(&field.kind)?;
-            let opening = if at == 0 { "{" } else { ", " };
-            let key = format!("{opening}\"{}\": ", field.name);
-            let _ = write!(body, "{} {value} ", literal(&key));
+            let (name, rest) = self.layout.opening(&field.name, at == 0);
+            let closing = optional_literal(&self.layout.closing(&field.name));
+            let _ = write!(body, "{} {value} {closing} ", literal(&format!("{name}{rest}")));
         }
-        body.push_str(&literal("}"));
+        body.push_str(&optional_literal(self.layout.end()));
         Some(self.numbered("object", &body))
     }
 
@@ -91,7 +101,7 @@ impl Writer {
         match kind {
             FieldKind::Choice { options } => {
                 let options: Vec<String> =
-                    options.iter().map(|option| literal(&json!(option).to_string())).collect();
+                    options.iter().map(|option| literal(&self.layout.option(option))).collect();
                 Some(self.numbered("CHOICE", &options.join(" | ")))
             }
             FieldKind::Quote { min_words, max_words } => {
@@ -99,28 +109,35 @@ impl Writer {
                     return None;
                 }
                 self.write_evidence();
-                let more = repeated("( [^ \\n]+)", min_words - 1, max_words - 1);
-                let words = format!("/[^ \\n]+{more}/");
-                Some(self.numbered("QUOTE", &format!("\"\\\"\" (EVIDENCE & {words}) \"\\\"\"")))
+                let word = self.layout.quoted_word();
+                let more = repeated(&format!("( {word})"), min_words - 1, max_words - 1);
+                let words = format!("/{word}{more}/");
+                let quote = optional_literal(self.layout.quote());
+                Some(self.numbered("QUOTE", &format!("{quote} (EVIDENCE & {words}) {quote}")))
             }
             FieldKind::Text { min_words, max_words } => {
                 self.write_word();
                 let more = repeated("(\" \" WORD)", min_words - 1, max_words - 1);
-                Some(self.numbered("TEXT", &format!("\"\\\"\" WORD {more} \"\\\"\"")))
+                let quote = optional_literal(self.layout.quote());
+                Some(self.numbered("TEXT", &format!("{quote} WORD {more} {quote}")))
             }
             FieldKind::Integer { min, max } => {
                 Some(self.numbered("INTEGER", &format!("/{}/", range_pattern(*min, *max))))
             }
             FieldKind::List { min, max, item } => {
                 let item = if *max == 0 { None } else { self.object(item) };
+                let [begin, between, end] = self.layout.list().map(optional_literal);
                 match item {
                     Some(item) => {
-                        let more = repeated(&format!("(\", \" {item})"), min.saturating_sub(1), max - 1);
+                        let [open, close] = self.layout.item().map(|tag| optional_literal(&tag));
+                        let item = format!("{open} {item} {close}");
+                        let more = repeated(&format!("({between} {item})"), min.saturating_sub(1), max - 1);
                         let items = format!("{item} {more}");
                         let optional = if *min == 0 { "?" } else { "" };
-                        Some(self.numbered("list", &format!("\"[\" ({items}){optional} \"]\"")))
+                        Some(self.numbered("list", &format!("{begin} ({items}){optional} {end}")))
                     }
-                    None if *min == 0 => Some(self.numbered("list", "\"[]\"")),
+                    // Nothing at all cannot be a rule of its own.
+                    None if *min == 0 => Some(self.numbered("list", &format!("{begin} {end} \"\""))),
                     None => None,
                 }
             }
@@ -153,7 +170,7 @@ impl Writer {
     fn write_word(&mut self) {
         if !self.has_word {
             self.has_word = true;
-            self.rule("WORD", WORD);
+            self.rule("WORD", self.layout.word());
         }
     }
 }
@@ -161,6 +178,11 @@ impl Writer {
 /// A repeated part; Lark has no way to write "zero times".
 fn repeated(part: &str, min: usize, max: usize) -> String {
     if max == 0 { String::new() } else { format!("{part}{{{min},{max}}}") }
+}
+
+/// A literal, or nothing for an empty one.
+fn optional_literal(text: &str) -> String {
+    if text.is_empty() { String::new() } else { literal(text) }
 }
 
 /// A literal of Lark, which is written like a string of JSON.
@@ -206,6 +228,7 @@ mod tests {
                 ),
             ],
             nullable: true,
+            ..AnswerForm::default()
         }
     }
 
@@ -237,13 +260,36 @@ mod tests {
     }
 
     #[test]
+    fn tags_hold_the_same_values() {
+        let tokenizer = Arc::new(toy_tokenizer());
+        let compiler = GrammarCompiler::new(Arc::clone(&tokenizer), tokenizer.vocab_size()).unwrap();
+        let form = AnswerForm { layout: Layout::Tags, ..full_form() };
+        let evidence = format!("{EVIDENCE}\na <b>bold</b> claim");
+        let prototype = compiler.compile(&form.grammar(&evidence).unwrap()).unwrap().unwrap();
+        let (mut quotes, mut empty) = (0, 0);
+        for seed in 0..200 {
+            let text = Walk::new(seed).run(&tokenizer, &mut prototype.clone(), 2000).unwrap();
+            let Some(value) = form.parse(&text).unwrap_or_else(|error| panic!("{error}: {text}")) else {
+                continue;
+            };
+            assert!(text.starts_with("<mood>") && text.ends_with("</more>"), "{text}");
+            for quote in form.quotes(&value) {
+                quotes += 1;
+                assert!(is_quotation(&evidence, quote), "{quote} is not in the evidence: {text}");
+            }
+            empty += usize::from(value["more"].as_array().unwrap().is_empty());
+        }
+        assert!(quotes > 200 && empty > 5, "{quotes} {empty}");
+    }
+
+    #[test]
     fn evidence_without_a_long_enough_line() {
         let form = full_form();
         assert!(lark(&form, "one\ntwo").ends_with("start: \"null\"\n"));
         let strict = AnswerForm { nullable: false, ..form };
         assert!(strict.grammar("one\ntwo").is_err());
         assert!(strict.grammar("one two").is_ok());
-        let list = AnswerForm { fields: strict.fields[4..].to_vec(), nullable: false };
+        let list = AnswerForm { fields: strict.fields[4..].to_vec(), ..AnswerForm::default() };
         assert_eq!(walk(&list, "", 3), "{\"more\": []}");
     }
 
@@ -267,6 +313,7 @@ mod tests {
             min_words in 1_usize..4,
             extra in 0_usize..4,
             seed in any::<u64>(),
+            tags in any::<bool>(),
         ) {
             let form = AnswerForm {
                 fields: vec![
@@ -274,6 +321,7 @@ mod tests {
                     field("text", FieldKind::Text { min_words, max_words: min_words + extra }),
                 ],
                 nullable: true,
+                layout: if tags { Layout::Tags } else { Layout::Json },
             };
             let text = walk(&form, &evidence, seed);
             if let Some(value) = form.parse(&text).unwrap() {
@@ -290,7 +338,7 @@ mod tests {
         let compiler = GrammarCompiler::new(Arc::clone(&tokenizer), tokenizer.vocab_size()).unwrap();
         let form = AnswerForm {
             fields: vec![field("q", FieldKind::Quote { min_words: 2, max_words: 3 })],
-            nullable: false,
+            ..AnswerForm::default()
         };
         let prototype = compiler.compile(&form.grammar("a b c a d\nb d").unwrap()).unwrap().unwrap();
         let allows = |quote: &str| {

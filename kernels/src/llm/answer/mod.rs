@@ -2,13 +2,14 @@
 //!
 //! One declaration serves three ends. [`AnswerForm::grammar`] binds the model to it while it writes,
 //! [`AnswerForm::parse`] reads what came out, whoever wrote it, and [`AnswerForm::quotes`] finds what claims to be
-//! copied from the evidence. An answer is one line of JSON with the separators `", "` and `": "`, its fields in the
-//! declared order.
+//! copied from the evidence. An answer is one line of JSON with the separators `", "` and `": "`, or a row of tags
+//! ([`Layout`]), its fields in the declared order.
 
 mod checks;
 mod evidence;
 mod integer;
 mod lark;
+mod layout;
 mod open;
 mod parse;
 mod schema;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use checks::{AnswerChecks, Hidden, Instructions, Verdict};
 pub use evidence::{is_quotation, quotable};
+pub use layout::Layout;
 pub use open::OpenChoice;
 pub use parse::AnswerError;
 
@@ -34,6 +36,9 @@ pub struct AnswerForm {
     /// Whether `null` is an answer: "nothing can be said".
     #[serde(default)]
     pub nullable: bool,
+    /// How it is written down.
+    #[serde(default)]
+    pub layout: Layout,
 }
 
 /// A named part of an answer.
@@ -100,7 +105,33 @@ impl AnswerForm {
     pub fn validate(&self) -> Result<(), KernelError> {
         let mut findings = Vec::new();
         validate_fields(&self.fields, "answer", &mut findings);
+        if self.layout == Layout::Tags {
+            validate_tags(&self.fields, &mut vec![layout::ITEM], &mut findings);
+        }
         if findings.is_empty() { Ok(()) } else { Err(KernelError::Argument(findings.join("\n"))) }
+    }
+}
+
+/// Tags end where their name is closed, so that a name may stand only once, and an option may not look like a tag.
+fn validate_tags<'f>(fields: &'f [Field], taken: &mut Vec<&'f str>, findings: &mut Vec<String>) {
+    for field in fields {
+        let name = field.name.as_str();
+        if taken.contains(&name) {
+            findings.push(format!("answer: with tags, `{name}` can be the name of one field only"));
+        }
+        taken.push(name);
+        match &field.kind {
+            FieldKind::Choice { options } => {
+                let tags = options.iter().filter(|option| option.contains('<') || option.trim() != **option);
+                findings.extend(tags.map(|option| {
+                    format!(
+                        "answer.{name}: with tags, option {option:?} may have no `<` and no space at its ends"
+                    )
+                }));
+            }
+            FieldKind::List { item, .. } => validate_tags(item, taken, findings),
+            _ => {}
+        }
     }
 }
 
@@ -165,7 +196,7 @@ mod tests {
                 field("x", FieldKind::Text { min_words: 0, max_words: 3 }),
                 field("l", FieldKind::List { min: 1, max: 0, item: vec![] }),
             ],
-            nullable: false,
+            ..AnswerForm::default()
         };
         let message = form.validate().unwrap_err().to_string();
         assert_eq!(message.lines().count(), 8, "{message}");

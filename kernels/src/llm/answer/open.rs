@@ -1,8 +1,6 @@
 //! Where an unfinished answer has come to: the choice it stands before.
 
-use serde_json::json;
-
-use super::{AnswerForm, Field, FieldKind};
+use super::{AnswerForm, Field, FieldKind, Layout};
 
 /// A choice that an unfinished answer stands before, or in the middle of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +27,7 @@ impl AnswerForm {
     /// The choice that `text`, the beginning of an answer as [`AnswerForm::grammar`] binds it, stands before or in the middle
     /// of; `None` if what comes next is no choice between several options.
     pub fn open_choice(&self, text: &str) -> Option<OpenChoice> {
-        let mut walk = Walk { rest: text };
+        let mut walk = Walk { layout: self.layout, rest: text };
         match walk.object(&self.fields, "") {
             Err(Stop::Choice(choice)) if choice.options.len() > 1 => Some(choice),
             _ => None,
@@ -65,6 +63,7 @@ impl AnswerForm {
 
 /// What of the text has not been walked over.
 struct Walk<'t> {
+    layout: Layout,
     rest: &'t str,
 }
 
@@ -77,24 +76,28 @@ impl Walk<'_> {
 
     fn object(&mut self, fields: &[Field], path: &str) -> Result<(), Stop> {
         for (at, field) in fields.iter().enumerate() {
-            let key = format!("{}\"{}\"", if at == 0 { "{" } else { ", " }, field.name);
+            let (name, rest) = self.layout.opening(&field.name, at == 0);
             let path = if path.is_empty() { field.name.clone() } else { format!("{path}.{}", field.name) };
-            let follow = if at + 1 < fields.len() { ", \"" } else { "}" };
-            self.pass(&key)?;
+            let follow = self.layout.follow(at + 1 == fields.len());
+            let closing = self.layout.closing(&field.name);
+            self.pass(&name)?;
             if let FieldKind::Choice { options } = &field.kind {
-                self.choice(options, path, follow)?;
+                let layout = self.layout;
+                let written =
+                    options.iter().map(|option| format!("{rest}{}{closing}", layout.option(option)));
+                self.choice(&written.collect::<Vec<_>>(), path, follow)?;
             } else {
-                self.pass(": ")?;
+                self.pass(rest)?;
                 self.value(&field.kind, &path)?;
+                self.pass(&closing)?;
             }
         }
-        self.pass("}")
+        self.pass(self.layout.end())
     }
 
-    /// The colon belongs to it: tokens of an answer may end before or behind it.
-    fn choice(&mut self, options: &[String], path: String, follow: &'static str) -> Result<(), Stop> {
-        let written: Vec<String> = options.iter().map(|option| format!(": {}", json!(option))).collect();
-        // With its closing quote no option begins another.
+    /// What stands between the name and the option belongs to it: tokens of an answer may end before or behind it.
+    fn choice(&mut self, written: &[String], path: String, follow: &'static str) -> Result<(), Stop> {
+        // With its closing quote or tag no option begins another.
         if let Some(rest) = written.iter().find_map(|option| self.rest.strip_prefix(option.as_str())) {
             self.rest = rest;
             return Ok(());
@@ -116,9 +119,11 @@ impl Walk<'_> {
             FieldKind::Choice { .. } => Err(Stop::Elsewhere),
             // Neither holds a quote: the grammar takes care of that.
             FieldKind::Quote { .. } | FieldKind::Text { .. } => {
-                self.pass("\"")?;
-                let end = self.rest.find('"').ok_or(Stop::Elsewhere)?;
-                self.rest = &self.rest[end + 1..];
+                let quote = self.layout.quote();
+                self.pass(quote)?;
+                let end =
+                    self.rest.find(if quote.is_empty() { "<" } else { quote }).ok_or(Stop::Elsewhere)?;
+                self.rest = &self.rest[end + quote.len()..];
                 Ok(())
             }
             FieldKind::Integer { .. } => {
@@ -126,15 +131,20 @@ impl Walk<'_> {
                 Ok(())
             }
             FieldKind::List { item, .. } => {
-                self.pass("[")?;
+                let [begin, between, end] = self.layout.list();
+                let [open, close] = self.layout.item();
+                self.pass(begin)?;
                 for place in 0.. {
-                    if self.pass("]").is_ok() {
+                    // Of tags, the list is over where its own closing one comes.
+                    if if end.is_empty() { self.rest.starts_with("</") } else { self.pass(end).is_ok() } {
                         break;
                     }
                     if place > 0 {
-                        self.pass(", ")?;
+                        self.pass(between)?;
                     }
+                    self.pass(&open)?;
                     self.object(item, &format!("{path}[{place}]"))?;
+                    self.pass(&close)?;
                 }
                 Ok(())
             }
@@ -144,6 +154,8 @@ impl Walk<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn form() -> AnswerForm {
@@ -182,6 +194,17 @@ mod tests {
         expected.extend(vec![of("more[0].mood", &[0, 1]); 4]);
         expected.extend(vec![of("more[1].mood", &[0, 1]); 4]);
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn tags_have_choices_too() {
+        let form = AnswerForm { layout: Layout::Tags, ..form() };
+        let whole = "<said>mood</said>\n<mood>go</mood>\n<age>-3</age>\n<more><item><mood>x</mood>\n<one>z</one></item>\n<item><mood>y";
+        let paths: Vec<String> =
+            (0..whole.len()).filter_map(|end| Some(form.open_choice(&whole[..end])?.path)).collect();
+        let count = |path: &str| paths.iter().filter(|found| *found == path).count();
+        // Before the closing bracket of the tag and behind it, and inside while two are left.
+        assert_eq!((count("mood"), count("more[0].mood"), count("more[1].mood")), (4, 2, 2), "{paths:?}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::layout::{ITEM, Layout};
 use super::{AnswerForm, Field, FieldKind};
 
 /// What is wrong with an answer. A `path` is like `interests[2].quote`.
@@ -70,8 +71,11 @@ impl AnswerForm {
     /// The first thing that is wrong.
     pub fn parse(&self, text: &str) -> Result<Option<Value>, AnswerError> {
         let text = without_fence(text.trim());
-        let value: Value =
-            serde_json::from_str(text).map_err(|error| AnswerError::NotJson { reason: error.to_string() })?;
+        let value: Value = match self.layout {
+            Layout::Tags if text != "null" => read_tags(&self.fields, text, "")?,
+            _ => serde_json::from_str(text)
+                .map_err(|error| AnswerError::NotJson { reason: error.to_string() })?,
+        };
         if value.is_null() {
             return if self.nullable { Ok(None) } else { Err(AnswerError::Null) };
         }
@@ -102,6 +106,48 @@ fn without_fence(text: &str) -> &str {
         .and_then(|rest| rest.split_once('\n'))
         .map(|(_language, inside)| inside.trim());
     inside.unwrap_or(text)
+}
+
+/// The values between tags, as an object.
+fn read_tags(fields: &[Field], text: &str, path: &str) -> Result<Value, AnswerError> {
+    let mut rest = text.trim();
+    let mut object = Map::new();
+    for field in fields {
+        let path = if path.is_empty() { field.name.clone() } else { format!("{path}.{}", field.name) };
+        let inside =
+            take_tag(&mut rest, &field.name).ok_or_else(|| AnswerError::Missing { path: path.clone() })?;
+        let value = match &field.kind {
+            FieldKind::List { item, .. } => {
+                let mut items = Vec::new();
+                let mut rest = inside.trim();
+                while !rest.is_empty() {
+                    let path = format!("{path}[{}]", items.len());
+                    let inside = take_tag(&mut rest, ITEM);
+                    let inside = inside.ok_or_else(|| AnswerError::Missing { path: path.clone() })?;
+                    items.push(read_tags(item, inside, &path)?);
+                }
+                Value::Array(items)
+            }
+            FieldKind::Integer { .. } => {
+                let number: Result<i64, _> = inside.trim().parse();
+                number.map_or_else(|_| inside.trim().into(), Value::from)
+            }
+            _ => inside.trim().into(),
+        };
+        object.insert(field.name.clone(), value);
+    }
+    match rest.split_whitespace().next() {
+        Some(word) => Err(AnswerError::Undeclared { path: word.to_owned() }),
+        None => Ok(Value::Object(object)),
+    }
+}
+
+/// What stands in the tag that the text begins with; the text goes on behind it.
+fn take_tag<'t>(rest: &mut &'t str, name: &str) -> Option<&'t str> {
+    let inside = rest.trim_start().strip_prefix(&format!("<{name}>"))?;
+    let (inside, behind) = inside.split_once(&format!("</{name}>"))?;
+    *rest = behind.trim_start();
+    Some(inside)
 }
 
 fn check_object(fields: &[Field], value: &Value, path: &str) -> Result<(), AnswerError> {
@@ -241,10 +287,30 @@ mod tests {
         assert_eq!(nullable.parse("null"), Ok(None));
     }
 
+    #[test]
+    fn tags_are_read_with_their_places() {
+        let tagged = AnswerForm { layout: Layout::Tags, ..form() };
+        let good =
+            "<mood>good</mood>\n<age>7</age>\n<list><item><q>a b</q></item>\n<item><q>c</q></item></list>";
+        assert_eq!(tagged.parse(good), form().parse(GOOD));
+        let cases = [
+            (good.replace(">7<", ">seven<"), "age is no whole number"),
+            (good.replace(">good<", ">fine<"), "mood is \"fine\", which is no option"),
+            (good.replace("<age>7</age>", ""), "age is missing"),
+            (good.replace("<q>c</q>", ""), "list[1].q is missing"),
+            (format!("{good} and more"), "and is not declared"),
+            ("no tags at all".to_owned(), "mood is missing"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(tagged.parse(&text).unwrap_err().to_string(), expected, "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_breaks_the_parser(text in "\\PC*|`{0,3}[a-z]{0,4}\n?[\\[\\]{}\":, a-z0-9]*`{0,3}") {
             let _ = form().parse(&text);
+            let _ = AnswerForm { layout: Layout::Tags, ..form() }.parse(&text);
         }
     }
 }
