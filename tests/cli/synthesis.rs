@@ -277,7 +277,7 @@ fn a_long_history_is_asked_in_windows_and_parts_are_put_together() {
     let project = talkative();
     let persona = "synthesize = { recipe = \"persona\", over = \"authors\", model = \"toy\" }\n";
     let of = |recipe: &str| persona.replace("\"persona\"", &format!("\"{recipe}\""));
-    let recipes = ["persona", "long_persona", "long_mood", "interests_and_mood"].map(of);
+    let recipes = ["persona", "long_persona", "long_mood", "interests_and_mood", "hasty_mood"].map(of);
     project.change_config(persona, &recipes.join("\n[[stage]]\n"));
     project.genome(&["run", "genome.toml"]).succeeded();
     let count = |row: &Value, name: &str| row[name].as_u64().unwrap();
@@ -307,6 +307,10 @@ fn a_long_history_is_asked_in_windows_and_parts_are_put_together() {
         let answer: Value = serde_json::from_str(row["text"].as_str().unwrap()).unwrap();
         assert!(answer["mood"].is_string() && answer["interests"].is_array(), "{row}");
     }
+    for row in shown_of("hasty_mood") {
+        assert_eq!((count(&row, "n_calls"), count(&row, "n_shown")), (0, 0), "{row}");
+        assert_eq!((&row["outcome"], &row["rule"]), (&json!("no_answer"), &json!("too_short_to_quote")));
+    }
     // Recipes of one form are told beside each other.
     let report = project.genome(&["report", "genome.toml", "--format", "json"]).succeeded().json();
     let pairs: Vec<(&str, &str)> = report["comparisons"]
@@ -315,7 +319,7 @@ fn a_long_history_is_asked_in_windows_and_parts_are_put_together() {
         .iter()
         .map(|pair| (pair["recipe"].as_str().unwrap(), pair["other"].as_str().unwrap()))
         .collect();
-    assert_eq!(pairs, [("persona", "long_persona")]);
+    assert_eq!(pairs, [("persona", "long_persona"), ("long_mood", "hasty_mood")]);
     for row in completions(&project, "inner_thought").iter().filter(|row| row["outcome"] == "kept") {
         certain_of_what_was_chosen(row);
     }

@@ -281,8 +281,9 @@ impl Generate {
 
     /// Makes one answer of those to the prompts of a row.
     fn gather(&self, calls: &[Call], given: &[Answer]) -> Gathered {
-        if let [only] = given {
-            return Gathered { answer: only.clone(), several: Vec::new() };
+        if given.len() < 2 {
+            let answer = given.first().cloned().unwrap_or_else(unasked);
+            return Gathered { answer, several: Vec::new() };
         }
         let mut whole = Answer { finish: "stop".to_owned(), ..Answer::default() };
         for answer in given {

@@ -34,7 +34,7 @@ pub(super) const LEFT_OUT: i64 = 4;
 /// Place of the most tokens of events in a prompt; 0 over events.
 pub(super) const BUDGET: i64 = 5;
 
-/// Place of the calls as JSON where there are several; null where there is one.
+/// Place of the calls as JSON where there are several, or none; null where there is one.
 pub(super) const CALLS: i64 = 6;
 
 /// What [`render_recipe`] makes of one row.
@@ -83,7 +83,7 @@ pub(super) fn render_recipe(
             };
             let mut lists = ListBuilder::new(StringBuilder::new());
             for row in rendered {
-                let calls = (row.calls.len() > 1).then(|| serde_json::to_string(&row.calls)).transpose();
+                let calls = (row.calls.len() != 1).then(|| serde_json::to_string(&row.calls)).transpose();
                 let prompts: Vec<&str> = row.calls.iter().map(|call| call.prompt.as_str()).collect();
                 let texts = [
                     Some(prompts.join("\n\n")),
@@ -115,7 +115,9 @@ fn render_author(
             all.left_out = windows.views.first().map_or(0, |(view, _)| view.left_out);
         }
         all.budget = all.budget.max(windows.budget);
-        all.calls.extend(windows.views.into_iter().map(|(view, prompt)| {
+        // A window without any text, where none fits, is not asked about.
+        let views = windows.views.into_iter().filter(|(view, _)| !view.events.is_empty());
+        all.calls.extend(views.map(|(view, prompt)| {
             let own: Vec<&str> = view.events.iter().map(|event| event.own.as_str()).collect();
             let shown = u32::try_from(own.len()).unwrap_or(u32::MAX);
             Call { part, prompt, evidence: own.join("\n"), shown }
