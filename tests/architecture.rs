@@ -176,6 +176,7 @@ pub(crate) fn one_of_each() -> Vec<StageConfig> {
             { synthesize = { recipe = "persona", over = "authors", model = "m" } },
             { synthesize = { recipe = "inner_thought", over = "events", model = "m" } },
             { apply_tags = { recipe = "quality_harmless" } },
+            { calibrate_choices = { recipe = "persona" } },
             { answer_repeats = { recipe = "inner_thought" } },
             { answer_leaks = { recipe = "persona" } },
             { judge = { rubric = "grounding", recipes = ["persona"], model = "m" } },
@@ -204,6 +205,7 @@ pub(crate) fn one_of_each() -> Vec<StageConfig> {
             | StageConfig::GroupAuthors(_)
             | StageConfig::Synthesize(_)
             | StageConfig::ApplyTags(_)
+            | StageConfig::CalibrateChoices(_)
             | StageConfig::AnswerRepeats(_)
             | StageConfig::AnswerLeaks(_)
             | StageConfig::Judge(_)
@@ -240,7 +242,7 @@ fn cards_are_filled_in() {
         let unique: BTreeSet<_> = card.outcomes.iter().collect();
         assert_eq!(unique.len(), card.outcomes.len(), "{}: an outcome is there twice", card.name);
     }
-    assert_eq!(names.len(), 22, "{names:?}");
+    assert_eq!(names.len(), 23, "{names:?}");
 }
 
 #[test]

@@ -13,7 +13,9 @@ use crate::semantic::{Embed, SemanticDedup};
 use crate::shared_passages::SharedPassages;
 use crate::split::Split;
 use crate::stage::Stage;
-use crate::synthesis::{AnswerLeaks, AnswerRepeats, ApplyTags, Judge, QualityGate, ScoreTrace, Synthesize};
+use crate::synthesis::{
+    AnswerLeaks, AnswerRepeats, ApplyTags, CalibrateChoices, Judge, QualityGate, ScoreTrace, Synthesize,
+};
 use crate::tasks::Compose;
 
 /// One stage of a config. The struct behind each name is the stage.
@@ -52,6 +54,8 @@ pub enum StageConfig {
     Synthesize(Synthesize),
     /// completions and events → events: drops by tags, and puts new texts in the place of old ones.
     ApplyTags(ApplyTags),
+    /// completions → completions: makes choices anew against what is usual.
+    CalibrateChoices(CalibrateChoices),
     /// completions → completions: drops what another person was told, too.
     AnswerRepeats(AnswerRepeats),
     /// completions and events → completions: drops what tells of held-out texts, or what a field hides.
@@ -86,6 +90,7 @@ impl StageConfig {
             Self::GroupAuthors(stage) => stage,
             Self::Synthesize(stage) => stage,
             Self::ApplyTags(stage) => stage,
+            Self::CalibrateChoices(stage) => stage,
             Self::AnswerRepeats(stage) => stage,
             Self::AnswerLeaks(stage) => stage,
             Self::Judge(stage) => stage,

@@ -1,5 +1,6 @@
 //! Synthesis: recipes asked of a model, answers checked, judged and measured, and a gate.
 
+mod calibrate;
 mod gate;
 mod judge;
 mod leaks;
@@ -12,6 +13,7 @@ mod tags;
 mod view;
 mod window;
 
+pub use calibrate::CalibrateChoices;
 pub use gate::QualityGate;
 pub use judge::Judge;
 pub use leaks::AnswerLeaks;

@@ -1,0 +1,86 @@
+//! Choices made anew against what a model usually gives.
+
+use arrow::datatypes::DataType;
+use datafusion::common::JoinType;
+use datafusion::prelude::{DataFrame, Expr, cast, col, lit};
+use genome_schemas::completions;
+use serde::{Deserialize, Serialize};
+
+use crate::StageError;
+use crate::functions::{calibrated, choice_prior};
+use crate::mark::{column, is_kept};
+use crate::stage::{Asset, Card, Scope, Stage, StageContext};
+
+/// Makes the choices of kept answers to a recipe anew: the option is taken that is likelier here than it usually is.
+///
+/// Small models give some labels to nearly everybody. What they know of a person is in how far the probabilities differ from
+/// the usual ones: the mean over all answers to the recipe (Zhou et al. 2024, "Batch Calibration"). No model is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrateChoices {
+    /// The recipe.
+    pub recipe: String,
+    /// Fewest answers from which it is known what is usual; with fewer, choices stay as they are.
+    #[serde(default = "default_fewest")]
+    pub fewest: u64,
+}
+
+const fn default_fewest() -> u64 {
+    20
+}
+
+impl Stage for CalibrateChoices {
+    fn card(&self) -> Card {
+        Card {
+            name: "calibrate_choices",
+            version: 1,
+            scope: Scope::Corpus,
+            at_rest: true,
+            input: completions,
+            output: completions,
+            reads: &[],
+            outcomes: &[],
+        }
+    }
+
+    fn detail(&self) -> String {
+        self.recipe.clone()
+    }
+
+    fn assets(&self, cx: &StageContext) -> Result<Vec<Asset>, StageError> {
+        let digest = cx.recipes.recipe(&self.recipe)?.digest.clone();
+        Ok(vec![Asset { name: format!("recipe {}", self.recipe), digest }])
+    }
+
+    fn problems(&self, cx: &StageContext) -> Vec<String> {
+        match cx.recipes.recipe(&self.recipe) {
+            Err(error) => vec![error.to_string()],
+            Ok(recipe) if !recipe.head.form.has_choices() => {
+                vec![format!("recipe `{}` has no choices", self.recipe)]
+            }
+            Ok(_) => Vec::new(),
+        }
+    }
+
+    fn plan(&self, _cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
+        const PRIOR: &str = "__prior";
+        let names: Vec<String> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let is_its = || is_kept().and(col("recipe").eq(lit(self.recipe.as_str())));
+        // Every model has its own habits.
+        let priors = rows.clone().filter(is_its().and(col("probabilities").is_not_null()))?.aggregate(
+            vec![col("model").alias("__model")],
+            vec![choice_prior(cast(col("probabilities"), DataType::Utf8View)).alias(PRIOR)],
+        )?;
+        let rows = rows.with_column("__is_its", is_its())?;
+        let joined = rows.join(priors, JoinType::Left, &["model"], &["__model"], None)?;
+        let text = |name: &str| cast(col(name), DataType::Utf8View);
+        let anew = calibrated(text("fields"), text("probabilities"), text(PRIOR), self.fewest);
+        let fields = datafusion::prelude::when(col("__is_its"), anew)
+            .otherwise(cast(col("fields"), DataType::Utf8))?;
+        let columns: Vec<Expr> = names
+            .iter()
+            .map(|name| if name == "fields" { fields.clone().alias("fields") } else { column(name) })
+            .collect();
+        Ok(joined.select(columns)?)
+    }
+}
