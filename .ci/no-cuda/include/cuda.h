@@ -1,0 +1,1 @@
+/* Where this file is, the toolkit is looked for. */
