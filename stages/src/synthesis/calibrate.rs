@@ -2,12 +2,12 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::JoinType;
-use datafusion::prelude::{DataFrame, Expr, cast, col, lit};
+use datafusion::prelude::{DataFrame, Expr, cast, col, lit, when};
 use genome_schemas::completions;
 use serde::{Deserialize, Serialize};
 
 use crate::StageError;
-use crate::functions::{calibrated, choice_prior};
+use crate::functions::{calibrated, choice_prior, key_hex, row_key};
 use crate::mark::{column, is_kept};
 use crate::stage::{Asset, Card, Scope, Stage, StageContext};
 
@@ -64,6 +64,8 @@ impl Stage for CalibrateChoices {
 
     fn plan(&self, _cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
         const PRIOR: &str = "__prior";
+        const IS_ITS: &str = "__is_its";
+        const ANEW: &str = "__anew";
         let names: Vec<String> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
         let is_its = || is_kept().and(col("recipe").eq(lit(self.recipe.as_str())));
         // Every model has its own habits.
@@ -71,15 +73,22 @@ impl Stage for CalibrateChoices {
             vec![col("model").alias("__model")],
             vec![choice_prior(cast(col("probabilities"), DataType::Utf8View)).alias(PRIOR)],
         )?;
-        let rows = rows.with_column("__is_its", is_its())?;
+        let rows = rows.with_column(IS_ITS, is_its())?;
         let joined = rows.join(priors, JoinType::Left, &["model"], &["__model"], None)?;
         let text = |name: &str| cast(col(name), DataType::Utf8View);
         let anew = calibrated(text("fields"), text("probabilities"), text(PRIOR), self.fewest);
-        let fields = datafusion::prelude::when(col("__is_its"), anew)
-            .otherwise(cast(col("fields"), DataType::Utf8))?;
+        let anew = when(col(IS_ITS), anew).otherwise(cast(col("fields"), DataType::Utf8))?;
+        let joined = joined.with_column(ANEW, anew)?;
+        // Another answer has another key: what was said of the old one is not said of the new.
+        let key = row_key("genome calibrated choices", vec![key_hex(col("key")), text(ANEW)]);
+        let key = when(text(ANEW).not_eq(text("fields")), key).otherwise(col("key"))?;
         let columns: Vec<Expr> = names
             .iter()
-            .map(|name| if name == "fields" { fields.clone().alias("fields") } else { column(name) })
+            .map(|name| match name.as_str() {
+                "key" => key.clone().alias("key"),
+                "fields" => col(ANEW).alias("fields"),
+                name => column(name),
+            })
             .collect();
         Ok(joined.select(columns)?)
     }
