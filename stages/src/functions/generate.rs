@@ -106,7 +106,7 @@ pub fn answer_parts(answer: Expr) -> Expr {
 }
 
 /// Asks the model; [`answer_parts`] reads the result. `evidence` is what quotations in the answer may be taken from; `calls`,
-/// where it is not null, is a list of [`Call`]s as JSON, which are asked instead.
+/// where it is not null, is a list of several calls as JSON (`part`, `prompt`, `evidence`, `shown`), which are asked instead.
 ///
 /// The result is one string and not a struct: the planner pushes field accesses of a struct down to the call, and so
 /// makes it once per field.
