@@ -15,8 +15,11 @@ use serde_json::{Map, Value};
 
 use super::{array_function, external, string_at, strings};
 
-/// Added to probabilities and priors, so that an option that is never likely is not chosen for being less unlikely once.
+/// Added to probabilities and priors, so that small numbers are not compared by their last digit.
 const SMOOTHING: f64 = 0.01;
+
+/// Least probability of an option that is chosen: what is next to impossible is not, for being a little less so once.
+const LEAST: f64 = 0.05;
 
 /// Ten-thousandths in 1: what probabilities are rounded to.
 const UNIT: f64 = 1e4;
@@ -62,8 +65,8 @@ impl Prior {
             let prior = sums.get(option).copied().unwrap_or(0) as f64 / all.max(1) as f64;
             (probability + SMOOTHING) / (prior + SMOOTHING)
         };
-        let scored =
-            options.iter().map(|(option, probability)| (option.as_str(), score(option, *probability)));
+        let likely = options.iter().filter(|(_, probability)| **probability >= LEAST);
+        let scored = likely.map(|(option, probability)| (option.as_str(), score(option, *probability)));
         // Of equals the first by name.
         scored.rev().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(option, _)| option)
     }
@@ -224,9 +227,9 @@ mod tests {
             anew(fields, &given, &prior).unwrap(),
             r#"{"all":[{"of":"x"},{"of":"y"}],"mood":"bad","why":"so"}"#
         );
-        // What is never likely is not chosen for a ten-thousandth more.
+        // What is unlikely is not chosen for being less so than usual.
         let given =
-            json!({"mood": {"good": 0.8, "bad": 0.2}, "all[1].of": {"x": 0.9999, "y": 0.0001}}).to_string();
+            json!({"mood": {"good": 0.9, "bad": 0.1}, "all[1].of": {"x": 0.96, "y": 0.04}}).to_string();
         assert_eq!(anew(fields, &given, &prior).unwrap(), fields);
     }
 
