@@ -73,6 +73,11 @@ impl PendingChoice {
         self.branchings.get(1..).unwrap_or_default()
     }
 
+    /// Number of tokens of the longest option.
+    pub(super) fn longest(&self) -> usize {
+        self.tokens.iter().map(Vec::len).max().unwrap_or(0)
+    }
+
     /// Tokens of an option, by its place among those of [`Self::log_probs`].
     pub(super) fn tokens(&self, at: usize) -> &[u32] {
         &self.tokens[at]

@@ -272,13 +272,16 @@ impl Sequence {
     }
 
     /// Sees whether a choice is next, and appends what all its options begin with.
-    fn meet_choice(&mut self, tokenizer: &TextTokenizer) -> Result<(), KernelError> {
+    fn meet_choice(&mut self, tokenizer: &TextTokenizer, context: usize) -> Result<(), KernelError> {
         let Task::Generate { grammar: Grammar::Form { form, .. }, .. } = &self.task else { return Ok(()) };
         if !form.has_choices() {
             return Ok(());
         }
         let Some(open) = form.open_choice(&tokenizer.decode(self.answer())) else { return Ok(()) };
-        if let Some((beginning, choice)) = PendingChoice::new(open, tokenizer)? {
+        if let Some((beginning, choice)) = PendingChoice::new(open, tokenizer)?
+            // Where the context ends within an option, the answer ends so, token by token.
+            && self.tokens.len() + beginning.len() + choice.longest() <= context
+        {
             self.write(&beginning)?;
             self.choice = Some(choice);
         }
@@ -299,7 +302,7 @@ impl Sequence {
             }
             complete = matcher.is_complete();
         }
-        if !complete && let Err(error) = self.meet_choice(tokenizer) {
+        if !complete && let Err(error) = self.meet_choice(tokenizer, context) {
             return Some(FinishReason::Error(error.to_string()));
         }
         let length = self.tokens.len() - self.given;

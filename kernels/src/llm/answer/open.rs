@@ -136,7 +136,9 @@ impl Walk<'_> {
                 self.pass(begin)?;
                 for place in 0.. {
                     // Of tags, the list is over where its own closing one comes.
-                    if if end.is_empty() { self.rest.starts_with("</") } else { self.pass(end).is_ok() } {
+                    let is_over =
+                        if end.is_empty() { self.rest.starts_with("</") } else { self.pass(end).is_ok() };
+                    if is_over {
                         break;
                     }
                     if place > 0 {

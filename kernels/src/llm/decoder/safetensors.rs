@@ -49,8 +49,6 @@ struct Shape {
     rope_theta: Option<f32>,
     rms_norm_eps: f32,
     #[serde(default)]
-    tie_word_embeddings: Option<bool>,
-    #[serde(default)]
     rope_scaling: Option<RopeScaling>,
     #[serde(default)]
     sliding_window: Option<usize>,
@@ -58,6 +56,10 @@ struct Shape {
     sliding_window_pattern: Option<usize>,
     #[serde(default)]
     rope_local_base_freq: Option<f32>,
+    #[serde(default)]
+    query_pre_attn_scalar: Option<usize>,
+    #[serde(default)]
+    rope_parameters: Option<serde_json::Value>,
     #[serde(default)]
     attention_bias: bool,
     #[serde(default)]
@@ -239,6 +241,15 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Option<Vec<f32>>), KernelErr
     if head_dim == 0 || !head_dim.is_multiple_of(2) {
         return Err(fail(format!("impossible head width {head_dim}")));
     }
+    if shape.query_pre_attn_scalar.is_some_and(|scalar| scalar != head_dim) {
+        return Err(fail("attention that is not scaled by the head's width is not supported".into()));
+    }
+    if shape.rope_parameters.is_some() && shape.rope_theta.is_none() {
+        return Err(fail("has `rope_parameters` in place of `rope_theta`, which is not supported".into()));
+    }
+    if shape.model_type == "mistral" && shape.sliding_window.is_some() {
+        return Err(fail("a sliding window in every layer is not supported".into()));
+    }
     let local = match (family, shape.sliding_window) {
         (Family::Gemma3, Some(window)) => Some(LocalLayers {
             window,
@@ -261,7 +272,8 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Option<Vec<f32>>), KernelErr
         rope_base: shape.rope_theta.unwrap_or(10_000.0),
         local,
         rms_epsilon: shape.rms_norm_eps,
-        tied_head: shape.tie_word_embeddings.unwrap_or(false),
+        // Set by what the weights have.
+        tied_head: true,
     };
     let factors = match &shape.rope_scaling {
         None => None,
@@ -431,11 +443,18 @@ mod tests {
             ("\"llama\"", "\"phi\"", "`phi` is not supported"),
             ("\"num_attention_heads\":4", "\"num_attention_heads\":3", "impossible numbers"),
             ("\"hidden_size\":64", "\"hidden_size\":32", "has shape"),
+            ("\"rope_theta\"", "\"rope_parameters\":{},\"x\"", "`rope_parameters`"),
+            ("\"vocab_size\"", "\"query_pre_attn_scalar\":9,\"vocab_size\"", "the head's width"),
         ] {
             write(&folder.path().join("config.json"), config.replace(from, to).as_bytes()).unwrap();
             let said = error(&files);
             assert!(said.contains(says), "{said}");
         }
+        let windowed = config
+            .replace("\"llama\"", "\"mistral\"")
+            .replace("\"sliding_window\":null", "\"sliding_window\":8");
+        write(&folder.path().join("config.json"), windowed.as_bytes()).unwrap();
+        assert!(error(&files).contains("sliding window"));
     }
 
     #[test]
