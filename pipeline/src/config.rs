@@ -257,11 +257,11 @@ impl Project {
         Ok(FingerprintHasher::new("genome author key").part("key", self.author_key()?).finish())
     }
 
-    /// The context in which stages plan, before any table is there.
+    /// The recipes and rubrics that stages can name: the built-in ones, and those of the config's folder.
     ///
     /// # Errors
-    /// A recipe file cannot be read or is wrong, or something that a stage reads beside the dumps is not there.
-    pub fn stage_context(&self) -> Result<StageContext> {
+    /// A recipe file cannot be read or is wrong.
+    pub fn recipes(&self) -> Result<RecipeLibrary> {
         let mut recipes = RecipeLibrary::default();
         if let Some(folder) = &self.config.recipes {
             for path in markdown_files(folder)? {
@@ -278,6 +278,15 @@ impl Project {
                 }
             }
         }
+        Ok(recipes)
+    }
+
+    /// The context in which stages plan, before any table is there.
+    ///
+    /// # Errors
+    /// A recipe file cannot be read or is wrong, or something that a stage reads beside the dumps is not there.
+    pub fn stage_context(&self) -> Result<StageContext> {
+        let recipes = self.recipes()?;
         let models = self.models().into_iter().map(|(name, model)| (name, model.digest()));
         let endpoints = self.config.endpoints.iter();
         let endpoints = endpoints.map(|(name, endpoint)| (name.clone(), endpoint.digest()));

@@ -57,7 +57,7 @@ pub(super) async fn kept_answers(
     planned: &[Planned],
     recipes: &[RecipeReport],
 ) -> Result<(Vec<Comparison>, Vec<LabelShare>)> {
-    let library = project.stage_context()?.recipes;
+    let library = project.recipes()?;
     let mut asked: Vec<(&str, &AnswerForm, BTreeMap<String, Value>)> = Vec::new();
     for report in recipes {
         let name = report.recipe.as_str();

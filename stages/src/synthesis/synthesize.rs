@@ -280,7 +280,6 @@ impl ModelStage for Synthesize {
             form: recipe.head.form.clone(),
             reduce: reduce.map(|text| Template::new(&self.recipe, text)).transpose()?,
             sampling: Sampling {
-                max_tokens: recipe.head.max_tokens,
                 temperature: self.temperature,
                 top_k: self.top_k,
                 top_p: self.top_p,
@@ -288,6 +287,7 @@ impl ModelStage for Synthesize {
                 repetition_penalty: self.repetition_penalty,
                 // The key of a call, from which it draws, is of its own seed.
                 seed: self.seed,
+                ..Sampling::default()
             },
             retries: self.retries,
         };
