@@ -211,7 +211,8 @@ fn inference_with_the_adapter_gives_the_log_probabilities_of_training() {
                 .collect();
             assert_eq!(decoded.len(), trained.len());
             for (decoded, trained) in decoded.iter().zip(trained) {
-                assert!((decoded - f64::from(trained)).abs() < 1e-4, "{decoded} against {trained}");
+                // The decoder's caches are rounded to f16.
+                assert!((decoded - f64::from(trained)).abs() < 1e-2, "{decoded} against {trained}");
             }
         }
     }

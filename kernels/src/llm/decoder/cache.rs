@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use half::f16;
+use half::slice::HalfFloatSliceExt as _;
+
 use super::SequenceId;
 use super::config::ModelConfig;
 use crate::KernelError;
@@ -10,21 +13,30 @@ use crate::KernelError;
 /// Tokens in a block: as many as one pass of the attention scores at a time.
 pub(super) const BLOCK_TOKENS: usize = 64;
 
-/// Keys and values of [`BLOCK_TOKENS`] neighbouring tokens in all layers.
+/// Keys and values of [`BLOCK_TOKENS`] neighbouring tokens in all layers, rounded to `f16`, which takes half of the memory.
 #[derive(Debug, Clone)]
 pub(super) struct Block {
     /// `[layers, kv_heads, head_dim, BLOCK_TOKENS]`, so that the scores of all tokens are computed side by side.
-    keys: Vec<f32>,
+    keys: Vec<f16>,
     /// `[layers, kv_heads, BLOCK_TOKENS, head_dim]`.
-    values: Vec<f32>,
+    values: Vec<f16>,
 }
 
 impl Block {
-    /// The keys `[head_dim, BLOCK_TOKENS]` and the values `[BLOCK_TOKENS, head_dim]` of one head of one layer.
-    pub(super) fn head(&self, head: usize, head_dim: usize) -> (&[f32], &[f32]) {
-        let size = BLOCK_TOKENS * head_dim;
-        (&self.keys[head * size..(head + 1) * size], &self.values[head * size..(head + 1) * size])
+    /// Reads the keys of one head of one layer, `[head_dim, BLOCK_TOKENS]`.
+    pub(super) fn read_keys(&self, head: usize, head_dim: usize, keys: &mut Vec<f32>) {
+        read(&self.keys, head * BLOCK_TOKENS * head_dim, BLOCK_TOKENS * head_dim, keys);
     }
+
+    /// Reads the values of the first `count` tokens of one head of one layer, `[count, head_dim]`.
+    pub(super) fn read_values(&self, head: usize, head_dim: usize, count: usize, values: &mut Vec<f32>) {
+        read(&self.values, head * BLOCK_TOKENS * head_dim, count * head_dim, values);
+    }
+}
+
+fn read(halves: &[f16], start: usize, count: usize, to: &mut Vec<f32>) {
+    to.resize(count, 0.0);
+    halves[start..start + count].convert_to_f32_slice(to);
 }
 
 #[derive(Debug, Default)]
@@ -96,7 +108,9 @@ impl KvCache {
             Arc::make_mut(block);
         }
         while sequence.blocks.len() * BLOCK_TOKENS < sequence.len + count {
-            sequence.blocks.push(Arc::new(Block { keys: vec![0.0; size], values: vec![0.0; size] }));
+            sequence
+                .blocks
+                .push(Arc::new(Block { keys: vec![f16::ZERO; size], values: vec![f16::ZERO; size] }));
         }
         Ok(())
     }
@@ -111,6 +125,14 @@ impl KvCache {
     ) -> Result<(), KernelError> {
         let sequence = self.sequences.get_mut(&id).ok_or_else(|| unknown(id))?;
         let width = self.kv_heads * self.head_dim;
+        let [keys, values] = [keys, values].map(|rows| {
+            // An infinite value would reach the tokens before it: they weigh it with zero.
+            let largest = f16::MAX.to_f32();
+            let bounded: Vec<f32> = rows.iter().map(|value| value.clamp(-largest, largest)).collect();
+            let mut halves = vec![f16::ZERO; rows.len()];
+            halves.convert_from_f32_slice(&bounded);
+            halves
+        });
         for (row, (keys, values)) in keys.chunks_exact(width).zip(values.chunks_exact(width)).enumerate() {
             let position = sequence.len + row;
             let block =

@@ -160,6 +160,9 @@ impl ModelConfig {
             rms_epsilon: file.float(&format!("{name}.attention.layer_norm_rms_epsilon"))?,
             tied_head: file.shape("output.weight").is_none(),
         };
+        if config.local.is_some_and(|local| local.window == 0) {
+            return Err(file.error("a sliding window of no tokens".to_owned()));
+        }
         if integer("embedding_length")? != hidden {
             return Err(file.error(format!("the embedding is {hidden} wide, the metadata say otherwise")));
         }

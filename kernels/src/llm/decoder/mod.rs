@@ -21,7 +21,7 @@
 //!
 //! # Memory and speed
 //! Weights are kept once, as tiles, beside the embedding as in the file: 6 bits a weight for types of four bits,
-//! 8 for `Q6_K`, 9 for 8-bit types. The cache takes `8 * layers * kv_heads * head_dim` bytes a token, in blocks of
+//! 8 for `Q6_K`, 9 for 8-bit types. The cache takes `4 * layers * kv_heads * head_dim` bytes a token, in blocks of
 //! 64 tokens. `docs/performance.md` has the speed.
 
 mod adapter;

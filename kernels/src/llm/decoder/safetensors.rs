@@ -251,12 +251,12 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Option<Vec<f32>>), KernelErr
         return Err(fail("a sliding window in every layer is not supported".into()));
     }
     let local = match (family, shape.sliding_window) {
-        (Family::Gemma3, Some(window)) => Some(LocalLayers {
+        (Family::Gemma3, Some(window @ 1..)) => Some(LocalLayers {
             window,
             period: shape.sliding_window_pattern.unwrap_or(super::config::GEMMA3_PERIOD),
             rope_base: shape.rope_local_base_freq.unwrap_or(super::config::GEMMA3_LOCAL_ROPE_BASE),
         }),
-        (Family::Gemma3, None) => return Err(fail("has no `sliding_window`".into())),
+        (Family::Gemma3, None | Some(0)) => return Err(fail("has no `sliding_window`".into())),
         _ => None,
     };
     let config = ModelConfig {

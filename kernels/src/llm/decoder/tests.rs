@@ -287,7 +287,10 @@ fn the_path_of_graphics_cards_agrees_with_the_hosts() {
                 results.push(logits);
             }
             let distance = distance(&results[0], &results[1]);
-            assert!(distance < 2e-4, "{:?}, adapter {}: {distance}", toy.family, adapter.is_some());
+            let largest = results[1].iter().flatten().fold(0f32, |largest, logit| largest.max(logit.abs()));
+            // The host's caches are rounded to f16, those of the card are not.
+            let relative = distance / largest;
+            assert!(relative < 3e-3, "{:?}, adapter {}: {relative}", toy.family, adapter.is_some());
         }
     }
 }
