@@ -1,7 +1,8 @@
 //! Models behind an HTTP endpoint: what is asked, what comes back, what is tried again.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use genome::endpoint::{Endpoint, EndpointConfig, EndpointHandle};
@@ -28,6 +29,11 @@ fn form() -> AnswerForm {
 }
 
 fn ask(endpoint: &Arc<Endpoint>, prompts: &[&str]) -> Vec<Completion> {
+    begin(endpoint, prompts).recv_timeout(Duration::from_mins(1)).unwrap()
+}
+
+/// Asks, and does not wait for the answers.
+fn begin(endpoint: &Arc<Endpoint>, prompts: &[&str]) -> Receiver<Vec<Completion>> {
     let request = |(number, prompt): (u8, &&str)| Request {
         key: [number; 16],
         messages: vec![ChatMessage::new("user", *prompt)],
@@ -39,7 +45,7 @@ fn ask(endpoint: &Arc<Endpoint>, prompts: &[&str]) -> Vec<Completion> {
     let sampling = Sampling { max_tokens: 40, ..Sampling::default() };
     let then = Box::new(move |completions| send.send(completions).unwrap());
     EndpointHandle(Arc::clone(endpoint)).ask(requests, &form(), &sampling, then);
-    receive.recv_timeout(Duration::from_mins(1)).unwrap()
+    receive
 }
 
 fn prompt(body: &Value) -> &str {
@@ -66,6 +72,25 @@ fn answers_come_in_the_order_of_the_questions_and_are_bound_by_a_schema() {
     assert!(completions.iter().all(|c| c.finish == FinishReason::Stop && c.prompt_tokens == 7));
     let progress = endpoint.progress();
     assert_eq!((progress.requests, progress.done, progress.completion_tokens), (6, 6, 18));
+}
+
+/// As the parts of a recipe are.
+#[test]
+fn what_is_asked_side_by_side_shares_the_concurrency() {
+    let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (now, peak) = (Arc::clone(&under_way), Arc::clone(&most));
+    let (url, _) = serve(move |_, _| {
+        peak.fetch_max(now.fetch_add(1, Relaxed) + 1, Relaxed);
+        std::thread::sleep(Duration::from_millis(40));
+        now.fetch_sub(1, Relaxed);
+        (200, "", said("x", "stop"))
+    });
+    let endpoint = endpoint(&url, |config| config.concurrency = 3);
+    let asked: Vec<_> = (0..4).map(|_| begin(&endpoint, &["a", "b", "c", "d"])).collect();
+    for receive in asked {
+        assert_eq!(receive.recv_timeout(Duration::from_mins(1)).unwrap().len(), 4);
+    }
+    assert_eq!(most.load(Relaxed), 3);
 }
 
 #[test]

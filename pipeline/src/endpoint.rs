@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -104,6 +104,10 @@ pub struct Endpoint {
     key: Option<String>,
     is_cancelled: AtomicBool,
     counts: Counts,
+    /// Requests under way, whoever asks.
+    under_way: Mutex<usize>,
+    /// Notified when one has ended.
+    ended: Condvar,
     /// When the next request may begin.
     next: Mutex<Instant>,
     failed: Mutex<Failures>,
@@ -176,6 +180,8 @@ impl Endpoint {
             key: key.transpose()?,
             is_cancelled: AtomicBool::new(false),
             counts: Counts::default(),
+            under_way: Mutex::new(0),
+            ended: Condvar::new(),
             next: Mutex::new(Instant::now()),
             failed: Mutex::default(),
         })
@@ -202,7 +208,18 @@ impl Endpoint {
         }
     }
 
-    /// Asks all requests, so many at once, and gives their answers in order.
+    /// Asks one when fewer than `concurrency` are under way.
+    fn ask_in_turn(&self, request: &Request, form: &AnswerForm, sampling: &Sampling) -> Completion {
+        let lock = || self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = |under_way: &mut usize| *under_way >= self.config.concurrency;
+        *self.ended.wait_while(lock(), is_full).unwrap_or_else(PoisonError::into_inner) += 1;
+        let completion = self.ask(request, form, sampling);
+        *lock() -= 1;
+        self.ended.notify_one();
+        completion
+    }
+
+    /// Asks all requests, and gives their answers in order.
     fn ask_all(&self, requests: Vec<Request>, form: &AnswerForm, sampling: &Sampling) -> Vec<Completion> {
         let count = requests.len();
         let queue: Mutex<VecDeque<(usize, Request)>> = Mutex::new(requests.into_iter().enumerate().collect());
@@ -214,7 +231,7 @@ impl Endpoint {
             for _ in 0..self.config.concurrency.min(count) {
                 scope.spawn(|| {
                     while let Some((place, request)) = lock(&queue) {
-                        let completion = self.ask(&request, form, sampling);
+                        let completion = self.ask_in_turn(&request, form, sampling);
                         if let FinishReason::Error(reason) = &completion.finish {
                             let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
                             failed.add(&Failures { count: 1, reason: reason.clone() });

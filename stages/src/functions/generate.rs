@@ -11,6 +11,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 use datafusion::prelude::Expr;
+use futures::future::try_join_all;
 use genome_kernels::llm::{AnswerForm, Completion, Decision, FinishReason, Request, Sampling};
 use genome_schemas::key_type;
 use serde::{Deserialize, Serialize};
@@ -183,22 +184,10 @@ impl AsyncScalarUDFImpl for Generate {
             .map_err(external)?
             .map_err(DataFusionError::Execution)?;
         let mut given: Vec<Vec<Answer>> = rows.iter().map(|row| vec![unasked(); row.calls.len()]).collect();
-        for (place, part) in self.spec.parts.iter().enumerate() {
-            let mut places = Vec::new();
-            let mut requests = Vec::new();
-            for (at, row) in rows.iter().enumerate() {
-                for (number, call) in row.calls.iter().enumerate().filter(|(_, call)| call.part == place) {
-                    let key = call_key(row.key, number);
-                    if let Some(request) = request(part, &part.form, key, &call.prompt, &call.evidence) {
-                        places.push((at, number));
-                        requests.push(request);
-                    }
-                }
-            }
-            let answers = self.answers(&*engine, part, &part.form, requests).await?;
-            for ((at, number), answer) in places.into_iter().zip(answers) {
-                given[at][number] = answer;
-            }
+        // All parts at once: they share the engine's batch.
+        let parts = (0..self.spec.parts.len()).map(|part| self.ask_part(&*engine, &rows, part));
+        for ((at, number), answer) in try_join_all(parts).await?.into_iter().flatten() {
+            given[at][number] = answer;
         }
         let mut whole: Vec<Gathered> =
             rows.iter().zip(&given).map(|(row, given)| self.gather(&row.calls, given)).collect();
@@ -241,6 +230,29 @@ impl Generate {
             Ok(AskedRow { key: as_key(keys.value(row)).0, calls })
         };
         (0..prompts.len()).map(row).collect()
+    }
+
+    /// Asks the calls of one part, and gives the answers with the places of their rows and calls.
+    async fn ask_part(
+        &self,
+        engine: &dyn Answerer,
+        rows: &[AskedRow],
+        place: usize,
+    ) -> Result<Vec<((usize, usize), Answer)>> {
+        let part = &self.spec.parts[place];
+        let mut places = Vec::new();
+        let mut requests = Vec::new();
+        for (at, row) in rows.iter().enumerate() {
+            for (number, call) in row.calls.iter().enumerate().filter(|(_, call)| call.part == place) {
+                let key = call_key(row.key, number);
+                if let Some(request) = request(part, &part.form, key, &call.prompt, &call.evidence) {
+                    places.push((at, number));
+                    requests.push(request);
+                }
+            }
+        }
+        let answers = self.answers(engine, part, &part.form, requests).await?;
+        Ok(places.into_iter().zip(answers).collect())
     }
 
     /// One answer for each request, those that were cut off asked for again.
