@@ -18,6 +18,8 @@ mod endpoint;
 #[cfg(test)]
 mod invariants;
 #[cfg(test)]
+mod leaks;
+#[cfg(test)]
 mod plans;
 #[cfg(test)]
 mod real;

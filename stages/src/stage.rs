@@ -264,4 +264,21 @@ impl StageContext {
             StageError::Config(format!("there is no model `{model}`; models are: {}", known.join(", ")))
         })
     }
+
+    /// A named model as what a stage stands on.
+    ///
+    /// # Errors
+    /// The config names no such model.
+    pub(crate) fn model_asset(&self, model: &str) -> Result<Asset, StageError> {
+        Ok(Asset { name: format!("model {model}"), digest: self.model_digest(model)?.to_owned() })
+    }
+
+    /// A named recipe as what a stage stands on.
+    ///
+    /// # Errors
+    /// There is no such recipe.
+    pub(crate) fn recipe_asset(&self, recipe: &str) -> Result<Asset, StageError> {
+        let digest = self.recipes.recipe(recipe)?.digest.clone();
+        Ok(Asset { name: format!("recipe {recipe}"), digest })
+    }
 }

@@ -1,4 +1,4 @@
-//! Sentences, and words in a row that two texts have in common.
+//! Sentences, and words in a row that texts have in common.
 
 use std::collections::HashSet;
 
@@ -31,11 +31,31 @@ pub fn words(text: &str) -> Vec<String> {
     parts.map(str::to_lowercase).collect()
 }
 
-/// The first `count` words in a row of `text` that stand in `other`, too.
-pub fn shared_run(text: &str, other: &str, count: usize) -> Option<String> {
-    let other = words(other);
-    let runs: HashSet<&[String]> = other.windows(count.max(1)).collect();
-    words(text).windows(count.max(1)).find(|run| runs.contains(*run)).map(|run| run.join(" "))
+/// All runs of a number of words in a row that some texts have.
+#[derive(Debug, Clone, Default)]
+pub struct Runs {
+    count: usize,
+    runs: HashSet<String>,
+}
+
+impl Runs {
+    /// Of `count` words in a row; a run does not go over from one text to the next.
+    pub fn of<'t>(count: usize, texts: impl IntoIterator<Item = &'t str>) -> Self {
+        let count = count.max(1);
+        let mut runs = HashSet::new();
+        for text in texts {
+            runs.extend(words(text).windows(count).map(|run| run.join(" ")));
+        }
+        Self { count, runs }
+    }
+
+    /// The first of the runs that stands in a text, in lower case and without signs.
+    pub fn first_in(&self, text: &str) -> Option<String> {
+        if self.runs.is_empty() {
+            return None;
+        }
+        words(text).windows(self.count).map(|run| run.join(" ")).find(|run| self.runs.contains(run))
+    }
 }
 
 #[cfg(test)]
@@ -56,9 +76,13 @@ mod tests {
 
     #[test]
     fn a_run_of_words_is_found_across_signs_and_case() {
-        let run = |count| shared_run("He said: the OLD boat, leaked.", "and the old boat leaked", count);
+        let run = |count| {
+            let runs = Runs::of(count, ["and the old boat leaked", "on and on"]);
+            runs.first_in("He said: the OLD boat, leaked. On")
+        };
         assert_eq!(run(4).as_deref(), Some("the old boat leaked"));
         assert_eq!(run(5), None);
-        assert_eq!(shared_run("", "", 0), None);
+        assert_eq!(Runs::of(0, [""]).first_in(""), None);
+        assert_eq!(Runs::default().first_in("a"), None);
     }
 }

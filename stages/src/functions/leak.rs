@@ -9,7 +9,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
 use datafusion::prelude::Expr;
 use genome_kernels::llm::{AnswerForm, Hidden, TextEncoder};
-use genome_kernels::text::sentences::{sentences, shared_run};
+use genome_kernels::text::sentences::{Runs, sentences};
 use serde_json::Value;
 
 use super::engines::EngineSource;
@@ -39,12 +39,18 @@ pub(crate) struct LeakSpec {
     pub(crate) threshold: f64,
 }
 
-/// A sentence of an answer, and what it may not tell.
+/// Sentences of an answer, and those that they may not tell.
 struct Pair<'t> {
-    row: usize,
     rule: &'static str,
-    told: &'t str,
-    secret: &'t str,
+    told: Vec<&'t str>,
+    secret: Vec<&'t str>,
+}
+
+/// What an answer tells.
+struct Leak {
+    rule: &'static str,
+    cosine: f32,
+    words: String,
 }
 
 /// List of rule, similarity and words of the leak of each answer, null where there is none. `fields` are the answers as JSON,
@@ -94,41 +100,32 @@ fn find(spec: &LeakSpec, encoder: Option<&TextEncoder>, args: &[ArrayRef]) -> Re
             Ok(texts.iter().flatten().map(str::to_owned).collect())
         })
         .collect::<Result<_>>()?;
-    let pairs: Vec<Pair<'_>> = answers
+    let mut found: Vec<Option<Leak>> = answers
         .iter()
-        .enumerate()
-        .filter_map(|(row, answer)| Some((row, answer.as_ref()?)))
-        .flat_map(|(row, answer)| pairs(spec, row, answer, &held_out[row]))
+        .zip(&held_out)
+        .map(|(answer, held_out)| passage(spec, answer.as_ref()?, held_out))
         .collect();
-    let mut found: Vec<Option<(&str, f32, &str)>> = vec![None; fields.len()];
-    for pair in &pairs {
-        if pair.rule == "held_out_meaning"
-            && found[pair.row].is_none()
-            && shared_run(pair.told, pair.secret, PASSAGE_WORDS).is_some()
-        {
-            found[pair.row] = Some(("held_out_passage", 1.0, pair.told));
-        }
-    }
     if let Some(encoder) = encoder {
-        let open: Vec<&Pair<'_>> = pairs.iter().filter(|pair| found[pair.row].is_none()).collect();
-        let vectors = Vectors::of(encoder, open.iter().flat_map(|pair| [pair.told, pair.secret]))?;
-        for pair in open {
-            let cosine = vectors.cosine(pair.told, pair.secret);
-            let is_closer = found[pair.row].is_none_or(|(_, best, _)| cosine > best);
-            if f64::from(cosine) >= spec.threshold && is_closer {
-                found[pair.row] = Some((pair.rule, cosine, pair.told));
+        let open = |row: usize| Some((row, answers[row].as_ref().filter(|_| found[row].is_none())?));
+        let pairs: Vec<(usize, Pair<'_>)> = (0..answers.len())
+            .filter_map(open)
+            .flat_map(|(row, answer)| pairs(spec, answer, &held_out[row]).into_iter().map(move |p| (row, p)))
+            .collect();
+        let sentences = pairs.iter().flat_map(|(_, pair)| pair.told.iter().chain(&pair.secret).copied());
+        let vectors = Vectors::of(encoder, sentences)?;
+        for (row, pair) in &pairs {
+            if let Some(leak) = vectors.closest(pair).filter(|leak| f64::from(leak.cosine) >= spec.threshold)
+                && found[*row].as_ref().is_none_or(|best| leak.cosine > best.cosine)
+            {
+                found[*row] = Some(leak);
             }
         }
     }
     let mut lists = ListBuilder::new(StringBuilder::new());
     for leak in found {
         match leak {
-            Some((rule, similarity, words)) => {
-                lists.append_value([
-                    Some(rule.to_owned()),
-                    Some(similarity.to_string()),
-                    Some(words.to_owned()),
-                ]);
+            Some(Leak { rule, cosine, words }) => {
+                lists.append_value([Some(rule.to_owned()), Some(cosine.to_string()), Some(words)]);
             }
             None => lists.append_null(),
         }
@@ -136,22 +133,27 @@ fn find(spec: &LeakSpec, encoder: Option<&TextEncoder>, args: &[ArrayRef]) -> Re
     Ok(Arc::new(lists.finish()))
 }
 
-/// Every sentence of an answer with every sentence that it may not tell.
-fn pairs<'t>(spec: &LeakSpec, row: usize, answer: &'t Value, held_out: &'t [String]) -> Vec<Pair<'t>> {
-    let mut pairs = Vec::new();
-    let secrets: Vec<&str> = held_out.iter().flat_map(|text| sentences(text)).collect();
-    for told in spec.form.texts(answer).into_iter().flat_map(sentences) {
-        let of = |secret: &&'t str| Pair { row, rule: "held_out_meaning", told, secret };
-        pairs.extend(secrets.iter().map(of));
-    }
+/// A passage of the held-out texts in the free text of an answer.
+fn passage(spec: &LeakSpec, answer: &Value, held_out: &[String]) -> Option<Leak> {
+    let passages = Runs::of(PASSAGE_WORDS, held_out.iter().map(String::as_str));
+    let words = spec.form.texts(answer).into_iter().find_map(|text| passages.first_in(text))?;
+    Some(Leak { rule: "held_out_passage", cosine: 1.0, words })
+}
+
+/// What an answer tells and what it may not tell, rule by rule.
+fn pairs<'t>(spec: &LeakSpec, answer: &'t Value, held_out: &'t [String]) -> Vec<Pair<'t>> {
+    let mut pairs = vec![Pair {
+        rule: "held_out_meaning",
+        told: spec.form.texts(answer).into_iter().flat_map(sentences).collect(),
+        secret: held_out.iter().flat_map(|text| sentences(text)).collect(),
+    }];
     let text_of = |field: &str| answer.get(field).and_then(Value::as_str).unwrap_or_default();
-    for hidden in &spec.hidden {
-        for secret in sentences(text_of(&hidden.field)) {
-            for told in hidden.from.iter().flat_map(|field| sentences(text_of(field))) {
-                pairs.push(Pair { row, rule: "hidden_meaning", told, secret });
-            }
-        }
-    }
+    pairs.extend(spec.hidden.iter().map(|hidden| Pair {
+        rule: "hidden_meaning",
+        told: hidden.from.iter().flat_map(|field| sentences(text_of(field))).collect(),
+        secret: sentences(text_of(&hidden.field)),
+    }));
+    pairs.retain(|pair| !pair.told.is_empty() && !pair.secret.is_empty());
     pairs
 }
 
@@ -166,12 +168,17 @@ impl<'t> Vectors<'t> {
         Ok(Self(texts.into_iter().zip(vectors).collect()))
     }
 
-    /// Of vectors of length 1.
-    fn cosine(&self, a: &str, b: &str) -> f32 {
-        match (self.0.get(a), self.0.get(b)) {
+    /// What is told that is closest to what may not be.
+    fn closest(&self, pair: &Pair<'_>) -> Option<Leak> {
+        // Vectors have length 1.
+        let cosine = |a: &str, b: &str| match (self.0.get(a), self.0.get(b)) {
             (Some(a), Some(b)) => a.iter().zip(b).map(|(a, b)| a * b).sum(),
-            _ => 0.0,
-        }
+            _ => 0.0_f32,
+        };
+        let all = pair.told.iter().flat_map(|told| pair.secret.iter().map(move |secret| (told, secret)));
+        let (cosine, told) =
+            all.map(|(told, secret)| (cosine(told, secret), told)).max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+        Some(Leak { rule: pair.rule, cosine, words: (*told).to_owned() })
     }
 }
 
@@ -218,7 +225,8 @@ mod tests {
         assert_eq!(same.as_deref(), Some("held_out_meaning"));
         let told = rule("old dogs sleep long.", "grey boats leak badly.", "the cat sat down.");
         assert_eq!(told.as_deref(), Some("hidden_meaning"));
-        let eight = "one two three four five six seven eight";
-        assert_eq!(rule(eight, "the cat", eight).as_deref(), Some("held_out_passage"));
+        let (eight, cut) =
+            ("one two three four five six seven eight", "one two three four. Five six seven eight.");
+        assert_eq!(rule(eight, "the cat", cut).as_deref(), Some("held_out_passage"));
     }
 }

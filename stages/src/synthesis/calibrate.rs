@@ -48,8 +48,7 @@ impl Stage for CalibrateChoices {
     }
 
     fn assets(&self, cx: &StageContext) -> Result<Vec<Asset>, StageError> {
-        let digest = cx.recipes.recipe(&self.recipe)?.digest.clone();
-        Ok(vec![Asset { name: format!("recipe {}", self.recipe), digest }])
+        Ok(vec![cx.recipe_asset(&self.recipe)?])
     }
 
     fn problems(&self, cx: &StageContext) -> Vec<String> {

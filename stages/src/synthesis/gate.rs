@@ -54,8 +54,7 @@ impl Stage for QualityGate {
         if !self.thresholds.is_empty() {
             return Ok(Vec::new());
         }
-        let recipe = cx.recipes.recipe(&self.recipe)?;
-        Ok(vec![Asset { name: format!("recipe {}", self.recipe), digest: recipe.digest.clone() }])
+        Ok(vec![cx.recipe_asset(&self.recipe)?])
     }
 
     fn problems(&self, cx: &StageContext) -> Vec<String> {

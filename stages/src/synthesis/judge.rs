@@ -52,7 +52,7 @@ impl Stage for Judge {
         let rubric = cx.recipes.rubric(&self.rubric)?;
         Ok(vec![
             Asset { name: format!("rubric {}", self.rubric), digest: rubric.digest.clone() },
-            Asset { name: format!("model {}", self.model), digest: cx.model_digest(&self.model)?.to_owned() },
+            cx.model_asset(&self.model)?,
         ])
     }
 

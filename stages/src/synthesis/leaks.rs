@@ -40,7 +40,7 @@ impl Stage for AnswerLeaks {
     fn card(&self) -> Card {
         Card {
             name: "answer_leaks",
-            version: 1,
+            version: 2,
             scope: Scope::Corpus,
             at_rest: true,
             input: completions,
@@ -55,12 +55,8 @@ impl Stage for AnswerLeaks {
     }
 
     fn assets(&self, cx: &StageContext) -> Result<Vec<Asset>, StageError> {
-        let digest = cx.recipes.recipe(&self.recipe)?.digest.clone();
-        let mut assets = vec![Asset { name: format!("recipe {}", self.recipe), digest }];
-        if let Some(model) = &self.model {
-            assets.push(Asset { name: format!("model {model}"), digest: cx.model_digest(model)?.to_owned() });
-        }
-        Ok(assets)
+        let model = self.model.as_ref().map(|model| cx.model_asset(model));
+        [cx.recipe_asset(&self.recipe)].into_iter().chain(model).collect()
     }
 
     fn problems(&self, cx: &StageContext) -> Vec<String> {

@@ -93,7 +93,8 @@ pub struct RecipeHead {
     /// Least share of the content words of free text that must stand in what the prompt shows.
     #[serde(default)]
     pub min_support: f64,
-    /// Fewest items of all lists of an answer together (`HumanLM`: 10).
+    /// Fewest items of all lists of an answer together (`HumanLM`: 10); one whose free text only repeats its quotation does
+    /// not count.
     #[serde(default)]
     pub min_items: usize,
     /// Language of free text (ISO 639-3); empty if it does not matter.

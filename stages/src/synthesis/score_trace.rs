@@ -66,8 +66,7 @@ impl Stage for ScoreTrace {
     }
 
     fn assets(&self, cx: &StageContext) -> Result<Vec<Asset>, StageError> {
-        let digest = cx.model_digest(&self.model)?.to_owned();
-        Ok(vec![Asset { name: format!("model {}", self.model), digest }])
+        Ok(vec![cx.model_asset(&self.model)?])
     }
 
     fn problems(&self, cx: &StageContext) -> Vec<String> {

@@ -79,7 +79,7 @@ impl Stage for Synthesize {
     fn card(&self) -> Card {
         Card {
             name: "synthesize",
-            version: 3,
+            version: 4,
             scope: Scope::Row,
             at_rest: true,
             input: match self.over {
@@ -111,15 +111,10 @@ impl Stage for Synthesize {
 
     fn assets(&self, cx: &StageContext) -> Result<Vec<Asset>, StageError> {
         let recipe = cx.recipes.recipe(&self.recipe)?;
-        let named = |recipe: &Arc<Recipe>| Asset {
-            name: format!("recipe {}", recipe.head.name),
-            digest: recipe.digest.clone(),
-        };
-        let mut assets = vec![named(recipe)];
-        assets.extend(cx.recipes.parts(recipe)?.iter().filter(|part| *part != recipe).map(named));
-        let digest = cx.model_digest(&self.model)?.to_owned();
-        assets.push(Asset { name: format!("model {}", self.model), digest });
-        Ok(assets)
+        let parts = cx.recipes.parts(recipe)?;
+        let parts = parts.iter().filter(|part| *part != recipe);
+        let recipes = [recipe].into_iter().chain(parts).map(|recipe| cx.recipe_asset(&recipe.head.name));
+        recipes.chain([cx.model_asset(&self.model)]).collect()
     }
 
     fn problems(&self, cx: &StageContext) -> Vec<String> {

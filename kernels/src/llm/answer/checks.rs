@@ -1,14 +1,13 @@
 //! What an answer is worth before any judge sees it: read strictly, then held against checks that need no model.
 
-use std::collections::HashSet;
-
 use genome_schemas::Outcome;
 use serde_json::Value;
 
-use super::{AnswerForm, is_quotation};
+use super::parse::{quotes, texts, without_quotes};
+use super::{AnswerForm, Field, FieldKind, is_quotation};
 use crate::text::assistant::{Lapse, lapse};
 use crate::text::claims::{ClaimKind, Given, content_words};
-use crate::text::sentences::{shared_run, words};
+use crate::text::sentences::{Runs, words};
 use crate::text::{language, pii, repetition};
 
 /// Words in a row that an answer may not have in common with the instructions of its prompt.
@@ -54,7 +53,7 @@ pub struct AnswerChecks {
     pub may_invent: Vec<ClaimKind>,
     /// Least share of the content words of all free text that must stand in what the prompt shows, `0.0..=1.0`.
     pub min_support: f64,
-    /// Fewest items of all lists together.
+    /// Fewest items of all lists together; one whose free text only repeats its quotation does not count.
     pub min_items: usize,
     /// ISO 639-3 code of the language of free text; none if it does not matter.
     pub language: Option<String>,
@@ -68,7 +67,7 @@ pub struct Instructions {
     /// Lines of the template between its tags, those that are long enough to be known again.
     lines: Vec<String>,
     /// Runs of as many words as make an echo.
-    runs: HashSet<Vec<String>>,
+    runs: Runs,
 }
 
 /// What becomes of an answer.
@@ -110,27 +109,19 @@ impl Instructions {
     /// Of a Jinja template and the system message before it.
     pub fn new(template: &str, system: &str) -> Self {
         let mut lines = Vec::new();
-        let mut runs = HashSet::new();
-        for literal in literals(template).into_iter().chain([system]) {
-            let words = words(literal);
-            runs.extend(words.windows(ECHO_WORDS).map(<[String]>::to_vec));
+        let literals = || literals(template).into_iter().chain([system]);
+        for literal in literals() {
             let long = literal.lines().map(str::trim).filter(|line| line.chars().count() >= LITERAL_CHARS);
             lines.extend(long.map(str::to_owned));
         }
         // A line that stands in another is taken out after it.
         lines.sort_by_key(|line| std::cmp::Reverse(line.len()));
-        Self { lines, runs }
+        Self { lines, runs: Runs::of(ECHO_WORDS, literals()) }
     }
 
     /// What a prompt shows beside the instructions.
     pub fn shown(&self, prompt: &str) -> String {
         self.lines.iter().fold(prompt.to_owned(), |prompt, line| prompt.replace(line.as_str(), "\n"))
-    }
-
-    /// The first words in a row that a text has from the instructions.
-    fn echo(&self, text: &str) -> Option<String> {
-        let words = words(text);
-        words.windows(ECHO_WORDS).find(|run| self.runs.contains(*run)).map(|run| run.join(" "))
     }
 }
 
@@ -149,6 +140,17 @@ fn literals(template: &str) -> Vec<&str> {
     }
     literals.push(rest);
     literals
+}
+
+/// Items of a list whose free text does not only repeat what they quote.
+fn statements(field: &Field, value: &Value) -> usize {
+    let FieldKind::List { item: fields, .. } = &field.kind else { return 0 };
+    let says = |item: &&Value| {
+        let (texts, quotes) = (texts(fields, item), quotes(fields, item));
+        let quoted = |text: &&str| quotes.iter().any(|quote| words(quote) == words(text));
+        texts.is_empty() || !texts.iter().all(quoted)
+    };
+    value.get(&field.name).and_then(Value::as_array).into_iter().flatten().filter(says).count()
 }
 
 /// A word that is longer than words are and that the prompt does not have: a model that must keep to a number of words leaves
@@ -190,13 +192,7 @@ impl AnswerChecks {
 
     fn of_value(&self, value: &Value, text: &str, evidence: &str, prompt: &str) -> Option<Verdict> {
         let drop = Verdict::dropped;
-        let items: usize = value
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter_map(|(_, field)| field.as_array())
-            .map(Vec::len)
-            .sum();
+        let items = self.form.fields.iter().map(|field| statements(field, value)).sum::<usize>();
         if items < self.min_items {
             let count = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
             let found = drop(Outcome::NoAnswer, "too_few_items");
@@ -209,7 +205,7 @@ impl AnswerChecks {
         if let Some(leak) = self.leak(value) {
             return Some(leak);
         }
-        if repetition::repetition_loop(text).is_some() {
+        if self.is_loop(value) {
             return Some(drop(Outcome::Degenerate, "repetition_loop"));
         }
         let texts = self.form.texts(value);
@@ -218,7 +214,7 @@ impl AnswerChecks {
                 let rule = if kind == Lapse::Refusal { "refusal" } else { "role" };
                 return Some(drop(Outcome::Refused, rule).over(words));
             }
-            if let Some(words) = self.instructions.echo(text) {
+            if let Some(words) = self.instructions.runs.first_in(text) {
                 return Some(drop(Outcome::Echo, "instructions").over(&words));
             }
             if let Some(word) = run_together(text, prompt) {
@@ -237,6 +233,15 @@ impl AnswerChecks {
             }
         }
         self.grounding(&texts, &free, prompt)
+    }
+
+    /// Whether a free text runs in a loop, or the answer says the same three times and more in a row. What it quotes does
+    /// not count: a label that has the words of its quotation is poor, but no loop.
+    fn is_loop(&self, value: &Value) -> bool {
+        let whole = without_quotes(&self.form.fields, value).to_string();
+        let says_it_again = repetition::repetition_loop(&whole).is_some_and(|found| found.repeats >= 3.0);
+        says_it_again
+            || self.form.texts(value).into_iter().any(|text| repetition::repetition_loop(text).is_some())
     }
 
     fn grounding(&self, texts: &[&str], free: &str, prompt: &str) -> Option<Verdict> {
@@ -264,7 +269,7 @@ impl AnswerChecks {
         for hidden in &self.hidden {
             let secret = text_of(&hidden.field);
             let shown: Vec<&str> = hidden.from.iter().map(|field| text_of(field)).collect();
-            if let Some(run) = shown.iter().find_map(|shown| shared_run(secret, shown, LEAK_WORDS)) {
+            if let Some(run) = Runs::of(LEAK_WORDS, shown.iter().copied()).first_in(secret) {
                 return Some(Verdict::dropped(Outcome::Leaked, "hidden_passage").over(&run));
             }
             let share = Given::of(&shown.join("\n")).support(secret);
@@ -372,6 +377,39 @@ mod tests {
         let baker = "Somebody kneads sourdough every morning before sunrise, hoping for customers.";
         assert_eq!(verdict(baker, "Fears losing the bakery lease.").1, Some("support"));
         assert_eq!(verdict(good, "His uncle left that Tucson bike shop").1, Some("hidden_words"));
+    }
+
+    #[test]
+    fn what_only_repeats_its_quotation_says_nothing_and_is_no_loop() {
+        let list = |name: &str| {
+            serde_json::json!({"name": name, "kind": {"list": {"min": 0, "max": 4, "item": [
+                {"name": "quote", "kind": {"quote": {"min_words": 1, "max_words": 9}}},
+                {"name": "phrase", "kind": {"text": {"max_words": 30}}}]}}})
+        };
+        let form = serde_json::json!({"fields": [list("likes"), list("values")]});
+        let checks = AnswerChecks {
+            form: serde_json::from_value(form).unwrap(),
+            min_items: 2,
+            ..AnswerChecks::default()
+        };
+        let own = "I have fixed bikes in Tucson for so long";
+        let item = |phrase: &str| serde_json::json!({"quote": own, "phrase": phrase});
+        let found = |likes: &[&str], values: &[&str]| {
+            let items = |phrases: &[&str]| phrases.iter().map(|phrase| item(phrase)).collect::<Value>();
+            let text = serde_json::json!({"likes": items(likes), "values": items(values)}).to_string();
+            checks.check(&text, "stop", own, own).rule
+        };
+        assert_eq!(found(&["bikes"], &["fixed bikes"]), None);
+        assert_eq!(found(&["bikes", own], &[own]), Some("too_few_items"));
+        assert_eq!(found(&["bikes", own], &["I fixed bikes in Tucson", own]), None);
+        let same = "fixed bikes in Tucson";
+        assert_eq!(found(&[same, same, same], &[]), Some("repetition_loop"));
+        assert_eq!(found(&[same, same], &[same, same]), None);
+        // The first once more is no text that breaks off in its second round.
+        let ten = "enjoys long slow walks by the rivers of the desert";
+        assert_eq!(found(&[ten, "old paper maps", ten], &[]), None);
+        let round = format!("{ten} and {ten}");
+        assert_eq!(found(&[&round, "bikes"], &[]), Some("repetition_loop"));
     }
 
     #[test]

@@ -85,17 +85,39 @@ impl AnswerForm {
 
     /// The quotations in a parsed answer, in the order of the fields.
     pub fn quotes<'v>(&self, answer: &'v Value) -> Vec<&'v str> {
-        let mut quotes = Vec::new();
-        collect(&self.fields, answer, &|kind| matches!(kind, FieldKind::Quote { .. }), &mut quotes);
-        quotes
+        quotes(&self.fields, answer)
     }
 
     /// The free texts in a parsed answer, in the order of the fields.
     pub fn texts<'v>(&self, answer: &'v Value) -> Vec<&'v str> {
-        let mut texts = Vec::new();
-        collect(&self.fields, answer, &|kind| matches!(kind, FieldKind::Text { .. }), &mut texts);
-        texts
+        texts(&self.fields, answer)
     }
+}
+
+/// An object that has these fields, without its quotations.
+pub(super) fn without_quotes(fields: &[Field], value: &Value) -> Value {
+    let of = |field: &Field| match (&field.kind, value.get(&field.name)?) {
+        (FieldKind::Quote { .. }, _) => None,
+        (FieldKind::List { item, .. }, Value::Array(items)) => {
+            Some((field.name.clone(), items.iter().map(|value| without_quotes(item, value)).collect()))
+        }
+        (_, value) => Some((field.name.clone(), value.clone())),
+    };
+    Value::Object(fields.iter().filter_map(of).collect())
+}
+
+/// The quotations in an object that has these fields.
+pub(super) fn quotes<'v>(fields: &[Field], value: &'v Value) -> Vec<&'v str> {
+    let mut quotes = Vec::new();
+    collect(fields, value, &|kind| matches!(kind, FieldKind::Quote { .. }), &mut quotes);
+    quotes
+}
+
+/// The free texts in an object that has these fields.
+pub(super) fn texts<'v>(fields: &[Field], value: &'v Value) -> Vec<&'v str> {
+    let mut texts = Vec::new();
+    collect(fields, value, &|kind| matches!(kind, FieldKind::Text { .. }), &mut texts);
+    texts
 }
 
 /// The text inside one Markdown code fence, or the text itself.
