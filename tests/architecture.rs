@@ -245,6 +245,23 @@ fn cards_are_filled_in() {
     assert_eq!(names.len(), 23, "{names:?}");
 }
 
+/// Paths of this repository between backquotes, but for placeholders.
+#[test]
+fn the_documents_name_files_that_are_there() {
+    let path = Regex::new(r"`((?:kernels|stages|pipeline|schemas|tests|examples|docs)/[\w./-]+)`").unwrap();
+    let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let roots = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| root().join(name));
+    let mut gone = Vec::new();
+    for document in docs.chain(roots).filter(|path| path.extension().is_some_and(|ending| ending == "md")) {
+        let text = std::fs::read_to_string(&document).unwrap();
+        let named = path.captures_iter(&text).map(|found| found[1].to_owned());
+        gone.extend(
+            named.filter(|named| !root().join(named).exists()).map(|named| (document.clone(), named)),
+        );
+    }
+    assert!(gone.is_empty(), "{gone:#?}");
+}
+
 #[test]
 fn the_documents_name_every_crate() {
     for document in ["README.md", "ARCHITECTURE.md"] {
