@@ -1,4 +1,5 @@
-//! How well meaning tells what was held out: `answer_leaks` with the real encoder, over pairs written by hand.
+//! How well the encoder of `answer_leaks` tells what was held out from what is of the same subject, over pairs written by
+//! hand.
 
 use genome::engines::Engines;
 use genome_stages::functions::EngineSource as _;
@@ -42,6 +43,8 @@ fn what_is_told_in_other_words_is_closer_than_what_is_of_the_same_subject() {
     }
     for (pair, (told, other)) in pairs.iter().zip(&found) {
         println!("{told:.2} {other:.2} {}", pair.held_out);
+        assert!(told > other, "{}: {told} and {other}", pair.held_out);
     }
-    assert_eq!(shares(0.85).1, 0, "a sentence of the same subject is taken for a leak");
+    let (told, other) = shares(0.75);
+    assert!(told >= 14 && other == 0, "{told} leaks found, {other} of the same subject taken for leaks");
 }

@@ -32,6 +32,14 @@ pub(super) struct Windows {
     pub(super) budget: usize,
 }
 
+/// Windows with their prompts.
+enum Rendered {
+    /// They fit, each with its prompt.
+    Fit(Vec<(AuthorView, String)>),
+    /// Events of the first window whose prompt leaves no room for the answer.
+    TooLong(BTreeSet<usize>),
+}
+
 impl Budget<'_> {
     /// Cuts a history. Texts are shown whole or not at all, and where not all fit, the recipe's packing says which go first.
     pub(super) fn windows(&self, row: &AuthorRow) -> Result<Windows> {
@@ -61,9 +69,9 @@ impl Budget<'_> {
                 continue;
             };
             match self.render(row, &events, &cut)? {
-                Ok(views) => return Ok(Windows { views, budget }),
+                Rendered::Fit(views) => return Ok(Windows { views, budget }),
                 // What stands around each event is only known now.
-                Err(too_long) => {
+                Rendered::TooLong(too_long) => {
                     let last = ranked.iter().rposition(|at| too_long.contains(at));
                     match last {
                         Some(last) => drop(ranked.remove(last)),
@@ -106,14 +114,7 @@ impl Budget<'_> {
         Ok((ranked, costs))
     }
 
-    /// The windows with their prompts, or the events of the first whose prompt leaves no room for the answer.
-    #[expect(clippy::type_complexity, reason = "one caller, which takes both apart")]
-    fn render(
-        &self,
-        row: &AuthorRow,
-        events: &[EventView],
-        cut: &[Vec<usize>],
-    ) -> Result<std::result::Result<Vec<(AuthorView, String)>, BTreeSet<usize>>> {
+    fn render(&self, row: &AuthorRow, events: &[EventView], cut: &[Vec<usize>]) -> Result<Rendered> {
         let head = &self.recipe.head;
         let left_out = events.len() - cut.iter().map(Vec::len).sum::<usize>();
         let mut views = Vec::with_capacity(cut.len());
@@ -128,11 +129,11 @@ impl Budget<'_> {
                 && !window.is_empty()
                 && self.counter.prompt(&head.system, &prompt)? + head.max_tokens > context
             {
-                return Ok(Err(window.iter().copied().collect()));
+                return Ok(Rendered::TooLong(window.iter().copied().collect()));
             }
             views.push((view, prompt));
         }
-        Ok(Ok(views))
+        Ok(Rendered::Fit(views))
     }
 }
 

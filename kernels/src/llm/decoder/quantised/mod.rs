@@ -3,15 +3,19 @@
 //! The weights of a GGUF file are rearranged once, without loss where a file's type allows it, into tiles of 16 rows
 //! by 32 columns; activations are quantised to 8 bits in groups of 32. All sums within a group are exact integers,
 //! and the groups are added up in order with fused multiply-adds, one accumulator for each value of the result. So a
-//! value has the same bits whatever the thread, the instruction set ([`scalar`] is the specification of [`avx2`]) or
-//! the other rows of the product.
+//! value has the same bits whatever the thread, the instruction set ([`scalar`] is the specification of [`avx2`] and
+//! [`avx512`]) or the other rows of the product.
 
 mod activations;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod blocks;
 mod scalar;
 mod tiles;
+
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
@@ -23,13 +27,16 @@ use tiles::{TILE, Tiles};
 /// Rows of activations that share the unpacking of a tile.
 const ROWS: usize = 4;
 
+/// Rows from which vectors of 512 bits pay.
+const WIDE_ROWS: usize = 32;
+
 /// Bytes of activations that stay in the cache of a core while the tiles of a task go by.
 const PANEL_BYTES: usize = 192 * 1024;
 
 /// Products of the same activations with several matrices: one `[rows, outputs]` for each.
 pub(super) fn multiply(matrices: &[&Quantised], activations: &Activations) -> Vec<Vec<f32>> {
     let rows = activations.rows();
-    let avx2 = has_avx2();
+    let unit = VectorUnit::for_rows(rows);
     // By tiles first: [tiles, rows, TILE].
     let mut strips: Vec<Vec<f32>> =
         matrices.iter().map(|matrix| vec![0.0; matrix.outputs.div_ceil(TILE) * rows * TILE]).collect();
@@ -48,18 +55,47 @@ pub(super) fn multiply(matrices: &[&Quantised], activations: &Activations) -> Ve
         for start in (0..rows).step_by(panel) {
             for (index, strip) in strips.chunks_exact_mut(rows * TILE).enumerate() {
                 let strip = &mut strip[start * TILE..(start + panel).min(rows) * TILE];
-                multiply_tile(matrix, first + index, activations, start, strip, avx2);
+                multiply_tile(matrix, first + index, activations, start, strip, unit);
             }
         }
     });
     matrices.iter().zip(strips).map(|(matrix, strips)| by_rows(strips, rows, matrix.outputs)).collect()
 }
 
-fn has_avx2() -> bool {
+/// What a processor multiplies with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum VectorUnit {
+    /// Whatever the build's own target has.
+    Plain,
     #[cfg(target_arch = "x86_64")]
-    return is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    #[cfg(not(target_arch = "x86_64"))]
-    false
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl VectorUnit {
+    /// All that were detected on this processor, the best one last.
+    fn all() -> Vec<Self> {
+        let mut all = vec![Self::Plain];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                all.push(Self::Avx2);
+            }
+            if avx512::is_there() {
+                all.push(Self::Avx512);
+            }
+        }
+        all
+    }
+
+    /// The one for so many rows: with few, memory is what is waited for, and the wider vectors were slower.
+    fn for_rows(rows: usize) -> Self {
+        static FOUND: OnceLock<Vec<VectorUnit>> = OnceLock::new();
+        let found = FOUND.get_or_init(Self::all);
+        let best = if rows < WIDE_ROWS { found.len().min(2) } else { found.len() };
+        found.get(best - 1).copied().unwrap_or(Self::Plain)
+    }
 }
 
 /// One tile of outputs for the rows from `start`: `strip` is `[rows, TILE]`.
@@ -69,18 +105,18 @@ fn multiply_tile(
     activations: &Activations,
     start: usize,
     strip: &mut [f32],
-    avx2: bool,
+    unit: VectorUnit,
 ) {
     let (strips, _) = strip.as_chunks_mut::<TILE>();
     for (index, strips) in strips.chunks_mut(ROWS).enumerate() {
         let row = |offset: usize| activations.row(start + index * ROWS + offset);
         match strips {
             [a, b, c, d] => {
-                [*a, *b, *c, *d] = product(matrix, tile, [row(0), row(1), row(2), row(3)], avx2);
+                [*a, *b, *c, *d] = product(matrix, tile, [row(0), row(1), row(2), row(3)], unit);
             }
-            [a, b, c] => [*a, *b, *c] = product(matrix, tile, [row(0), row(1), row(2)], avx2),
-            [a, b] => [*a, *b] = product(matrix, tile, [row(0), row(1)], avx2),
-            [a] => [*a] = product(matrix, tile, [row(0)], avx2),
+            [a, b, c] => [*a, *b, *c] = product(matrix, tile, [row(0), row(1), row(2)], unit),
+            [a, b] => [*a, *b] = product(matrix, tile, [row(0), row(1)], unit),
+            [a] => [*a] = product(matrix, tile, [row(0)], unit),
             _ => {}
         }
     }
@@ -90,23 +126,25 @@ fn product<const M: usize>(
     matrix: &Quantised,
     tile: usize,
     rows: [&[Coded]; M],
-    avx2: bool,
+    unit: VectorUnit,
 ) -> [[f32; TILE]; M] {
     let range = tile * matrix.groups..(tile + 1) * matrix.groups;
     #[cfg(target_arch = "x86_64")]
-    if avx2 {
-        #[expect(unsafe_code, reason = "calls functions compiled for features that were detected")]
-        // SAFETY: `avx2` says that AVX2 and FMA were detected on this processor.
-        return unsafe {
-            match &matrix.tiles {
-                Tiles::Four(tiles) => avx2::four(&tiles[range], rows),
-                Tiles::Six(tiles) => avx2::six(&tiles[range], rows),
-                Tiles::Eight(tiles) => avx2::eight(&tiles[range], rows),
-            }
-        };
+    #[expect(unsafe_code, reason = "calls functions compiled for features that were detected")]
+    // SAFETY: a unit is only made where its features were detected.
+    unsafe {
+        match (unit, &matrix.tiles) {
+            (VectorUnit::Plain, _) => {}
+            (VectorUnit::Avx2, Tiles::Four(tiles)) => return avx2::four(&tiles[range], rows),
+            (VectorUnit::Avx2, Tiles::Six(tiles)) => return avx2::six(&tiles[range], rows),
+            (VectorUnit::Avx2, Tiles::Eight(tiles)) => return avx2::eight(&tiles[range], rows),
+            (VectorUnit::Avx512, Tiles::Four(tiles)) => return avx512::four(&tiles[range], rows),
+            (VectorUnit::Avx512, Tiles::Six(tiles)) => return avx512::six(&tiles[range], rows),
+            (VectorUnit::Avx512, Tiles::Eight(tiles)) => return avx512::eight(&tiles[range], rows),
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = avx2;
+    let VectorUnit::Plain = unit;
     rows.map(|row| match &matrix.tiles {
         Tiles::Four(tiles) => scalar::four(&tiles[range.clone()], row),
         Tiles::Six(tiles) => scalar::six(&tiles[range.clone()], row),
@@ -274,10 +312,13 @@ mod tests {
             let input = draw(rows * inputs);
             let activations = Activations::new(&input, inputs);
             for tile in 0..2 {
-                let mut strips = [vec![0.0; rows * TILE], vec![0.0; rows * TILE]];
-                multiply_tile(&matrix, tile, &activations, 0, &mut strips[0], false);
-                multiply_tile(&matrix, tile, &activations, 0, &mut strips[1], has_avx2());
-                prop_assert_eq!(&strips[0], &strips[1]);
+                let strips = VectorUnit::all().into_iter().map(|unit| {
+                    let mut strip = vec![0.0; rows * TILE];
+                    multiply_tile(&matrix, tile, &activations, 0, &mut strip, unit);
+                    strip
+                });
+                let strips: Vec<Vec<f32>> = strips.collect();
+                prop_assert!(strips.iter().all(|strip| strip == &strips[0]), "{strips:?}");
             }
         }
     }

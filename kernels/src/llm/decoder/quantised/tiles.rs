@@ -1,7 +1,8 @@
 //! Weights in tiles of 16 outputs by 32 inputs.
 //!
 //! Within a tile the codes of four neighbouring inputs of one output lie together, and the outputs follow each other,
-//! so that one multiply-add instruction serves eight outputs.
+//! so that one multiply-add instruction serves eight or sixteen outputs. Tiles begin where cache lines do, and no vector of
+//! them lies in two.
 
 use candle_core::Device;
 use candle_core::quantized::{GgmlDType, QTensor};
@@ -24,6 +25,7 @@ pub(super) type Codes<T, const N: usize> = [[T; 32]; N];
 
 /// weight = code * scale + offset, codes 0..=15.
 #[derive(Debug, Clone)]
+#[repr(C, align(64))]
 pub(super) struct Four {
     pub(super) scales: PerOutput,
     pub(super) offsets: PerOutput,
@@ -33,6 +35,7 @@ pub(super) struct Four {
 
 /// weight = (code - 32) * scale, codes 0..=63, a scale for either half of the group.
 #[derive(Debug, Clone)]
+#[repr(C, align(64))]
 pub(super) struct Six {
     pub(super) scales: [PerOutput; 2],
     /// The low four bits, as in [`Four`].
@@ -43,6 +46,7 @@ pub(super) struct Six {
 
 /// weight = code * scale, codes -128..=127.
 #[derive(Debug, Clone)]
+#[repr(C, align(64))]
 pub(super) struct Eight {
     pub(super) scales: PerOutput,
     /// `[input / 4][output][input % 4]`.
