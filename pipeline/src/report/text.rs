@@ -56,7 +56,9 @@ impl Report {
                 label.option,
             )?;
         }
-        for pair in &self.comparisons {
+        // Where neither has a kept answer there is nothing to tell.
+        let told = self.comparisons.iter().filter(|pair| pair.both + pair.only_recipe + pair.only_other > 0);
+        for pair in told {
             let same = pair.same_choices.map(|share| percent(share).trim_start().to_owned());
             writeln!(
                 text,

@@ -66,9 +66,8 @@ pub(super) fn six<const M: usize>(tiles: &[Six], rows: [&[Coded]; M]) -> [[f32; 
             for row in 0..M {
                 let coded = &rows[row][group];
                 let mut product = _mm512_setzero_si512();
-                for step in 0..4 {
-                    product =
-                        _mm512_dpbusd_epi32(product, weights[step], broadcast(coded.codes[part * 4 + step]));
+                for (weights, codes) in weights.iter().zip(&coded.codes[4 * part..4 * part + 4]) {
+                    product = _mm512_dpbusd_epi32(product, *weights, broadcast(*codes));
                 }
                 let product = _mm512_sub_epi32(product, _mm512_set1_epi32(coded.half_sums[part]));
                 let scale = _mm512_mul_ps(scales, _mm512_set1_ps(coded.scale));
