@@ -256,7 +256,9 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Option<Vec<f32>>), KernelErr
             period: shape.sliding_window_pattern.unwrap_or(super::config::GEMMA3_PERIOD),
             rope_base: shape.rope_local_base_freq.unwrap_or(super::config::GEMMA3_LOCAL_ROPE_BASE),
         }),
-        (Family::Gemma3, None | Some(0)) => return Err(fail("has no `sliding_window`".into())),
+        (Family::Gemma3, None | Some(0)) => {
+            return Err(fail("has no `sliding_window` of one token and more".into()));
+        }
         _ => None,
     };
     let config = ModelConfig {

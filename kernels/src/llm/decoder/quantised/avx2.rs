@@ -71,7 +71,7 @@ pub(super) fn six<const M: usize>(tiles: &[Six], rows: [&[Coded]; M]) -> [[f32; 
         let coded = rows.map(|row| &row[group]);
         unrolled!(PART in [0 1] {
             let mut weights = [[_mm256_setzero_si256(); 4]; 2];
-            // Without closures, which are not inlined here and cost a quarter of the time.
+            // Without closures, which are not inlined here.
             unrolled!(HALF in [0 1] {
                 let high = load(tile.high[2 * PART + HALF]);
                 let [first, second] = [load(tile.low[4 * PART + HALF]), load(tile.low[4 * PART + 2 + HALF])];

@@ -75,24 +75,24 @@ enum VectorUnit {
 
 impl VectorUnit {
     /// All that were detected on this processor, the best one last.
-    fn all() -> Vec<Self> {
-        let mut all = vec![Self::Plain];
+    fn available() -> Vec<Self> {
+        let mut units = vec![Self::Plain];
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                all.push(Self::Avx2);
+                units.push(Self::Avx2);
             }
             if avx512::is_there() {
-                all.push(Self::Avx512);
+                units.push(Self::Avx512);
             }
         }
-        all
+        units
     }
 
     /// The one for so many rows: with few, memory is what is waited for, and the wider vectors were slower.
     fn for_rows(rows: usize) -> Self {
         static FOUND: OnceLock<Vec<VectorUnit>> = OnceLock::new();
-        let found = FOUND.get_or_init(Self::all);
+        let found = FOUND.get_or_init(Self::available);
         let best = if rows < WIDE_ROWS { found.len().min(2) } else { found.len() };
         found.get(best - 1).copied().unwrap_or(Self::Plain)
     }
@@ -312,7 +312,7 @@ mod tests {
             let input = draw(rows * inputs);
             let activations = Activations::new(&input, inputs);
             for tile in 0..2 {
-                let strips = VectorUnit::all().into_iter().map(|unit| {
+                let strips = VectorUnit::available().into_iter().map(|unit| {
                     let mut strip = vec![0.0; rows * TILE];
                     multiply_tile(&matrix, tile, &activations, 0, &mut strip, unit);
                     strip
