@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::prelude::{DataFrame, col, when};
+use datafusion::prelude::{DataFrame, col};
 use genome_kernels::text::pii::{PiiKind, PiiKinds};
 use genome_schemas::events;
 use serde::{Deserialize, Serialize};
 
 use crate::StageError;
-use crate::functions::{Redactor, redact, redactions};
+use crate::functions::{Redactor, redact, redactions, with_redactions};
 use crate::mark::column;
 use crate::stage::{Card, Scope, Stage, StageContext};
 
@@ -64,7 +64,7 @@ impl Stage for PiiScrub {
     fn card(&self) -> Card {
         Card {
             name: "pii_scrub",
-            version: 2,
+            version: 3,
             scope: Scope::Row,
             at_rest: false,
             input: events,
@@ -90,11 +90,7 @@ impl Stage for PiiScrub {
                 name @ ("title" | "text") => {
                     Ok(redact(&redactor, column(name), col("author_id")).alias(name))
                 }
-                name @ "redactions" => {
-                    let found = redactions(&redactor, field.data_type())?;
-                    // What an earlier scrubbing found stays where this one finds nothing.
-                    Ok(when(found.clone().is_not_null(), found).otherwise(column(name))?.alias(name))
-                }
+                "redactions" => with_redactions(&redactions(&redactor, field.data_type())?),
                 name => Ok(column(name)),
             })
             .collect::<Result<Vec<_>, StageError>>()?;

@@ -10,13 +10,15 @@ use serde::{Deserialize, Serialize};
 use crate::StageError;
 use crate::dedup::{Across, place, precedence_of};
 use crate::functions::{
-    Elsewhere, answered_text, passage_keys, passage_share, precedence_key, without_passages,
+    Elsewhere, answered_text, passage_keys, passage_places, passage_share, precedence_key, with_redactions,
+    without_passages,
 };
 use crate::mark::{Mark, column, is_kept, mark_rows};
 use crate::stage::{Card, Scope, Stage, StageContext};
 
 /// Measures of each text how much of it stands elsewhere, in long passages: lines that an earlier text has too, and lines
-/// that quote what the text answers. Drops texts that are mostly such, and takes the passages out of the others.
+/// that quote what the text answers. Drops texts that are mostly such, and takes the passages out of the others; column
+/// `redactions` says where they stood.
 ///
 /// A passage is a line; two are the same if their normal forms are, whatever marks of quotation stand before them. The
 /// earliest text that has a passage keeps it.
@@ -53,7 +55,7 @@ impl Stage for SharedPassages {
     fn card(&self) -> Card {
         Card {
             name: "shared_passages",
-            version: 1,
+            version: 2,
             scope: Scope::Corpus,
             at_rest: true,
             input: events,
@@ -101,14 +103,19 @@ impl Stage for SharedPassages {
         .measuring(col(SHARE), self.max_share)
         .duplicate_of(precedence_key(cast(col(FIRST), DataType::BinaryView)));
         let rows = mark_rows(rows, "shared_passages", &[mark])?;
-        let columns = names.iter().map(|name| {
-            if name == "text" && self.trim {
+        let schema = rows.schema().clone();
+        let is_trimmed = is_kept().and(col(SHARE).gt(lit(0.0)));
+        let columns = names.iter().map(|name| match name.as_str() {
+            "text" if self.trim => {
                 let trimmed = without_passages(text(), self.elsewhere(), self.min_words);
-                let is_trimmed = is_kept().and(col(SHARE).gt(lit(0.0)));
-                Ok(when(is_trimmed, trimmed).otherwise(text())?.alias("text"))
-            } else {
-                Ok(column(name))
+                Ok(when(is_trimmed.clone(), trimmed).otherwise(text())?.alias("text"))
             }
+            "redactions" if self.trim => {
+                let list_type = schema.field_with_unqualified_name(name)?.data_type();
+                let places = passage_places(text(), self.elsewhere(), self.min_words, list_type)?;
+                with_redactions(&when(is_trimmed.clone(), places).end()?)
+            }
+            name => Ok(column(name)),
         });
         Ok(rows.select(columns.collect::<Result<Vec<_>, StageError>>()?)?)
     }

@@ -13,8 +13,10 @@ use datafusion::prelude::Expr;
 use genome_kernels::text::normalize::normalize;
 use genome_kernels::text::passages::{Passage, passages, share, without};
 
+use super::redact::{Redaction, redaction_item, redaction_lists};
 use super::signature::scope_number;
 use super::{array_function, string_at, strings};
+use crate::StageError;
 
 /// Type of a list of passages by their keys.
 fn keys_type() -> DataType {
@@ -63,7 +65,7 @@ pub(crate) fn passage_share(text: Expr, elsewhere: Elsewhere, min_words: usize) 
             let text = string_at(rows.texts, row)?;
             Some(share(text, rows.found(row, text, min_words).iter()))
         });
-        Arc::new(shares.collect::<Float64Array>())
+        Ok(Arc::new(shares.collect::<Float64Array>()))
     })
 }
 
@@ -76,8 +78,33 @@ pub(crate) fn without_passages(text: Expr, elsewhere: Elsewhere, min_words: usiz
             let text = string_at(rows.texts, row);
             out.append_option(text.map(|text| without(text, rows.found(row, text, min_words).iter())));
         }
-        Arc::new(out.finish())
+        Ok(Arc::new(out.finish()))
     })
+}
+
+/// Where such passages stand in a text, for the column `redactions` of this type; null where there are none.
+pub(crate) fn passage_places(
+    text: Expr,
+    elsewhere: Elsewhere,
+    min_words: usize,
+    list_type: &DataType,
+) -> Result<Expr, StageError> {
+    let name = format!("passage_places[{min_words}]");
+    let item = redaction_item(list_type)?;
+    Ok(over_passages(&name, list_type.clone(), text, elsewhere, move |rows| {
+        let places = |row| {
+            let text = string_at(rows.texts, row).unwrap_or_default();
+            let found = rows.found(row, text, min_words).into_iter();
+            let place = |Passage { range, .. }| Redaction {
+                field: "text",
+                kind: "shared_passage",
+                start: range.start,
+                end: range.end,
+            };
+            found.map(place).collect()
+        };
+        redaction_lists(&item, &(0..rows.texts.len()).map(places).collect::<Vec<_>>())
+    }))
 }
 
 /// The arguments of a function over [`Elsewhere`].
@@ -116,7 +143,7 @@ fn over_passages(
     output: DataType,
     text: Expr,
     elsewhere: Elsewhere,
-    run: impl Fn(&Rows<'_>) -> ArrayRef + Send + Sync + 'static,
+    run: impl Fn(&Rows<'_>) -> Result<ArrayRef> + Send + Sync + 'static,
 ) -> Expr {
     let inputs = vec![DataType::Utf8View, DataType::Utf8View, DataType::Utf8View, keys_type()];
     array_function(name, inputs, output, move |args| -> Result<ArrayRef> {
@@ -127,7 +154,7 @@ fn over_passages(
             answered: strings(args, 2)?,
             keys: args[3].as_list_opt::<i32>().ok_or_else(wrong)?,
         };
-        Ok(run(&rows))
+        run(&rows)
     })
     .call(vec![text, elsewhere.scope, elsewhere.answered, elsewhere.keys])
 }

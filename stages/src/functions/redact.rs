@@ -1,12 +1,13 @@
-//! Personal data in plans: replaced by placeholders, and noted.
+//! Personal data in plans: replaced by placeholders, and noted; and the notes of what else was taken out of texts.
 
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringViewBuilder};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::error::DataFusionError;
-use datafusion::prelude::{Expr, cast, col};
+use datafusion::functions_nested::expr_fn::array_concat;
+use datafusion::prelude::{Expr, cast, col, when};
 use genome_kernels::text::pii::{PiiKinds, redact_with, spans_of};
 use serde::Serialize;
 
@@ -39,21 +40,46 @@ pub(crate) fn redact(redactor: &Arc<Redactor>, text: Expr, author: Expr) -> Expr
     .call(vec![cast(text, DataType::Utf8View), cast(author, DataType::Utf8View)])
 }
 
-/// One place where an identifier stood.
+/// One place where something stood that was replaced or taken out.
 #[derive(Serialize)]
-struct Redaction {
-    field: &'static str,
-    kind: &'static str,
-    start: usize,
-    end: usize,
+pub(super) struct Redaction {
+    pub(super) field: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+/// The item of a column `redactions`.
+pub(super) fn redaction_item(list_type: &DataType) -> Result<FieldRef, StageError> {
+    match list_type {
+        DataType::List(item) => Ok(Arc::clone(item)),
+        _ => Err(DataFusionError::Internal("redactions should be a list".to_owned()).into()),
+    }
+}
+
+/// The places of each row as a column; null for none.
+pub(super) fn redaction_lists(item: &FieldRef, rows: &[Vec<Redaction>]) -> Result<ArrayRef, DataFusionError> {
+    let lists = list_array(item, rows)?;
+    let lists = lists
+        .as_list_opt::<i32>()
+        .ok_or_else(|| DataFusionError::Internal("a list was expected".to_owned()))?;
+    let found: NullBuffer = rows.iter().map(|row| !row.is_empty()).collect();
+    let (offsets, values) = (lists.offsets().clone(), Arc::clone(lists.values()));
+    Ok(Arc::new(ListArray::try_new(Arc::clone(item), offsets, values, Some(found))?))
+}
+
+/// Column `redactions` with what a stage `found` behind what those before it did.
+pub(crate) fn with_redactions(found: &Expr) -> Result<Expr, StageError> {
+    let before = || col("redactions");
+    let both = array_concat(vec![before(), found.clone()]);
+    let added =
+        when(found.clone().is_null(), before()).when(before().is_null(), found.clone()).otherwise(both)?;
+    Ok(added.alias("redactions"))
 }
 
 /// Where personal data stands in title and text; null where there is none.
 pub(crate) fn redactions(redactor: &Arc<Redactor>, list_type: &DataType) -> Result<Expr, StageError> {
-    let DataType::List(item) = list_type else {
-        return Err(DataFusionError::Internal("redactions should be a list".to_owned()).into());
-    };
-    let (redactor, item) = (Arc::clone(redactor), Arc::clone(item));
+    let (redactor, item) = (Arc::clone(redactor), redaction_item(list_type)?);
     let types = vec![DataType::Utf8View, DataType::Utf8View];
     let function = array_function("redactions", types, list_type.clone(), move |args| {
         let fields = [("title", strings(args, 0)?), ("text", strings(args, 1)?)];
@@ -71,17 +97,7 @@ pub(crate) fn redactions(redactor: &Arc<Redactor>, list_type: &DataType) -> Resu
                 fields.into_iter().flat_map(of_field).collect()
             })
             .collect();
-        let lists = list_array(&item, &rows)?;
-        let lists = lists
-            .as_list_opt::<i32>()
-            .ok_or_else(|| DataFusionError::Internal("a list was expected".to_owned()))?;
-        let found: NullBuffer = rows.iter().map(|row| !row.is_empty()).collect();
-        Ok(Arc::new(ListArray::try_new(
-            Arc::clone(&item),
-            lists.offsets().clone(),
-            Arc::clone(lists.values()),
-            Some(found),
-        )?) as ArrayRef)
+        redaction_lists(&item, &rows)
     });
     Ok(function.call(["title", "text"].map(|name| cast(col(name), DataType::Utf8View)).to_vec()))
 }
