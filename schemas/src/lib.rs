@@ -28,7 +28,7 @@ pub use events::{events, redaction_list_type};
 pub use examples::examples;
 pub use fingerprint::{Fingerprint, FingerprintHasher};
 pub use judgements::judgements;
-pub use key::{KEY_BYTES, Key, KeyHasher, key_type};
+pub use key::{KEY_BYTES, Key, KeyDomain, KeyHasher, key_type};
 pub use ledger::{LEDGER_COLUMNS, ledger, ledger_fields, shard_row_fields, shard_rows_type};
 pub use manifest::{Component, FileCount, Freshness, Manifest, StaleReason};
 pub use message::{Message, message_fields, message_list_type, message_type};

@@ -15,11 +15,13 @@ use genome_kernels::dedup::minhash::MinHasher;
 use genome_kernels::dedup::shingle::{Shingle, Shingler};
 use genome_kernels::dedup::{from_bytes, to_bytes};
 use genome_kernels::text::normalize::{normalize, normalize_handles};
-use genome_schemas::{KEY_BYTES, KeyHasher, key_type};
+use genome_schemas::{KEY_BYTES, KeyDomain, KeyHasher, key_type};
 use sha2::{Digest, Sha256};
 
 use super::{array_function, binaries, keys, string_at, strings};
 use crate::dedup::{Exact, Relation, TextHash};
+
+static TEXTS: KeyDomain = KeyDomain::new("genome text");
 
 /// A key that is equal for texts that count as the same in one scope; null where either is null, or the text is empty.
 pub(crate) fn text_digest(text: Expr, scope: Expr, exact: Exact) -> Expr {
@@ -36,7 +38,7 @@ pub(crate) fn text_digest(text: Expr, scope: Expr, exact: Exact) -> Expr {
             if form.is_empty() {
                 out.append_null();
             } else {
-                out.append_value(KeyHasher::new("genome text").part(scope).part(form.as_ref()).finish().0)?;
+                out.append_value(TEXTS.hasher().part(scope).part(form.as_ref()).finish().0)?;
             }
         }
         Ok(Arc::new(out.finish()) as ArrayRef)

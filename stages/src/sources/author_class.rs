@@ -125,7 +125,10 @@ pub(super) fn twitter(screen_name: &str, description: &str) -> AuthorClass {
 
 /// Whether an ASCII name holds a word in any case.
 fn holds(name: &str, word: &str) -> bool {
-    name.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+    let (name, word) = (name.as_bytes(), word.as_bytes());
+    let first = word.first().copied().unwrap_or_default();
+    memchr::memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), name)
+        .any(|at| name[at..].get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word)))
 }
 
 /// Whether "bot" stands in the name as a word of its own (`a-bot`, `bot_1`), or ends it with a capital (`HaikuBot`).

@@ -9,12 +9,14 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
-use genome_schemas::{EventKind, KeyHasher, Outcome, Platform};
+use genome_schemas::{EventKind, KeyDomain, KeyHasher, Outcome, Platform};
 
 use super::author_class::AuthorClass;
+use super::bytes::frames::Contexts;
 use super::config::{Deletions, SourceConfig};
 use super::pseudonym::{AuthorId, Pseudonymizer};
 use super::record::{EventIdentity, Record, event_key, is_placeholder};
+use super::repeating::Repeating;
 use super::values::text::{shortened, without_nul};
 
 /// What a scan produces.
@@ -89,6 +91,7 @@ pub(super) struct FileFacts<'a> {
     pub(super) platform: Platform,
     pub(super) names: &'a Pseudonymizer,
     pub(super) context_chars: usize,
+    pub(super) contexts: &'a Contexts,
 }
 
 /// Something in a dump that is no record of a person's doing.
@@ -115,11 +118,11 @@ pub(super) struct EventBuilder {
     /// Rows that it has room for.
     rows: usize,
     key: FixedSizeBinaryBuilder,
-    source: StringViewBuilder,
-    platform: StringViewBuilder,
-    kind: StringViewBuilder,
+    source: Repeating,
+    platform: Repeating,
+    kind: Repeating,
     author_id: StringViewBuilder,
-    author_class: StringViewBuilder,
+    author_class: Repeating,
     native_id: StringViewBuilder,
     at: TimestampMicrosecondBuilder,
     retrieved_at: TimestampMicrosecondBuilder,
@@ -133,21 +136,16 @@ pub(super) struct EventBuilder {
     link_domain: StringViewBuilder,
     top_level: BooleanBuilder,
     attributes: StringViewBuilder,
-    source_file: StringViewBuilder,
+    source_file: Repeating,
     source_offset: UInt64Builder,
     lossy: BooleanBuilder,
-    outcome: StringViewBuilder,
-    stage: StringViewBuilder,
-    rule: StringViewBuilder,
+    outcome: Repeating,
+    stage: Repeating,
+    rule: Repeating,
     parent_id: StringViewBuilder,
     root_id: StringViewBuilder,
     quoted_name: StringViewBuilder,
     quoted_content: StringViewBuilder,
-}
-
-/// A builder for a column of few different values, whose bytes are kept once.
-fn repeating(rows: usize) -> StringViewBuilder {
-    StringViewBuilder::with_capacity(rows).with_deduplicate_strings()
 }
 
 impl EventBuilder {
@@ -158,11 +156,11 @@ impl EventBuilder {
         Self {
             rows,
             key: FixedSizeBinaryBuilder::with_capacity(rows, 16),
-            source: repeating(rows),
-            platform: repeating(rows),
-            kind: repeating(rows),
+            source: Repeating::new(rows),
+            platform: Repeating::new(rows),
+            kind: Repeating::new(rows),
             author_id: text(),
-            author_class: repeating(rows),
+            author_class: Repeating::new(rows),
             native_id: text(),
             at: time(),
             retrieved_at: time(),
@@ -176,12 +174,12 @@ impl EventBuilder {
             link_domain: text(),
             top_level: BooleanBuilder::with_capacity(rows),
             attributes: text(),
-            source_file: repeating(rows),
+            source_file: Repeating::new(rows),
             source_offset: UInt64Builder::with_capacity(rows),
             lossy: BooleanBuilder::with_capacity(rows),
-            outcome: repeating(rows),
-            stage: repeating(rows),
-            rule: repeating(rows),
+            outcome: Repeating::new(rows),
+            stage: Repeating::new(rows),
+            rule: Repeating::new(rows),
             parent_id: text(),
             root_id: text(),
             quoted_name: text(),
@@ -237,11 +235,11 @@ impl EventBuilder {
             || is_placeholder(&text)
             || title.is_some_and(is_placeholder);
         if is_taken_back && honoured(facts) {
-            self.outcome.append_value(Outcome::Deleted.as_str());
-            self.stage.append_value(READER_STAGE);
-            self.rule.append_value(DELETED_RULE);
+            self.outcome.append(Outcome::Deleted.as_str());
+            self.stage.append(READER_STAGE);
+            self.rule.append(DELETED_RULE);
         } else {
-            self.outcome.append_value(Outcome::Kept.as_str());
+            self.outcome.append(Outcome::Kept.as_str());
             self.stage.append_null();
             self.rule.append_null();
         }
@@ -296,9 +294,9 @@ impl EventBuilder {
         self.replies.append_null();
         self.top_level.append_value(true);
         self.lossy.append_value(false);
-        self.outcome.append_value(refused.outcome.as_str());
-        self.stage.append_value(READER_STAGE);
-        self.rule.append_value(refused.rule);
+        self.outcome.append(refused.outcome.as_str());
+        self.stage.append(READER_STAGE);
+        self.rule.append(refused.rule);
         Ok(())
     }
 
@@ -310,11 +308,11 @@ impl EventBuilder {
         class: AuthorClass,
         offset: u64,
     ) {
-        self.source.append_value(&facts.config.name);
-        self.platform.append_value(facts.platform.as_str());
-        self.kind.append_value(kind.as_str());
-        self.author_class.append_value(class.as_str());
-        self.source_file.append_value(file);
+        self.source.append(&facts.config.name);
+        self.platform.append(facts.platform.as_str());
+        self.kind.append(kind.as_str());
+        self.author_class.append(class.as_str());
+        self.source_file.append(file);
         self.source_offset.append_value(offset);
     }
 
@@ -322,11 +320,11 @@ impl EventBuilder {
     pub(super) fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
         let columns: Vec<ArrayRef> = vec![
             Arc::new(self.key.finish()),
-            Arc::new(self.source.finish()),
-            Arc::new(self.platform.finish()),
-            Arc::new(self.kind.finish()),
+            self.source.finish()?,
+            self.platform.finish()?,
+            self.kind.finish()?,
             Arc::new(self.author_id.finish()),
-            Arc::new(self.author_class.finish()),
+            self.author_class.finish()?,
             Arc::new(self.native_id.finish()),
             Arc::new(self.at.finish()),
             Arc::new(self.retrieved_at.finish()),
@@ -340,12 +338,12 @@ impl EventBuilder {
             Arc::new(self.link_domain.finish()),
             Arc::new(self.top_level.finish()),
             Arc::new(self.attributes.finish()),
-            Arc::new(self.source_file.finish()),
+            self.source_file.finish()?,
             Arc::new(self.source_offset.finish()),
             Arc::new(self.lossy.finish()),
-            Arc::new(self.outcome.finish()),
-            Arc::new(self.stage.finish()),
-            Arc::new(self.rule.finish()),
+            self.outcome.finish()?,
+            self.stage.finish()?,
+            self.rule.finish()?,
             Arc::new(self.parent_id.finish()),
             Arc::new(self.root_id.finish()),
             Arc::new(self.quoted_name.finish()),
@@ -355,6 +353,8 @@ impl EventBuilder {
         RecordBatch::try_new(Arc::clone(&EVENT_SCHEMA), columns)
     }
 }
+
+static MESSAGES: KeyDomain = KeyDomain::new("genome message");
 
 /// Collects messages that can be somebody's context.
 pub(super) struct MessageBuilder {
@@ -398,7 +398,7 @@ impl MessageBuilder {
         self.name.append_option(name);
         self.content.append_value(&content);
         self.retrieved.append_value(record.retrieved);
-        let tie = KeyHasher::new("genome message").part(&*content).part(name.unwrap_or_default()).finish();
+        let tie = MESSAGES.hasher().part(&*content).part(name.unwrap_or_default()).finish();
         self.tie.append_value(tie.seed());
         Some(own_id.len() + content.len() + 100)
     }

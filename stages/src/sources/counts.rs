@@ -26,7 +26,7 @@ pub struct FileReadCount {
     /// Whether its records become events. False for product metadata, which is only context.
     pub yields_events: bool,
     /// Records found, malformed ones included; blank lines are no records. A stream that breaks off counts as one
-    /// more record where the policy is to keep what came before it.
+    /// more record where the policy is to keep what can be read.
     pub records: u64,
     /// Bytes after decompression.
     pub bytes: u64,

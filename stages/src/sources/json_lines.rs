@@ -44,6 +44,8 @@ fn each_line_of<R: io::Read>(
     mut read: impl FnMut(&mut Output<'_>, &[u8], u64) -> Read,
 ) -> Read {
     let begin = lines.offset();
+    // Where the last error was: one that comes again at once is the end.
+    let mut broken_at = None;
     let result = loop {
         if lines.offset() >= end {
             break Ok(());
@@ -60,12 +62,19 @@ fn each_line_of<R: io::Read>(
                     read(out, bytes, offset)?;
                 }
             }
-            Err(error) => break Err(error),
+            Err(error) => {
+                let offset = lines.offset();
+                if broken_at == Some(offset) {
+                    break Ok(());
+                }
+                if let Err(stop) = out.broken(offset, &error) {
+                    break Err(stop);
+                }
+                lines.resume();
+                broken_at = Some(lines.offset());
+            }
         }
     };
     out.read_bytes(lines.offset() - begin);
-    match result {
-        Ok(()) => Ok(()),
-        Err(error) => out.broken(lines.offset(), &error),
-    }
+    result
 }

@@ -1,7 +1,7 @@
 //! JSON objects of a dump, however they are laid out: one a line, in an array, or as rows of Parquet.
 
 use super::bytes::archive::unpacked;
-use super::bytes::container::{Dump, open};
+use super::bytes::container::{Dump, open_with};
 use super::bytes::elements::{Element, ElementReader};
 use super::bytes::peek::beginning;
 use super::json_lines::{each_line, each_line_in};
@@ -27,7 +27,7 @@ pub(super) fn each_object(
 
 /// Opens the dump; none if it cannot be, and the options say to go on.
 pub(super) fn open_dump(out: &mut Output<'_>) -> Read<Option<Dump>> {
-    match open(out.location()) {
+    match open_with(out.location(), out.facts().contexts) {
         Ok(dump) => Ok(Some(dump)),
         Err(error) => out.unreadable(error).map(|()| None),
     }

@@ -38,6 +38,7 @@ mod pseudonym;
 mod read_dumps;
 mod record;
 mod reddit;
+mod repeating;
 mod scan;
 #[cfg(test)]
 mod tests;

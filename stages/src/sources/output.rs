@@ -199,7 +199,7 @@ impl<'a> Output<'a> {
         let member = self.source_file.split_once('!').map(|(_, member)| format!("member {member}, "));
         let reason = format!(
             "breaks off or is corrupt ({}byte {offset} after decompression, {} records before it): {error}; \
-             download it again and check its hash, or set `on_truncated = \"keep\"` to go on with what came before",
+             download it again and check its hash, or set `on_truncated = \"keep\"` to go on with what can be read",
             member.unwrap_or_default(),
             self.count.records,
         );

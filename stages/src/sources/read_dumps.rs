@@ -28,6 +28,7 @@ use tokio::sync::{Semaphore, mpsc::Sender};
 
 use super::batches::{FileFacts, Produces};
 use super::bytes::container::has_wide_window;
+use super::bytes::frames::Contexts;
 use super::config::SourceConfig;
 use super::counts::{FileReadCount, ReadCounts};
 use super::file_group::{DumpFile, ReaderKind, from_batch};
@@ -140,6 +141,7 @@ impl ExecutionPlan for ReadDumps {
         let readers = Readers {
             shared: self.shared.clone(),
             produces: self.produces,
+            contexts: Contexts::default(),
             metrics: ReadMetrics::new(&self.metrics, partition),
         };
         // Nothing is opened before the first poll: a reader that waited for its consumer while it held one of the
@@ -159,6 +161,7 @@ impl ExecutionPlan for ReadDumps {
 struct Readers {
     shared: Shared,
     produces: Produces,
+    contexts: Contexts,
     metrics: ReadMetrics,
 }
 
@@ -228,6 +231,7 @@ impl Readers {
             platform: file.reader.platform(),
             names: &self.shared.names,
             context_chars: self.shared.options.context_chars,
+            contexts: &self.contexts,
         };
         let mut send = |batch: RecordBatch| {
             self.metrics.baseline.record_output(batch.num_rows());

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use genome_schemas::{EventKind, Key, KeyHasher, Platform};
+use genome_schemas::{EventKind, Key, KeyDomain, Platform};
 
 use super::author_class::AuthorClass;
 
@@ -100,7 +100,8 @@ pub(super) struct EventIdentity<'a> {
 /// that id; another one by its author, item and rating. Time, title and text count for both. Pseudonyms are part
 /// of it, so keys change with the pseudonym key.
 pub(super) fn event_key(event: &EventIdentity<'_>) -> Key {
-    let hasher = KeyHasher::new("genome event").part(event.platform.as_str()).part(event.kind.as_str());
+    static EVENTS: KeyDomain = KeyDomain::new("genome event");
+    let hasher = EVENTS.hasher().part(event.platform.as_str()).part(event.kind.as_str());
     let hasher = match event.native_id {
         Some(id) => hasher.part("id").part(id),
         None => hasher

@@ -11,11 +11,12 @@ use memchr::memmem;
 use serde::Serialize;
 
 use super::author_class::{self, AuthorClass};
+use super::batches::Produces;
 use super::json_objects::each_object;
 use super::output::{Output, Read};
 use super::record::Record;
-use super::values::fields::{Flag, Nested, Number, Text};
-use super::values::json::{Decoded, JsonRecord, decode, json_record};
+use super::values::fields::{Epoch, Flag, Nested, Number, Text};
+use super::values::json::{Decoded, Decoder, JsonRecord, json_record};
 use super::values::text::{decode_entities, then, unescape_api};
 use super::values::time::epoch_micros;
 
@@ -45,9 +46,9 @@ json_record! {
         domain: Text<'a> = "domain",
         over_18: Flag = "over_18",
         subreddit: Text<'a> = "subreddit",
-        created: Number = "created_utc",
-        retrieved_on: Number = "retrieved_on",
-        retrieved_utc: Number = "retrieved_utc",
+        created: Epoch = "created_utc",
+        retrieved_on: Epoch = "retrieved_on",
+        retrieved_utc: Epoch = "retrieved_utc",
         score: Number = "score",
         num_comments: Number = "num_comments",
         distinguished: Text<'a> = "distinguished",
@@ -60,7 +61,7 @@ json_record! {
     struct Meta<'a> {
         was_deleted_later: Flag = "was_deleted_later",
         removal_type: Text<'a> = "removal_type",
-        retrieved_again: Number = "retrieved_2nd_on",
+        retrieved_again: Epoch = "retrieved_2nd_on",
     }
 }
 
@@ -80,19 +81,19 @@ pub(super) fn read(out: &mut Output<'_>, wanted: Wanted) -> Read {
     // Every comment has this key, and a quotation of it inside a text has its quotes escaped, so the bytes tell
     // comments from submissions without decoding them.
     let comment_key = memmem::Finder::new(b"\"link_id\"");
-    let mut scratch = Vec::new();
+    let mut decoder = Decoder::default();
     each_object(out, |out, line, offset| {
         let is_wanted = match wanted {
             Wanted::All => true,
             Wanted::Submissions => comment_key.find(line).is_none(),
             Wanted::Comments => comment_key.find(line).is_some(),
         };
-        if is_wanted { record(out, line, offset, &mut scratch) } else { Ok(()) }
+        if is_wanted { record(out, line, offset, &mut decoder) } else { Ok(()) }
     })
 }
 
-fn record(out: &mut Output<'_>, line: &[u8], offset: u64, scratch: &mut Vec<u8>) -> Read {
-    let Decoded { record: raw, lossy } = match decode::<RedditRecord<'_>>(line, scratch) {
+fn record(out: &mut Output<'_>, line: &[u8], offset: u64, decoder: &mut Decoder) -> Read {
+    let Decoded { record: raw, lossy } = match decoder.decode::<RedditRecord<'_>>(line) {
         Ok(decoded) => decoded,
         Err(rule) => return out.malformed(rule, offset),
     };
@@ -107,8 +108,10 @@ fn record(out: &mut Output<'_>, line: &[u8], offset: u64, scratch: &mut Vec<u8>)
     let names = out.facts().names;
     let author = raw.author.filled().filter(|author| *author != "[deleted]");
     let id = raw.id.filled().or_else(|| raw.name.filled().map(bare_id));
-    let prefix = if is_comment { "t1_" } else { "t3_" };
-    let full_id = id.map(|id| format!("{prefix}{id}"));
+    // A comment's is only asked for by those that answer it.
+    let full_id = (!is_comment || out.produces() == Produces::Messages)
+        .then(|| id.map(|id| [if is_comment { "t1_" } else { "t3_" }, id].concat()))
+        .flatten();
     let attributes = Attributes {
         // Profile posts stand in a subreddit that has the author's name.
         subreddit: raw.subreddit.filled().map(|subreddit| match subreddit.strip_prefix("u_") {
@@ -193,7 +196,21 @@ fn bare_id(name: &str) -> &str {
 /// A text as its author typed it: without the interface's escaping, with Markdown's character references
 /// decoded, and without the zero-width spaces that the editor puts into empty paragraphs.
 fn clean(text: &str) -> Cow<'_, str> {
+    // Most texts have neither; one look finds that out.
+    if memchr::memchr2(b'&', SPACE_END, text.as_bytes()).is_none() {
+        return Cow::Borrowed(text);
+    }
     then(then(unescape_api(text), decode_entities), |text| {
-        if text.contains('\u{200b}') { Cow::Owned(text.replace('\u{200b}', "")) } else { Cow::Borrowed(text) }
+        if holds_space(text) { Cow::Owned(text.replace(SPACE, "")) } else { Cow::Borrowed(text) }
     })
+}
+
+const SPACE: char = '\u{200b}';
+/// The last of the three bytes of a zero-width space, which is rare in others.
+const SPACE_END: u8 = 0x8b;
+
+/// Whether a zero-width space stands in the text.
+fn holds_space(text: &str) -> bool {
+    memchr::memchr_iter(SPACE_END, text.as_bytes())
+        .any(|at| text.as_bytes()[..=at].ends_with("\u{200b}".as_bytes()))
 }

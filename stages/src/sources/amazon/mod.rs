@@ -24,8 +24,8 @@ use super::members::each_member;
 use super::output::{Output, Read};
 use super::parquet_rows;
 use super::record::Record;
-use super::values::fields::{Flag, Number, Text, Texts};
-use super::values::json::{Decoded, JsonRecord, decode, json_record};
+use super::values::fields::{Epoch, Flag, Number, Text, Texts};
+use super::values::json::{Decoded, Decoder, JsonRecord, json_record};
 use super::values::python;
 use super::values::text::{decode_entities, shortened, then};
 use super::values::time::{epoch_micros, review_date};
@@ -39,7 +39,7 @@ json_record! {
         parent_asin: Text<'a> = "parent_asin",
         user_id: Text<'a> = "user_id" | "reviewerID" | "customer_id",
         native_id: Text<'a> = "review_id",
-        timestamp: Number = "timestamp" | "unixReviewTime",
+        timestamp: Epoch = "timestamp" | "unixReviewTime",
         date: Text<'a> = "reviewTime" | "review_date",
         helpful_vote: Number = "helpful_vote" | "helpful_votes",
         vote: Text<'a> = "vote",
@@ -86,8 +86,8 @@ pub(super) fn holds_items(file: &InputFile) -> bool {
 
 /// Reads one file of reviews.
 pub(super) fn read_reviews(out: &mut Output<'_>) -> Read {
-    let mut scratch = Vec::new();
-    each_record(out, |out, line, offset| review_line(out, line, offset, &mut scratch))
+    let mut decoder = Decoder::default();
+    each_record(out, |out, line, offset| review_line(out, line, offset, &mut decoder))
 }
 
 /// Gives every record of the dump to `read`, as JSON.
@@ -106,8 +106,8 @@ fn each_record(out: &mut Output<'_>, mut read: impl FnMut(&mut Output<'_>, &[u8]
     }
 }
 
-fn review_line(out: &mut Output<'_>, line: &[u8], offset: u64, scratch: &mut Vec<u8>) -> Read {
-    match decode::<Review<'_>>(line, scratch) {
+fn review_line(out: &mut Output<'_>, line: &[u8], offset: u64, decoder: &mut Decoder) -> Read {
+    match decoder.decode::<Review<'_>>(line) {
         Ok(Decoded { record, lossy }) => review(out, &record, offset, lossy),
         Err(rule) => out.malformed(rule, offset),
     }
@@ -186,14 +186,14 @@ fn votes(raw: &Review<'_>) -> Option<i64> {
 
 /// Reads one file of products, as context.
 pub(super) fn read_items(out: &mut Output<'_>) -> Read {
-    let mut scratch = Vec::new();
-    each_record(out, |out, line, offset| item_line(out, line, offset, &mut scratch))
+    let mut decoder = Decoder::default();
+    each_record(out, |out, line, offset| item_line(out, line, offset, &mut decoder))
 }
 
-fn item_line(out: &mut Output<'_>, line: &[u8], offset: u64, scratch: &mut Vec<u8>) -> Read {
+fn item_line(out: &mut Output<'_>, line: &[u8], offset: u64, decoder: &mut Decoder) -> Read {
     // A dict of Python is no JSON: its first quote is a single one.
     if let Some(json) = line.starts_with(b"{'").then(|| python::to_json(line)).flatten() {
-        return match decode::<Item<'_>>(&json, scratch) {
+        return match decoder.decode::<Item<'_>>(&json) {
             Ok(Decoded { record, lossy }) => {
                 let invalid = std::str::from_utf8(line).is_err();
                 item(out, &record, offset, lossy || invalid)
@@ -201,7 +201,7 @@ fn item_line(out: &mut Output<'_>, line: &[u8], offset: u64, scratch: &mut Vec<u
             Err(rule) => out.malformed(rule, offset),
         };
     }
-    match decode::<Item<'_>>(line, scratch) {
+    match decoder.decode::<Item<'_>>(line) {
         Ok(Decoded { record, lossy }) => item(out, &record, offset, lossy),
         Err(rule) => out.malformed(rule, offset),
     }
@@ -242,11 +242,14 @@ fn joined(texts: &Texts<'_>, separator: &str) -> String {
 /// A text without the markup that Amazon's editor left in it: line breaks, character references, video and
 /// product placeholders.
 fn clean(text: &str) -> Cow<'_, str> {
-    let text =
-        then(Cow::Borrowed(text), |text| if text.contains("<br") { break_lines(text) } else { text.into() });
+    // A single byte is found faster, and is rarely there.
+    let holds = |text: &str, mark: &str| {
+        memchr::memchr(mark.as_bytes()[0], text.as_bytes()).is_some_and(|at| text[at..].contains(mark))
+    };
+    let text = then(text.into(), |text| if holds(text, "<br") { break_lines(text) } else { text.into() });
     then(
         then(text, decode_entities),
-        |text| if text.contains("[[") { without_markers(text) } else { text.into() },
+        |text| if holds(text, "[[") { without_markers(text) } else { text.into() },
     )
 }
 

@@ -4,18 +4,17 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use bzip2::bufread::MultiBzDecoder;
-use flate2::bufread::MultiGzDecoder;
 use liblzma::bufread::XzDecoder;
 use parquet::file::FOOTER_SIZE;
 
 use super::archive::Archive;
+use super::frames::{Contexts, Frames, Fused, Members};
 use super::location::{Location, ReadSeek};
 use super::overlap::Overlapped;
 use super::peek::Peeked;
 use crate::StageError;
+use zstd::zstd_safe::DCtx;
 
-/// Pushshift's and Arctic Shift's dumps have windows of 2^31 bytes; libzstd refuses more than 2^27 unless told.
-const MAX_WINDOW_LOG: u32 = 31;
 /// What libzstd takes without being told.
 const USUAL_WINDOW_BYTES: u64 = 1 << 27;
 
@@ -47,6 +46,14 @@ pub(in crate::sources) enum Dump {
 /// # Errors
 /// A file that cannot be opened, or is of a kind that is not read.
 pub(in crate::sources) fn open(location: &Location) -> Result<Dump, StageError> {
+    open_with(location, &Contexts::default())
+}
+
+/// Opens a dump as [`open`] does, with a context that the files before it have used.
+///
+/// # Errors
+/// As [`open`].
+pub(in crate::sources) fn open_with(location: &Location, contexts: &Contexts) -> Result<Dump, StageError> {
     if location.is_folder() {
         return Ok(Dump::Archive(Archive::open(location)?));
     }
@@ -67,8 +74,16 @@ pub(in crate::sources) fn open(location: &Location) -> Result<Dump, StageError> 
     let stream = match packing(head).filter(|_| bytes >= OVERLAP_BYTES) {
         None => decoded(location, Box::new(file))?,
         Some(packing) => {
-            let overlapped = Overlapped::start(move || unpacked(packing, Box::new(file))).map_err(failed)?;
-            checked(location, Box::new(overlapped))?
+            let contexts = contexts.clone();
+            let overlapped = Overlapped::start(move |filling| match packing {
+                Packing::Zstd => {
+                    let mut context = contexts.take();
+                    filling.pass_on(Frames::new(file, &mut context));
+                    contexts.give_back(context);
+                }
+                other => filling.pass_on(unpacked(other, Box::new(file))),
+            });
+            checked(location, Box::new(overlapped.map_err(failed)?))?
         }
     };
     Ok(if is_tar(stream.head()) { Dump::Tar(stream) } else { Dump::File(stream) })
@@ -102,16 +117,12 @@ fn checked<'m>(location: &Location, stream: Box<dyn Read + 'm>) -> Result<Stream
 }
 
 fn unpacked<'m>(packing: Packing, stream: Box<dyn Read + 'm>) -> io::Result<Box<dyn Read + 'm>> {
-    let stream = BufReader::with_capacity(128 << 10, stream);
+    let buffered = |stream| BufReader::with_capacity(128 << 10, stream);
     Ok(match packing {
-        Packing::Zstd => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(stream)?;
-            decoder.window_log_max(MAX_WINDOW_LOG)?;
-            Box::new(decoder)
-        }
-        Packing::Gzip => Box::new(MultiGzDecoder::new(stream)),
-        Packing::Bzip2 => Box::new(MultiBzDecoder::new(stream)),
-        Packing::Xz => Box::new(XzDecoder::new_multi_decoder(stream)),
+        Packing::Zstd => Box::new(Frames::new(stream, DCtx::create())?),
+        Packing::Gzip => Box::new(Members::new(stream)),
+        Packing::Bzip2 => Box::new(Fused::new(MultiBzDecoder::new(buffered(stream)))),
+        Packing::Xz => Box::new(Fused::new(XzDecoder::new_multi_decoder(buffered(stream)))),
     })
 }
 

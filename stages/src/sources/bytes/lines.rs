@@ -68,6 +68,11 @@ impl<R: Read> LineReader<R> {
         }
     }
 
+    /// Goes on behind an error, without the line that it broke.
+    pub(in crate::sources) fn resume(&mut self) {
+        self.source.take_all();
+    }
+
     fn line(&mut self, length: usize, with_end: usize) -> Line<'_> {
         let (taken, mut offset) = self.source.take(with_end);
         let mut bytes = &taken[..length];

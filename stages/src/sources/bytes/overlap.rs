@@ -21,54 +21,61 @@ pub(super) struct Overlapped {
 }
 
 impl Overlapped {
-    /// Starts to read the stream that `open` gives, on the new thread.
+    /// Starts `work` on the new thread, which passes the stream on.
     ///
     /// # Errors
     /// The system gives no further thread.
-    pub(super) fn start(
-        open: impl FnOnce() -> io::Result<Box<dyn Read>> + Send + 'static,
-    ) -> io::Result<Self> {
+    pub(super) fn start(work: impl FnOnce(&Filling) + Send + 'static) -> io::Result<Self> {
         let (filled_sender, filled) = sync_channel(BUFFERS);
         let (empty, empty_receiver) = channel();
-        thread::Builder::new().name("decompress".into()).spawn(move || match open() {
-            Ok(stream) => fill(stream, &filled_sender, &empty_receiver),
-            Err(error) => {
-                // Whoever reads may have stopped; then nobody wants to know.
-                let _ = filled_sender.send(Err(error));
-            }
-        })?;
+        let filling = Filling { filled: filled_sender, empty: empty_receiver };
+        thread::Builder::new().name("decompress".into()).spawn(move || work(&filling))?;
         Ok(Self { filled, empty, current: Vec::new(), at: 0 })
     }
 }
 
-fn fill(mut stream: impl Read, filled: &SyncSender<io::Result<Vec<u8>>>, empty: &Receiver<Vec<u8>>) {
-    loop {
-        let mut buffer = empty.try_recv().unwrap_or_default();
-        buffer.resize(BUFFER_BYTES, 0);
-        let mut length = 0;
-        let mut failed = None;
-        while length < buffer.len() {
-            match stream.read(&mut buffer[length..]) {
-                Ok(0) => break,
-                Ok(n) => length += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    failed = Some(error);
-                    break;
+/// The filling end.
+pub(super) struct Filling {
+    filled: SyncSender<io::Result<Vec<u8>>>,
+    empty: Receiver<Vec<u8>>,
+}
+
+impl Filling {
+    /// Passes a stream on until it ends: an error is passed on like bytes, and the stream read further.
+    ///
+    /// A stream that could not even be opened is its error.
+    pub(super) fn pass_on(&self, stream: io::Result<impl Read>) {
+        let mut stream = match stream {
+            Ok(stream) => stream,
+            Err(error) => {
+                // Whoever reads may have stopped; then nobody wants to know.
+                let _ = self.filled.send(Err(error));
+                return;
+            }
+        };
+        loop {
+            let mut buffer = self.empty.try_recv().unwrap_or_default();
+            buffer.resize(BUFFER_BYTES, 0);
+            let mut length = 0;
+            let mut failed = None;
+            let mut ended = false;
+            while length < buffer.len() && failed.is_none() && !ended {
+                match stream.read(&mut buffer[length..]) {
+                    Ok(n) => {
+                        length += n;
+                        ended = n == 0;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => failed = Some(error),
                 }
             }
-        }
-        let ended = length < buffer.len();
-        buffer.truncate(length);
-        if length > 0 && filled.send(Ok(buffer)).is_err() {
-            return;
-        }
-        if let Some(error) = failed {
-            let _ = filled.send(Err(error));
-            return;
-        }
-        if ended {
-            return;
+            buffer.truncate(length);
+            if length > 0 && self.filled.send(Ok(buffer)).is_err() {
+                return;
+            }
+            if failed.is_some_and(|error| self.filled.send(Err(error)).is_err()) || ended {
+                return;
+            }
         }
     }
 }
@@ -93,14 +100,17 @@ impl Read for Overlapped {
 mod tests {
     use super::*;
 
-    struct Breaks<'a>(&'a [u8]);
+    struct Breaks<'a> {
+        bytes: &'a [u8],
+        is_told: bool,
+    }
 
     impl Read for Breaks<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            if self.0.is_empty() {
+            if self.bytes.is_empty() && !std::mem::replace(&mut self.is_told, true) {
                 return Err(io::Error::other("cut"));
             }
-            self.0.read(buffer)
+            self.bytes.read(buffer)
         }
     }
 
@@ -110,7 +120,8 @@ mod tests {
         for length in [0, 1, BUFFER_BYTES, BUFFER_BYTES + 1, bytes.len()] {
             let mut read = Vec::new();
             let stream = io::Cursor::new(bytes[..length].to_vec());
-            Overlapped::start(|| Ok(Box::new(stream))).unwrap().read_to_end(&mut read).unwrap();
+            let mut overlapped = Overlapped::start(|filling| filling.pass_on(Ok(stream))).unwrap();
+            overlapped.read_to_end(&mut read).unwrap();
             assert_eq!(read, &bytes[..length]);
         }
     }
@@ -119,14 +130,19 @@ mod tests {
     fn an_error_comes_after_the_bytes_before_it() {
         static BYTES: [u8; BUFFER_BYTES + 5] = [7; BUFFER_BYTES + 5];
         let mut read = Vec::new();
-        let error =
-            Overlapped::start(|| Ok(Box::new(Breaks(&BYTES)))).unwrap().read_to_end(&mut read).unwrap_err();
+        let stream = Breaks { bytes: &BYTES, is_told: false };
+        let mut overlapped = Overlapped::start(|filling| filling.pass_on(Ok(stream))).unwrap();
+        let error = overlapped.read_to_end(&mut read).unwrap_err();
         assert_eq!((read.len(), error.to_string().as_str()), (BYTES.len(), "cut"));
+        assert_eq!(overlapped.read(&mut [0]).unwrap(), 0);
+        let mut closed =
+            Overlapped::start(|filling| filling.pass_on(Err::<&[u8], _>(io::Error::other("no"))));
+        assert!(closed.as_mut().unwrap().read(&mut [0]).is_err());
     }
 
     #[test]
     fn nobody_has_to_read_to_the_end() {
-        let mut stream = Overlapped::start(|| Ok(Box::new(io::repeat(1)))).unwrap();
+        let mut stream = Overlapped::start(|filling| filling.pass_on(Ok(io::repeat(1)))).unwrap();
         let mut some = [0; 10];
         stream.read_exact(&mut some).unwrap();
         assert_eq!(some, [1; 10]);

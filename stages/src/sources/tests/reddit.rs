@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampSecondArray,
+};
 use genome_schemas::Platform;
 use parquet::arrow::ArrowWriter;
 
@@ -324,7 +326,7 @@ fn parquet(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
 }
 
 #[test]
-fn parquet_with_everything_as_strings_or_not() {
+fn parquet_with_everything_as_strings_or_not_and_with_times() {
     let text = |values: [Option<&'static str>; 3]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
     let shared = || {
         vec![
@@ -351,7 +353,15 @@ fn parquet_with_everything_as_strings_or_not() {
         ("score", Arc::new(Int64Array::from(vec![Some(12), Some(-3), None])) as ArrayRef),
         ("created_utc", Arc::new(Float64Array::from(vec![Some(1.6e9), Some(1.6e9), None])) as ArrayRef),
     ]);
-    for columns in [strings, typed] {
+    let mut dated = shared();
+    let seconds = TimestampSecondArray::from(vec![Some(1_600_000_000), Some(1_600_000_000), None]);
+    dated.extend([
+        ("is_self", text([Some("True"), None, Some("False")])),
+        ("over_18", text([Some("True"), Some("False"), Some("False")])),
+        ("score", text([Some("12"), Some("-3"), None])),
+        ("created_utc", Arc::new(seconds) as ArrayRef),
+    ]);
+    for columns in [strings, typed, dated] {
         let dumps = Dumps::with(&[("math.parquet", &parquet(columns))]);
         let found = run().read(&[dumps.path().to_owned()]);
         assert_eq!(

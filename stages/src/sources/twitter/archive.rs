@@ -15,7 +15,7 @@ use crate::sources::json_objects::each_element;
 use crate::sources::options::TruncatedPolicy;
 use crate::sources::output::{Output, Read, Stop};
 use crate::sources::values::fields::{Nested, Text};
-use crate::sources::values::json::{Decoded, decode, json_record};
+use crate::sources::values::json::{Decoded, Decoder, json_record};
 use crate::sources::values::time::twitter_time;
 
 json_record! {
@@ -98,8 +98,8 @@ fn long_posts(archive: &mut Archive, limit: usize) -> Result<LongPosts, StageErr
     let mut found = Vec::new();
     while let Ok(Some(element)) = elements.next() {
         let Element::Whole { bytes, .. } = element else { continue };
-        let mut scratch = Vec::new();
-        let Ok(Decoded { record, .. }) = decode::<LongPost<'_>>(bytes, &mut scratch) else { continue };
+        let mut decoder = Decoder::default();
+        let Ok(Decoded { record, .. }) = decoder.decode::<LongPost<'_>>(bytes) else { continue };
         let post = record.wrapped.get().unwrap_or(&record);
         let at = post.created_at.as_str().and_then(twitter_time);
         if let (Some(at), Some(text)) = (at, post.core.get().and_then(|core| core.text.filled())) {
@@ -135,8 +135,8 @@ fn owner(archive: &mut Archive) -> Result<Owner, StageError> {
         );
         let Some(start) = memchr::memchr(b'{', &bytes).filter(|_| read.is_ok()) else { continue };
         let end = memchr::memrchr(b'}', &bytes).map_or(start, |end| end + 1);
-        let mut scratch = Vec::new();
-        let Ok(Decoded { record, .. }) = decode::<Account<'_>>(&bytes[start..end], &mut scratch) else {
+        let mut decoder = Decoder::default();
+        let Ok(Decoded { record, .. }) = decoder.decode::<Account<'_>>(&bytes[start..end]) else {
             continue;
         };
         let account = record.wrapped.get().unwrap_or(&record);
@@ -160,14 +160,14 @@ fn tweets(
     owner: &Owner,
     long_posts: &LongPosts,
 ) -> Read {
-    let mut scratch = Vec::new();
+    let mut decoder = Decoder::default();
     let stream = match archive.read(member) {
         Ok(stream) => stream,
         Err(error) => return out.unreadable(error),
     };
     let beside = Beside::of(owner);
     each_element(out, stream, |out, bytes, offset| {
-        let Decoded { record, lossy } = match decode::<Tweet<'_>>(bytes, &mut scratch) {
+        let Decoded { record, lossy } = match decoder.decode::<Tweet<'_>>(bytes) {
             Ok(decoded) => decoded,
             Err(rule) => return out.malformed(rule, offset),
         };

@@ -12,7 +12,7 @@ use crate::sources::members::{Member, read_whole};
 use crate::sources::output::{Output, Read};
 use crate::sources::record::Record;
 use crate::sources::values::fields::{List, Nested, Seen, Text};
-use crate::sources::values::json::{Decoded, decode, json_record};
+use crate::sources::values::json::{Decoded, Decoder, json_record};
 use crate::sources::values::outline::{first_object, value_of};
 
 json_record! {
@@ -155,8 +155,8 @@ fn lines_of(out: &mut Output<'_>, bytes: &[u8]) -> Read {
 
 /// Reads one line, or one element of a list, which was counted as found.
 fn line(out: &mut Output<'_>, bytes: &[u8], offset: u64) -> Read {
-    let mut scratch = Vec::new();
-    let rule = match decode::<Tweet<'_>>(bytes, &mut scratch) {
+    let mut decoder = Decoder::default();
+    let rule = match decoder.decode::<Tweet<'_>>(bytes) {
         Ok(Decoded { record, lossy }) => {
             let raw = record.unwrapped();
             if raw.is_tweet() {
@@ -166,8 +166,8 @@ fn line(out: &mut Output<'_>, bytes: &[u8], offset: u64) -> Read {
         }
         Err(rule) => rule,
     };
-    let mut scratch = Vec::new();
-    match decode::<Envelope<'_>>(bytes, &mut scratch) {
+    let mut decoder = Decoder::default();
+    match decoder.decode::<Envelope<'_>>(bytes) {
         Ok(Decoded { record: envelope, .. }) => {
             if let Some(notice) = envelope.notice() {
                 return out.notice(notice.rule, offset, notice.about);
@@ -180,8 +180,8 @@ fn line(out: &mut Output<'_>, bytes: &[u8], offset: u64) -> Read {
         // A damaged page still has tweets that are whole.
         Err(rule) => {
             let found = field_of(bytes, "includes").and_then(|at| first_object(&bytes[at..]));
-            let mut scratch = Vec::new();
-            let decoded = found.and_then(|includes| decode::<Includes<'_>>(includes, &mut scratch).ok());
+            let mut decoder = Decoder::default();
+            let decoded = found.and_then(|includes| decoder.decode::<Includes<'_>>(includes).ok());
             let includes = decoded.map(|Decoded { record, .. }| record);
             page(out, bytes, offset, includes.as_ref(), Some(rule))
         }
@@ -295,8 +295,8 @@ fn element(
     rows: &mut Rows,
     broken: &mut Vec<(&'static str, u64)>,
 ) -> Read {
-    let mut scratch = Vec::new();
-    match decode::<Tweet<'_>>(object, &mut scratch) {
+    let mut decoder = Decoder::default();
+    match decoder.decode::<Tweet<'_>>(object) {
         Ok(Decoded { record, lossy }) => {
             let raw = record.unwrapped();
             if raw.is_tweet() {
@@ -322,8 +322,8 @@ pub(super) fn read_deletions(out: &mut Output<'_>, member: Member<'_>) -> Read {
         if !has(b"\"delete\"") && !has(b"\"status_withheld\"") {
             return Ok(());
         }
-        let mut scratch = Vec::new();
-        let Ok(Decoded { record: envelope, .. }) = decode::<Envelope<'_>>(bytes, &mut scratch) else {
+        let mut decoder = Decoder::default();
+        let Ok(Decoded { record: envelope, .. }) = decoder.decode::<Envelope<'_>>(bytes) else {
             return Ok(());
         };
         match envelope.notice() {

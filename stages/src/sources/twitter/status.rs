@@ -15,7 +15,7 @@ use super::words::{Parts, Quoted, app_name, parts, retweeted_handle, without_lea
 use crate::sources::author_class::{self, AuthorClass};
 use crate::sources::output::{Output, Read};
 use crate::sources::record::Record;
-use crate::sources::values::fields::{Flag, List, Nested, Number, Seen, Text, Texts};
+use crate::sources::values::fields::{Epoch, Flag, List, Nested, Number, Seen, Text, Texts};
 use crate::sources::values::json::{JsonRecord, json_record};
 use crate::sources::values::text::unescape_api;
 use crate::sources::values::time::{epoch_micros, twitter_time};
@@ -29,7 +29,7 @@ json_record! {
         extended: Nested<Extended<'a>> = "extended_tweet",
         note: Nested<Note<'a>> = "note_tweet",
         created_at: Text<'a> = "created_at",
-        timestamp_ms: Number = "timestamp_ms",
+        timestamp_ms: Epoch = "timestamp_ms",
         source: Text<'a> = "source",
         lang: Text<'a> = "lang",
         user: Nested<User<'a>> = "user" | "author",

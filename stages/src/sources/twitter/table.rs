@@ -17,7 +17,7 @@ use crate::sources::output::{Output, Read, Stop};
 use crate::sources::parquet_rows;
 use crate::sources::record::Record;
 use crate::sources::values::fields::{Number, Text};
-use crate::sources::values::json::{Decoded, JsonRecord, decode, json_record};
+use crate::sources::values::json::{Decoded, Decoder, JsonRecord, json_record};
 use crate::sources::values::text::unescape_api;
 use crate::sources::values::time::table_time;
 
@@ -198,9 +198,9 @@ json_record! {
 
 /// Reads a Parquet file of tweets.
 pub(super) fn read_tweets(out: &mut Output<'_>, file: Box<dyn ReadSeek>) -> Read {
-    let mut scratch = Vec::new();
+    let mut decoder = Decoder::default();
     parquet_rows::each_row(out, file, |out, bytes, offset| {
-        let Decoded { record: raw, lossy } = match decode::<Row<'_>>(bytes, &mut scratch) {
+        let Decoded { record: raw, lossy } = match decoder.decode::<Row<'_>>(bytes) {
             Ok(decoded) => decoded,
             Err(rule) => return out.malformed(rule, offset),
         };
@@ -222,9 +222,9 @@ pub(super) fn read_tweets(out: &mut Output<'_>, file: Box<dyn ReadSeek>) -> Read
 
 /// Reads a Parquet file of users: the class of each by what it says of itself, as a message under its pseudonym.
 pub(super) fn read_users(out: &mut Output<'_>, file: Box<dyn ReadSeek>) -> Read {
-    let mut scratch = Vec::new();
+    let mut decoder = Decoder::default();
     parquet_rows::each_row(out, file, |out, bytes, offset| {
-        let Ok(Decoded { record: raw, .. }) = decode::<Row<'_>>(bytes, &mut scratch) else {
+        let Ok(Decoded { record: raw, .. }) = decoder.decode::<Row<'_>>(bytes) else {
             return out.malformed("invalid_json", offset);
         };
         let Some(handle) = raw.user.filled() else { return out.malformed("not_a_record", offset) };

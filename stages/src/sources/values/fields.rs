@@ -1,50 +1,18 @@
 //! Fields of JSON records that take what dumps put into them, and tell when a value had to be given up.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use super::json::JsonRecord;
+use super::scanner::{Numeral, Refused, Scanner, Token};
+use super::time::written_time;
 
 /// A field of a record: it can be absent, null, a value, or a value that had to be given up.
-pub(in crate::sources) trait Field {
+pub(in crate::sources) trait Field<'a>: Sized {
+    /// Reads the value that is next.
+    fn read(scanner: &mut Scanner<'a>) -> Result<Self, Refused>;
+
     /// Whether the dump had a value that this type cannot hold.
     fn is_conflict(&self) -> bool;
-}
-
-/// The name of a field, which is only compared and so need not be text.
-pub(in crate::sources) struct FieldName<'a>(Cow<'a, [u8]>);
-
-impl FieldName<'_> {
-    pub(in crate::sources) fn is(&self, name: &str) -> bool {
-        *self.0 == *name.as_bytes()
-    }
-}
-
-struct FieldNameVisitor;
-
-impl<'de> Visitor<'de> for FieldNameVisitor {
-    type Value = FieldName<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of a field")
-    }
-    fn visit_borrowed_bytes<E: Error>(self, v: &'de [u8]) -> Result<FieldName<'de>, E> {
-        Ok(FieldName(Cow::Borrowed(v)))
-    }
-    fn visit_borrowed_str<E: Error>(self, v: &'de str) -> Result<FieldName<'de>, E> {
-        Ok(FieldName(Cow::Borrowed(v.as_bytes())))
-    }
-    fn visit_str<E: Error>(self, v: &str) -> Result<FieldName<'de>, E> {
-        Ok(FieldName(Cow::Owned(v.as_bytes().to_vec())))
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for FieldName<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_identifier(FieldNameVisitor)
-    }
 }
 
 /// A string, or a number or boolean written out.
@@ -108,6 +76,29 @@ impl Number {
 
     fn conflict() -> Self {
         Self { value: None, conflict: true }
+    }
+}
+
+/// A time: seconds since 1970 or a unit that its size tells, or a date and time written out.
+#[derive(Debug, Default)]
+pub(in crate::sources) struct Epoch(Number);
+
+impl Epoch {
+    /// The number that stands there; seconds of a time that is written out.
+    pub(in crate::sources) fn get(&self) -> Option<f64> {
+        self.0.get()
+    }
+
+    /// The value as a whole number, rounded towards zero.
+    pub(in crate::sources) fn int(&self) -> Option<i64> {
+        self.0.int()
+    }
+
+    /// The time that a text writes out, as a number or as a date; none for a blank one.
+    pub(in crate::sources) fn parse(text: &str) -> Self {
+        let number = Number::parse(text);
+        let written = if number.conflict { written_time(text) } else { None };
+        Self(written.map_or(number, |micros| Number::of(micros as f64 / 1e6)))
     }
 }
 
@@ -180,18 +171,6 @@ impl Seen {
     }
 }
 
-impl Field for Seen {
-    fn is_conflict(&self) -> bool {
-        false
-    }
-}
-
-impl<'de> Deserialize<'de> for Seen {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(Option::<IgnoredAny>::deserialize(deserializer)?.is_some()))
-    }
-}
-
 /// A list of objects, or a single one; what is no object in it is passed over.
 #[derive(Debug)]
 pub(in crate::sources) struct List<T> {
@@ -211,22 +190,24 @@ impl<T> List<T> {
     }
 }
 
-macro_rules! conflict_flag {
-    ($($type:ty),*) => { $(impl Field for $type {
-        fn is_conflict(&self) -> bool {
-            self.conflict
-        }
-    })* };
-}
-conflict_flag!(Text<'_>, Number, Flag, Texts<'_>);
-
-impl<T> Field for Nested<T> {
-    fn is_conflict(&self) -> bool {
-        self.conflict
+impl<'a> Field<'a> for Text<'a> {
+    #[inline]
+    fn read(scanner: &mut Scanner<'a>) -> Result<Self, Refused> {
+        Ok(match scanner.value()? {
+            Token::Text(text) => Self::of(text),
+            Token::Number(Numeral::Unsigned(n)) => Self::of(n.to_string()),
+            Token::Number(Numeral::Negative(n)) => Self::of(n.to_string()),
+            Token::Number(Numeral::Float(n)) if n.abs() < MAX_EXACT => Self::of(n.to_string()),
+            Token::Number(Numeral::Float(_)) => Self { value: None, conflict: true },
+            Token::Flag(flag) => Self::of(if flag { "true" } else { "false" }),
+            Token::Null => Self::default(),
+            Token::Object | Token::List => {
+                scanner.skip()?;
+                Self { value: None, conflict: true }
+            }
+        })
     }
-}
 
-impl<T> Field for List<T> {
     fn is_conflict(&self) -> bool {
         self.conflict
     }
@@ -235,248 +216,154 @@ impl<T> Field for List<T> {
 /// The largest whole number up to which every one is exact in a double: identifiers beyond it are ruined.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
-    }
-    fn visit_borrowed_str<E: Error>(self, v: &'de str) -> Result<Text<'de>, E> {
-        Ok(Text::of(v))
-    }
-    fn visit_str<E: Error>(self, v: &str) -> Result<Text<'de>, E> {
-        Ok(Text::of(v.to_owned()))
-    }
-    fn visit_u64<E: Error>(self, v: u64) -> Result<Text<'de>, E> {
-        Ok(Text::of(v.to_string()))
-    }
-    fn visit_i64<E: Error>(self, v: i64) -> Result<Text<'de>, E> {
-        Ok(Text::of(v.to_string()))
-    }
-    fn visit_f64<E: Error>(self, v: f64) -> Result<Text<'de>, E> {
-        if v.abs() < MAX_EXACT {
-            Ok(Text::of(v.to_string()))
-        } else {
-            Ok(Text { value: None, conflict: true })
+impl Numeral {
+    fn as_f64(self) -> f64 {
+        match self {
+            Self::Unsigned(n) => n as f64,
+            Self::Negative(n) => n as f64,
+            Self::Float(n) => n,
         }
     }
-    fn visit_bool<E: Error>(self, v: bool) -> Result<Text<'de>, E> {
-        Ok(Text::of(if v { "true" } else { "false" }))
+}
+
+impl<'a> Field<'a> for Number {
+    #[inline]
+    fn read(scanner: &mut Scanner<'a>) -> Result<Self, Refused> {
+        Ok(match scanner.value()? {
+            Token::Number(n) => Self::of(n.as_f64()),
+            Token::Text(text) => Self::parse(&text),
+            Token::Null => Self::default(),
+            Token::Flag(_) => Self::conflict(),
+            Token::Object | Token::List => {
+                scanner.skip()?;
+                Self::conflict()
+            }
+        })
     }
-    fn visit_unit<E: Error>(self) -> Result<Text<'de>, E> {
-        Ok(Text::default())
-    }
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Text<'de>, A::Error> {
-        skip_map(map)?;
-        Ok(Text { value: None, conflict: true })
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Text<'de>, A::Error> {
-        skip_seq(seq)?;
-        Ok(Text { value: None, conflict: true })
+
+    fn is_conflict(&self) -> bool {
+        self.conflict
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
+impl<'a> Field<'a> for Epoch {
+    #[inline]
+    fn read(scanner: &mut Scanner<'a>) -> Result<Self, Refused> {
+        Ok(match scanner.value()? {
+            Token::Number(n) => Self(Number::of(n.as_f64())),
+            Token::Text(text) => Self::parse(&text),
+            Token::Null => Self::default(),
+            Token::Flag(_) => Self(Number::conflict()),
+            Token::Object | Token::List => {
+                scanner.skip()?;
+                Self(Number::conflict())
+            }
+        })
+    }
+
+    fn is_conflict(&self) -> bool {
+        self.0.conflict
     }
 }
 
-struct NumberVisitor;
-
-impl<'de> Visitor<'de> for NumberVisitor {
-    type Value = Number;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number")
-    }
-    fn visit_u64<E: Error>(self, v: u64) -> Result<Number, E> {
-        Ok(Number::of(v as f64))
-    }
-    fn visit_i64<E: Error>(self, v: i64) -> Result<Number, E> {
-        Ok(Number::of(v as f64))
-    }
-    fn visit_f64<E: Error>(self, v: f64) -> Result<Number, E> {
-        Ok(Number::of(v))
-    }
-    fn visit_str<E: Error>(self, v: &str) -> Result<Number, E> {
-        Ok(Number::parse(v))
-    }
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Number, E> {
-        Ok(Number::conflict())
-    }
-    fn visit_unit<E: Error>(self) -> Result<Number, E> {
-        Ok(Number::default())
-    }
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Number, A::Error> {
-        skip_map(map)?;
-        Ok(Number::conflict())
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Number, A::Error> {
-        skip_seq(seq)?;
-        Ok(Number::conflict())
-    }
-}
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NumberVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Flag {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Text::deserialize(deserializer)?;
+impl<'a> Field<'a> for Flag {
+    #[inline]
+    fn read(scanner: &mut Scanner<'a>) -> Result<Self, Refused> {
+        let text = Text::read(scanner)?;
         let Self { value, conflict } = text.as_str().map_or_else(Self::default, Self::parse);
         Ok(Self { value, conflict: conflict || text.conflict })
     }
-}
 
-struct TextsVisitor;
-
-impl<'de> Visitor<'de> for TextsVisitor {
-    type Value = Texts<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of texts")
-    }
-    fn visit_borrowed_str<E: Error>(self, v: &'de str) -> Result<Texts<'de>, E> {
-        Ok(Texts { values: vec![v.into()], conflict: false })
-    }
-    fn visit_str<E: Error>(self, v: &str) -> Result<Texts<'de>, E> {
-        Ok(Texts { values: vec![v.to_owned().into()], conflict: false })
-    }
-    fn visit_unit<E: Error>(self) -> Result<Texts<'de>, E> {
-        Ok(Texts::default())
-    }
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Texts<'de>, E> {
-        Ok(Texts { values: Vec::new(), conflict: true })
-    }
-    fn visit_u64<E: Error>(self, v: u64) -> Result<Texts<'de>, E> {
-        Ok(Texts { values: vec![v.to_string().into()], conflict: false })
-    }
-    fn visit_i64<E: Error>(self, v: i64) -> Result<Texts<'de>, E> {
-        Ok(Texts { values: vec![v.to_string().into()], conflict: false })
-    }
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Texts<'de>, E> {
-        Ok(Texts { values: Vec::new(), conflict: true })
-    }
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Texts<'de>, A::Error> {
-        skip_map(map)?;
-        Ok(Texts { values: Vec::new(), conflict: true })
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Texts<'de>, A::Error> {
-        let mut texts = Texts::default();
-        while let Some(more) = seq.next_element::<Texts<'de>>()? {
-            texts.conflict |= more.conflict;
-            texts.values.extend(more.values);
-        }
-        Ok(texts)
+    fn is_conflict(&self) -> bool {
+        self.conflict
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextsVisitor)
+impl<'a> Field<'a> for Texts<'a> {
+    fn read(scanner: &mut Scanner<'a>) -> Result<Self, Refused> {
+        let one = |text: Cow<'a, str>| Self { values: vec![text], conflict: false };
+        Ok(match scanner.value()? {
+            Token::Text(text) => one(text),
+            Token::Number(Numeral::Unsigned(n)) => one(n.to_string().into()),
+            Token::Number(Numeral::Negative(n)) => one(n.to_string().into()),
+            Token::Null => Self::default(),
+            Token::Number(Numeral::Float(_)) | Token::Flag(_) => Self { values: Vec::new(), conflict: true },
+            Token::Object => {
+                scanner.skip()?;
+                Self { values: Vec::new(), conflict: true }
+            }
+            Token::List => {
+                let mut texts = Self::default();
+                scanner.elements(|scanner| {
+                    let more = Self::read(scanner)?;
+                    texts.conflict |= more.conflict;
+                    texts.values.extend(more.values);
+                    Ok(())
+                })?;
+                texts
+            }
+        })
+    }
+
+    fn is_conflict(&self) -> bool {
+        self.conflict
     }
 }
 
-struct NestedVisitor<T>(PhantomData<T>);
+impl<'a, T: JsonRecord<'a>> Field<'a> for Nested<T> {
+    fn read(scanner: &mut Scanner<'a>) -> Result<Self, Refused> {
+        let conflict = match scanner.value()? {
+            Token::Object => {
+                return Ok(Self { value: Some(Box::new(T::read(scanner)?)), conflict: false });
+            }
+            Token::Null => false,
+            Token::Text(text) => !text.is_empty(),
+            Token::Flag(_) | Token::Number(_) => true,
+            Token::List => {
+                scanner.skip()?;
+                true
+            }
+        };
+        Ok(Self { value: None, conflict })
+    }
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for NestedVisitor<T> {
-    type Value = Nested<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-    fn visit_unit<E: Error>(self) -> Result<Nested<T>, E> {
-        Ok(Nested::default())
-    }
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Nested<T>, E> {
-        Ok(Nested { value: None, conflict: true })
-    }
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Nested<T>, E> {
-        Ok(Nested { value: None, conflict: true })
-    }
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Nested<T>, E> {
-        Ok(Nested { value: None, conflict: true })
-    }
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Nested<T>, E> {
-        Ok(Nested { value: None, conflict: true })
-    }
-    fn visit_str<E: Error>(self, v: &str) -> Result<Nested<T>, E> {
-        Ok(Nested { value: None, conflict: !v.is_empty() })
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Nested<T>, A::Error> {
-        skip_seq(seq)?;
-        Ok(Nested { value: None, conflict: true })
-    }
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Nested<T>, A::Error> {
-        let value = T::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Nested { value: Some(Box::new(value)), conflict: false })
+    fn is_conflict(&self) -> bool {
+        self.conflict
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Nested<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NestedVisitor(PhantomData))
+impl<'a> Field<'a> for Seen {
+    fn read(scanner: &mut Scanner<'a>) -> Result<Self, Refused> {
+        scanner.skip_something().map(Self)
+    }
+
+    fn is_conflict(&self) -> bool {
+        false
     }
 }
 
-struct ListVisitor<T>(PhantomData<T>);
+impl<'a, T: JsonRecord<'a>> Field<'a> for List<T> {
+    fn read(scanner: &mut Scanner<'a>) -> Result<Self, Refused> {
+        let conflict = match scanner.value()? {
+            Token::Object => return Ok(Self { values: vec![T::read(scanner)?], conflict: false }),
+            Token::List => {
+                let mut list = Self::default();
+                scanner.elements(|scanner| {
+                    let element = Nested::<T>::read(scanner)?;
+                    list.conflict |= element.conflict;
+                    list.values.extend(element.into_inner());
+                    Ok(())
+                })?;
+                return Ok(list);
+            }
+            Token::Null => false,
+            Token::Text(text) => !text.is_empty(),
+            Token::Flag(_) | Token::Number(_) => true,
+        };
+        Ok(Self { values: Vec::new(), conflict })
+    }
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
-    type Value = List<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of objects")
+    fn is_conflict(&self) -> bool {
+        self.conflict
     }
-    fn visit_unit<E: Error>(self) -> Result<List<T>, E> {
-        Ok(List::default())
-    }
-    fn visit_bool<E: Error>(self, _: bool) -> Result<List<T>, E> {
-        Ok(List { values: Vec::new(), conflict: true })
-    }
-    fn visit_u64<E: Error>(self, _: u64) -> Result<List<T>, E> {
-        Ok(List { values: Vec::new(), conflict: true })
-    }
-    fn visit_i64<E: Error>(self, _: i64) -> Result<List<T>, E> {
-        Ok(List { values: Vec::new(), conflict: true })
-    }
-    fn visit_f64<E: Error>(self, _: f64) -> Result<List<T>, E> {
-        Ok(List { values: Vec::new(), conflict: true })
-    }
-    fn visit_str<E: Error>(self, v: &str) -> Result<List<T>, E> {
-        Ok(List { values: Vec::new(), conflict: !v.is_empty() })
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<T>, A::Error> {
-        let mut list = List::default();
-        while let Some(mut element) = seq.next_element::<Nested<T>>()? {
-            list.conflict |= element.conflict;
-            list.values.extend(element.value.take().map(|value| *value));
-        }
-        Ok(list)
-    }
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<List<T>, A::Error> {
-        let value = T::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(List { values: vec![value], conflict: false })
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ListVisitor(PhantomData))
-    }
-}
-
-fn skip_map<'de, A: MapAccess<'de>>(mut map: A) -> Result<(), A::Error> {
-    while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-    Ok(())
-}
-
-fn skip_seq<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<(), A::Error> {
-    while seq.next_element::<IgnoredAny>()?.is_some() {}
-    Ok(())
 }

@@ -4,9 +4,9 @@
 //! of [`super::fields`], which take a number for a string and the reverse, and remember when a value had to be given up. Unknown
 //! fields are skipped without being decoded; of a field that stands twice, the last one counts.
 
-use serde::de::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::scanner::Scanner;
+use super::scanner::{FieldNames, KnownNames, Refused, Scanner};
 
 /// A decoded record, and whether its bytes had to be repaired first.
 pub(in crate::sources) struct Decoded<T> {
@@ -14,33 +14,45 @@ pub(in crate::sources) struct Decoded<T> {
     pub(in crate::sources) lossy: bool,
 }
 
-/// Decodes one JSON object, repairing it into `scratch` if it has invalid UTF-8, lone surrogates or raw control
-/// characters.
-///
-/// The error is the rule of a `malformed` row: `invalid_json`, `truncated` or `not_a_record`.
-pub(in crate::sources) fn decode<'a, T: Deserialize<'a>>(
-    bytes: &'a [u8],
-    scratch: &'a mut Vec<u8>,
-) -> Result<Decoded<T>, &'static str> {
-    let mut scanner = Scanner::new(bytes);
-    if let Ok(record) = T::deserialize(&mut scanner)
-        && scanner.end().is_ok()
-    {
-        return Ok(Decoded { record, lossy: false });
+/// Decodes the records of a file one after the other, faster where they are alike.
+#[derive(Default)]
+pub(in crate::sources) struct Decoder {
+    names: KnownNames,
+    /// The record at hand, if it had to be repaired.
+    repaired: Vec<u8>,
+}
+
+impl Decoder {
+    /// Decodes one JSON object, repaired if it has invalid UTF-8, lone surrogates or raw control characters.
+    ///
+    /// The error is the rule of a `malformed` row: `invalid_json`, `truncated`, `nul_bytes` or `not_a_record`.
+    pub(in crate::sources) fn decode<'a, T: JsonRecord<'a>>(
+        &'a mut self,
+        bytes: &'a [u8],
+    ) -> Result<Decoded<T>, &'static str> {
+        if let Ok(record) = scan(bytes, &mut self.names) {
+            return Ok(Decoded { record, lossy: false });
+        }
+        if bytes.iter().all(|b| *b == 0) {
+            return Err("nul_bytes");
+        }
+        self.repaired = repair(bytes);
+        if let Ok(record) = scan(&self.repaired, &mut self.names) {
+            return Ok(Decoded { record, lossy: true });
+        }
+        Err(match serde_json::from_slice::<IgnoredAny>(&self.repaired) {
+            Ok(_) => "not_a_record",
+            Err(error) if error.is_eof() => "truncated",
+            Err(_) => "invalid_json",
+        })
     }
-    if let Ok(record) = serde_json::from_slice(bytes) {
-        return Ok(Decoded { record, lossy: false });
-    }
-    if bytes.iter().all(|b| *b == 0) {
-        return Err("nul_bytes");
-    }
-    *scratch = repair(bytes);
-    match serde_json::from_slice(scratch) {
-        Ok(record) => Ok(Decoded { record, lossy: true }),
-        Err(error) if error.is_eof() => Err("truncated"),
-        Err(error) if error.is_data() => Err("not_a_record"),
-        Err(_) => Err("invalid_json"),
-    }
+}
+
+fn scan<'a, T: JsonRecord<'a>>(bytes: &'a [u8], names: &mut KnownNames) -> Result<T, Refused> {
+    let mut scanner = Scanner::new(bytes, std::mem::take(names));
+    let record = T::read(&mut scanner).and_then(|record| scanner.end().map(|()| record));
+    *names = scanner.into_names();
+    record
 }
 
 /// A copy of `bytes` in which everything that `serde_json` refuses inside strings is replaced: invalid UTF-8 and
@@ -93,9 +105,22 @@ fn unicode_escape(bytes: &[u8]) -> Option<u16> {
 }
 
 /// A record declared by [`json_record!`].
-pub(in crate::sources) trait JsonRecord {
+pub(in crate::sources) trait JsonRecord<'a>: Default {
+    /// The names of its fields.
+    const NAMES: FieldNames;
+
+    /// Reads the value of the field with this number.
+    fn set(&mut self, field: usize, scanner: &mut Scanner<'a>) -> Result<(), Refused>;
+
     /// Fields whose value was of a type that they cannot hold.
     fn conflicts(&self) -> impl Iterator<Item = &'static str>;
+
+    /// Reads the object that is next.
+    fn read(scanner: &mut Scanner<'a>) -> Result<Self, Refused> {
+        let mut record = Self::default();
+        scanner.fields(Self::NAMES, |scanner, field| record.set(field, scanner))?;
+        Ok(record)
+    }
 }
 
 /// Declares a record: `struct Name<'a> { field: Type = "key" | "other key", … }`.
@@ -112,41 +137,29 @@ macro_rules! json_record {
             marker: std::marker::PhantomData<&$life ()>,
         }
 
-        impl<$life> $crate::sources::values::json::JsonRecord for $name<$life> {
+        impl<$life> $crate::sources::values::json::JsonRecord<$life> for $name<$life> {
+            const NAMES: $crate::sources::values::scanner::FieldNames = &[$(&[$first $(, $key)*]),*];
+
+            fn set(
+                &mut self,
+                field: usize,
+                scanner: &mut $crate::sources::values::scanner::Scanner<$life>,
+            ) -> Result<(), $crate::sources::values::scanner::Refused> {
+                #[expect(non_camel_case_types, reason = "numbers under the names of the fields")]
+                enum Number {
+                    $($field,)*
+                }
+                $(if field == Number::$field as usize {
+                    self.$field = $crate::sources::values::fields::Field::read(scanner)?;
+                    return Ok(());
+                })*
+                scanner.skip()
+            }
+
             fn conflicts(&self) -> impl Iterator<Item = &'static str> {
                 [$(($first, $crate::sources::values::fields::Field::is_conflict(&self.$field)),)*]
                     .into_iter()
                     .filter_map(|(field, conflict)| conflict.then_some(field))
-            }
-        }
-
-        impl<'de: $life, $life> serde::Deserialize<'de> for $name<$life> {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct RecordVisitor<$life>(std::marker::PhantomData<&$life ()>);
-
-                impl<'de: $life, $life> serde::de::Visitor<'de> for RecordVisitor<$life> {
-                    type Value = $name<$life>;
-
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str("a JSON object")
-                    }
-
-                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                        let mut record = $name::default();
-                        while let Some(key) =
-                            map.next_key::<$crate::sources::values::fields::FieldName<'de>>()?
-                        {
-                            $(if key.is($first) $(|| key.is($key))* {
-                                record.$field = map.next_value()?;
-                                continue;
-                            })*
-                            map.next_value::<serde::de::IgnoredAny>()?;
-                        }
-                        Ok(record)
-                    }
-                }
-
-                deserializer.deserialize_map(RecordVisitor(std::marker::PhantomData))
             }
         }
     };
@@ -175,8 +188,7 @@ mod tests {
 
     /// What a decoded sample shows, or the rule by which it is malformed.
     fn shown(json: &[u8]) -> String {
-        let mut scratch = Vec::new();
-        match decode::<Sample<'_>>(json, &mut scratch) {
+        match Decoder::default().decode::<Sample<'_>>(json) {
             Err(rule) => rule.to_owned(),
             Ok(Decoded { record, lossy }) => format!(
                 "{:?} {:?} {:?} {:?} {:?}{}{}",

@@ -6,6 +6,6 @@ pub(super) mod html;
 pub(super) mod json;
 pub(super) mod outline;
 pub(super) mod python;
-mod scanner;
+pub(super) mod scanner;
 pub(super) mod text;
 pub(super) mod time;
