@@ -218,12 +218,11 @@ fn table(handle: &EngineHandle) -> Result<(), KernelError> {
             let again = handle.progress();
             let repeated = (again.prompt_tokens - now.prompt_tokens)
                 - (again.cached_prompt_tokens - now.cached_prompt_tokens);
-            let decode = (decode - prefill * repeated as f64 / computed as f64).max(1e-9);
-            println!(
-                "| {length} | {sequences} | {:.0} | {:.0} |",
-                computed as f64 / prefill,
-                answered as f64 / decode
-            );
+            let decode = decode - prefill * repeated as f64 / computed as f64;
+            // Where most prompts are computed again, the machine's own changes can hide the answers.
+            let answers =
+                if decode > 0.1 { format!("{:.0}", answered as f64 / decode) } else { "hidden".to_owned() };
+            println!("| {length} | {sequences} | {:.0} | {answers} |", computed as f64 / prefill);
         }
     }
     Ok(())

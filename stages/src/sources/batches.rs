@@ -12,7 +12,7 @@ use arrow::error::ArrowError;
 use genome_schemas::{EventKind, KeyDomain, KeyHasher, Outcome, Platform};
 
 use super::author_class::AuthorClass;
-use super::bytes::frames::Contexts;
+use super::bytes::frames::SpareContext;
 use super::config::{Deletions, SourceConfig};
 use super::pseudonym::{AuthorId, Pseudonymizer};
 use super::record::{EventIdentity, Record, event_key, is_placeholder};
@@ -91,7 +91,7 @@ pub(super) struct FileFacts<'a> {
     pub(super) platform: Platform,
     pub(super) names: &'a Pseudonymizer,
     pub(super) context_chars: usize,
-    pub(super) contexts: &'a Contexts,
+    pub(super) spare: &'a SpareContext,
 }
 
 /// Something in a dump that is no record of a person's doing.
@@ -268,6 +268,7 @@ impl EventBuilder {
             .part(facts.platform.as_str())
             .part(source_file)
             .part(refused.offset.to_le_bytes())
+            .part(refused.rule)
             .finish();
         self.key.append_value(key.0)?;
         self.common(facts, source_file, EventKind::Unknown, AuthorClass::Unknown, refused.offset);

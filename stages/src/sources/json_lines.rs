@@ -44,7 +44,7 @@ fn each_line_of<R: io::Read>(
     mut read: impl FnMut(&mut Output<'_>, &[u8], u64) -> Read,
 ) -> Read {
     let begin = lines.offset();
-    // Where the last error was: one that comes again at once is the end.
+    // Where the last error was: another one, with no byte in between, is the end.
     let mut broken_at = None;
     let result = loop {
         if lines.offset() >= end {
@@ -64,13 +64,12 @@ fn each_line_of<R: io::Read>(
             }
             Err(error) => {
                 let offset = lines.offset();
-                if broken_at == Some(offset) {
+                if lines.resume() == 0 && broken_at == Some(offset) {
                     break Ok(());
                 }
                 if let Err(stop) = out.broken(offset, &error) {
                     break Err(stop);
                 }
-                lines.resume();
                 broken_at = Some(lines.offset());
             }
         }

@@ -4,6 +4,7 @@ use std::io::Read as _;
 
 use super::bytes::archive::{Archive, is_blog};
 use super::bytes::container::{Dump, Stream, decoded};
+use super::bytes::frames::Fused;
 use super::bytes::peek::beginning;
 use super::config::Format;
 use super::output::{Output, Read};
@@ -62,7 +63,8 @@ pub(super) fn each_member(
         Dump::Archive(archive) => each_in_archive(out, archive, wanted, read),
         Dump::Tar(stream) => {
             let file = out.source_file().to_owned();
-            let mut tar = tar::Archive::new(stream);
+            // Behind damage, nothing tells where the next member begins.
+            let mut tar = tar::Archive::new(Fused::new(stream));
             let entries = match tar.entries() {
                 Ok(entries) => entries,
                 Err(error) => return out.broken(0, &error),

@@ -16,14 +16,15 @@ pub enum TruncatedPolicy {
     /// Stop with an error that names the file and the place.
     #[default]
     Fail,
-    /// Keep the complete records before the break, and give one `malformed` row with rule `truncated_file`.
+    /// Keep the complete records before a break and what can be read behind it, and give one `malformed` row with rule
+    /// `truncated_file` for each break.
     Keep,
 }
 
 /// Limits of reading.
 ///
 /// Memory of one open file: its decompression window (2 GiB for the dumps that ask for it, 8 MiB as a rule), one
-/// line or archive member, 2 MiB that were decompressed ahead, and four batches; of a file in an object store two ranges
+/// line or archive member, 2 MiB that were decompressed ahead, 384 KiB of packed bytes, and four batches; of a file in an object store two ranges
 /// of 8 MiB beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

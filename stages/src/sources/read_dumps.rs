@@ -28,7 +28,7 @@ use tokio::sync::{Semaphore, mpsc::Sender};
 
 use super::batches::{FileFacts, Produces};
 use super::bytes::container::has_wide_window;
-use super::bytes::frames::Contexts;
+use super::bytes::frames::SpareContext;
 use super::config::SourceConfig;
 use super::counts::{FileReadCount, ReadCounts};
 use super::file_group::{DumpFile, ReaderKind, from_batch};
@@ -141,7 +141,7 @@ impl ExecutionPlan for ReadDumps {
         let readers = Readers {
             shared: self.shared.clone(),
             produces: self.produces,
-            contexts: Contexts::default(),
+            spare: SpareContext::default(),
             metrics: ReadMetrics::new(&self.metrics, partition),
         };
         // Nothing is opened before the first poll: a reader that waited for its consumer while it held one of the
@@ -161,7 +161,7 @@ impl ExecutionPlan for ReadDumps {
 struct Readers {
     shared: Shared,
     produces: Produces,
-    contexts: Contexts,
+    spare: SpareContext,
     metrics: ReadMetrics,
 }
 
@@ -231,7 +231,7 @@ impl Readers {
             platform: file.reader.platform(),
             names: &self.shared.names,
             context_chars: self.shared.options.context_chars,
-            contexts: &self.contexts,
+            spare: &self.spare,
         };
         let mut send = |batch: RecordBatch| {
             self.metrics.baseline.record_output(batch.num_rows());

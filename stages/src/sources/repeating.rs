@@ -8,7 +8,7 @@ use arrow::error::ArrowError;
 
 /// Builds a column whose value is nearly always that of the row before, and else one of few.
 ///
-/// A text is kept once, and costs a comparison a row.
+/// A row costs a comparison and a number; a text is kept once, or again where it was not met for long.
 pub(super) struct Repeating {
     texts: Vec<String>,
     rows: UInt32Builder,

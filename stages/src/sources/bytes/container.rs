@@ -8,7 +8,7 @@ use liblzma::bufread::XzDecoder;
 use parquet::file::FOOTER_SIZE;
 
 use super::archive::Archive;
-use super::frames::{Contexts, Frames, Fused, Members};
+use super::frames::{Frames, Fused, Members, SpareContext};
 use super::location::{Location, ReadSeek};
 use super::overlap::Overlapped;
 use super::peek::Peeked;
@@ -46,14 +46,14 @@ pub(in crate::sources) enum Dump {
 /// # Errors
 /// A file that cannot be opened, or is of a kind that is not read.
 pub(in crate::sources) fn open(location: &Location) -> Result<Dump, StageError> {
-    open_with(location, &Contexts::default())
+    open_with(location, &SpareContext::default())
 }
 
 /// Opens a dump as [`open`] does, with a context that the files before it have used.
 ///
 /// # Errors
 /// As [`open`].
-pub(in crate::sources) fn open_with(location: &Location, contexts: &Contexts) -> Result<Dump, StageError> {
+pub(in crate::sources) fn open_with(location: &Location, spare: &SpareContext) -> Result<Dump, StageError> {
     if location.is_folder() {
         return Ok(Dump::Archive(Archive::open(location)?));
     }
@@ -74,19 +74,25 @@ pub(in crate::sources) fn open_with(location: &Location, contexts: &Contexts) ->
     let stream = match packing(head).filter(|_| bytes >= OVERLAP_BYTES) {
         None => decoded(location, Box::new(file))?,
         Some(packing) => {
-            let contexts = contexts.clone();
+            let spare = spare.clone();
             let overlapped = Overlapped::start(move |filling| match packing {
                 Packing::Zstd => {
-                    let mut context = contexts.take();
+                    let mut context = spare.take();
                     filling.pass_on(Frames::new(file, &mut context));
-                    contexts.give_back(context);
+                    spare.give_back(context);
                 }
                 other => filling.pass_on(unpacked(other, Box::new(file))),
             });
             checked(location, Box::new(overlapped.map_err(failed)?))?
         }
     };
-    Ok(if is_tar(stream.head()) { Dump::Tar(stream) } else { Dump::File(stream) })
+    // Where the beginning is damaged, the name has to tell.
+    let named_tar = || {
+        let name = location.name().to_ascii_lowercase();
+        stream.is_cut() && (name.contains(".tar") || name.contains(".tgz"))
+    };
+    let is_tar = is_tar(stream.head()) || named_tar();
+    Ok(if is_tar { Dump::Tar(stream) } else { Dump::File(stream) })
 }
 
 /// Decompresses a stream, if it is compressed, with its beginning.

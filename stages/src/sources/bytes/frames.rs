@@ -14,19 +14,23 @@ use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, get
 const MAX_WINDOW_LOG: u32 = 31;
 /// Packed bytes read at once.
 const INPUT_BYTES: usize = 128 << 10;
-/// Consumed bytes that are kept for a search: more than the largest block of zstd, packed or not, and what is read at once.
+/// Consumed bytes that are kept for a search: at least the largest block of zstd, packed or not, and what is read at once.
 const KEPT_BYTES: usize = 256 << 10;
-/// The most that one block holds: what was decompressed beside a damaged one is lost with it.
+/// The most that a block of zstd holds.
 const BLOCK_BYTES: usize = 128 << 10;
+/// The header of a block of zstd.
+const HEADER_BYTES: usize = 3;
+/// What is decompressed of gzip at once, and so the most that is lost before damage.
+const STEP_BYTES: usize = 16 << 10;
 /// A context with a larger window than is usual is not kept.
 const MAX_KEPT_BYTES: usize = 160 << 20;
 
-/// A decompression context that the files of a partition use one after the other: its window, up to 128 MiB, is got from
-/// the system once.
+/// A decompression context that the large files of a partition use one after the other: its window, up to 128 MiB, is got
+/// from the system once.
 #[derive(Clone, Default)]
-pub(in crate::sources) struct Contexts(Arc<Mutex<Option<DCtx<'static>>>>);
+pub(in crate::sources) struct SpareContext(Arc<Mutex<Option<DCtx<'static>>>>);
 
-impl Contexts {
+impl SpareContext {
     /// The context, or a new one while another file has it.
     pub(super) fn take(&self) -> DCtx<'static> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -45,6 +49,10 @@ pub(super) struct Frames<C, R> {
     input: Searched<R>,
     context: C,
     state: State,
+    /// Packed bytes that the library asked for.
+    wanted: usize,
+    /// Whether the library may hold more than there was room for.
+    is_full: bool,
 }
 
 #[derive(PartialEq, Eq)]
@@ -64,26 +72,38 @@ impl<C: BorrowMut<DCtx<'static>>, R: Read> Frames<C, R> {
         let dctx = context.borrow_mut();
         dctx.reset(ResetDirective::SessionAndParameters).map_err(failed)?;
         dctx.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG)).map_err(failed)?;
-        Ok(Self { input: Searched::new(stream), context, state: State::Before })
+        let wanted = HEADER_BYTES;
+        Ok(Self { input: Searched::new(stream), context, state: State::Before, wanted, is_full: false })
     }
 
-    /// Decompresses some of what is there; gives how much, and nothing where a whole call served to find a block's end.
+    /// Decompresses one block at most; gives how many bytes, none where a header was read or more of a block is wanted.
+    ///
+    /// A call that fails loses what it had decompressed before, so none is given more than the rest of one block, and
+    /// none while the library holds bytes of the block before.
     fn step(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.state == State::Before {
             self.input.begin();
         }
         let source = self.input.fill_buf()?;
-        if source.is_empty() {
-            let cut = std::mem::replace(&mut self.state, State::Ended) == State::Within;
-            let error = || io::Error::new(io::ErrorKind::UnexpectedEof, "the last frame is not whole");
-            return if cut { Err(error()) } else { Ok(0) };
+        let is_end = source.is_empty();
+        if is_end && self.state == State::Before {
+            self.state = State::Ended;
+            return Ok(0);
         }
-        let (mut packed, mut unpacked) = (InBuffer::around(source), OutBuffer::around(buffer));
+        let given = if self.is_full { 0 } else { self.wanted.min(source.len()) };
+        let room = buffer.len();
+        let (mut packed, mut unpacked) = (InBuffer::around(&source[..given]), OutBuffer::around(buffer));
         let result = self.context.borrow_mut().decompress_stream(&mut unpacked, &mut packed);
         let (read, written) = (packed.pos(), unpacked.pos());
         let wanted = result.map_err(failed)?;
         self.input.consume(read);
         self.state = if wanted == 0 { State::Before } else { State::Within };
+        // Where a block is next, the library asks for the header behind it too.
+        self.wanted = if wanted > HEADER_BYTES { wanted - HEADER_BYTES } else { HEADER_BYTES };
+        self.is_full = written == room;
+        if is_end && written == 0 && self.state == State::Within {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the last frame is not whole"));
+        }
         Ok(written)
     }
 }
@@ -101,6 +121,7 @@ impl<C: BorrowMut<DCtx<'static>>, R: Read> Read for Frames<C, R> {
                 self.context.borrow_mut().reset(ResetDirective::SessionOnly).map_err(failed)?;
                 let found = self.input.search(&ZSTD_START)?;
                 self.state = if found { State::Before } else { State::Ended };
+                (self.wanted, self.is_full) = (HEADER_BYTES, false);
             }
             if self.state == State::Ended || most == 0 {
                 return Ok(0);
@@ -147,13 +168,14 @@ impl<R: Read> Members<R> {
 
 impl<R: Read> Read for Members<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(STEP_BYTES);
         let mut is_told = self.is_lost;
-        while !buffer.is_empty() {
+        loop {
             if self.is_lost {
                 self.next()?;
             }
-            let Some(decoder) = &mut self.decoder else { break };
-            match decoder.read(buffer) {
+            let Some(decoder) = self.decoder.as_mut().filter(|_| most > 0) else { return Ok(0) };
+            match decoder.read(&mut buffer[..most]) {
                 Ok(0) => self.next()?,
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                     self.is_lost = true;
@@ -164,7 +186,6 @@ impl<R: Read> Read for Members<R> {
                 read => return read,
             }
         }
-        Ok(0)
     }
 }
 
@@ -196,23 +217,28 @@ struct Searched<R> {
     /// The part of the buffer that was not consumed.
     start: usize,
     end: usize,
-    /// Where the frame at hand begins in the buffer; the buffer's start for one that began earlier.
-    frame: usize,
+    /// Where a search begins: behind the first byte of the frame at hand, or with the buffer.
+    from: usize,
+    /// Whether the stream could not be read further.
+    has_failed: bool,
 }
 
 impl<R: Read> Searched<R> {
     fn new(stream: R) -> Self {
-        Self { stream, buffer: vec![0; KEPT_BYTES + INPUT_BYTES], start: 0, end: 0, frame: 0 }
+        let buffer = vec![0; KEPT_BYTES + INPUT_BYTES];
+        let mut searched = Self { stream, buffer, start: 0, end: 0, from: 0, has_failed: false };
+        searched.begin();
+        searched
     }
 
     /// Notes that a frame begins here.
     fn begin(&mut self) {
-        self.frame = self.start;
+        self.from = self.start + 1;
     }
 
     /// Goes on to the next place behind the start of the frame at hand that looks like one; false if there is none.
     fn search(&mut self, start: &Start) -> io::Result<bool> {
-        self.start = (self.frame + 1).min(self.end);
+        self.start = self.from.min(self.end);
         loop {
             let unread = &self.buffer[self.start..self.end];
             if let Some(at) = unread.windows(start.length).position(start.begins) {
@@ -226,18 +252,22 @@ impl<R: Read> Searched<R> {
         }
     }
 
-    /// Reads more behind what is there; gives how many bytes.
+    /// Reads more behind what is there; gives how many bytes. A stream that fails has ended.
     fn fill(&mut self) -> io::Result<usize> {
+        if self.has_failed {
+            return Ok(0);
+        }
         if self.end == self.buffer.len() {
-            let from = self.start.saturating_sub(KEPT_BYTES);
-            self.buffer.copy_within(from..self.end, 0);
-            (self.start, self.end) = (self.start - from, self.end - from);
-            self.frame = self.frame.saturating_sub(from);
+            let gone = self.start.saturating_sub(KEPT_BYTES);
+            self.buffer.copy_within(gone..self.end, 0);
+            (self.start, self.end) = (self.start - gone, self.end - gone);
+            self.from = self.from.saturating_sub(gone);
         }
         loop {
             match self.stream.read(&mut self.buffer[self.end..]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => {
+                    self.has_failed = read.is_err();
                     self.end += *read.as_ref().unwrap_or(&0);
                     return read;
                 }
@@ -268,10 +298,10 @@ impl<R: Read> Read for Searched<R> {
 }
 
 /// A stream that ends at its first error: nothing that a decoder gives after one can be trusted.
-pub(super) struct Fused<R>(Option<R>);
+pub(in crate::sources) struct Fused<R>(Option<R>);
 
 impl<R> Fused<R> {
-    pub(super) fn new(stream: R) -> Self {
+    pub(in crate::sources) fn new(stream: R) -> Self {
         Self(Some(stream))
     }
 }
@@ -332,6 +362,10 @@ mod tests {
             [(frame as fn(&[u8]) -> Vec<u8>, frames as fn(&[u8]) -> Vec<u8>), (member, members)]
         {
             let (first, second, third) = (pack(b"first "), pack(&[b'x'; 300]), pack(b"third"));
+            let mut damaged = first.clone();
+            damaged[first.len() - 1] ^= 0x55;
+            let given = unpack(&[&damaged[..], &third].concat());
+            assert!(given == b"!third" || given == b"first !third", "{given:?}");
             let whole = [&first[..], &second, &third].concat();
             assert_eq!(unpack(&whole), [&b"first "[..], &[b'x'; 300], b"third"].concat());
             // Every byte of the second one in turn.
@@ -343,33 +377,78 @@ mod tests {
                 assert!(given.split(|byte| *byte == b'!').count() <= 2, "{at}: {given:?}");
             }
             // A start that leads nowhere stands in the damage.
-            let garbage = [&first[..], b"garbage", &third[..9], b"more garbage", &third].concat();
+            let garbage = [&first[..], b"garbage", &third[..6], b"more garbage", &third].concat();
             assert_eq!(unpack(&garbage), b"first !third");
             let cut = &whole[..whole.len() - 3];
             assert!(unpack(cut).ends_with(b"!"), "{:?}", unpack(cut));
         }
     }
 
+    /// Numbers one behind the other, so that no two parts are alike.
+    fn numbers(range: std::ops::Range<u32>) -> Vec<u8> {
+        range.flat_map(|n| n.to_string().into_bytes()).collect()
+    }
+
     #[test]
-    fn damage_costs_one_block_at_most() {
-        let lines: Vec<u8> = (0..200_000_u32).flat_map(|n| n.to_string().into_bytes()).collect();
-        let mut packed = frame(&lines);
-        let at = packed.len() * 3 / 4;
-        packed[at..at + 8].fill(0xff);
-        let given = frames(&packed);
-        // Up to the checksum at its end, a damaged block can look like a whole one.
-        let before = lines.len() / 2;
-        assert!(given.ends_with(b"!") && given[..before] == lines[..before], "{}", given.len());
+    fn what_comes_before_damage_is_given() {
+        let (lines, last) = (numbers(0..400_000), numbers(0..40_000));
+        for (pack, unpack, lost) in [
+            (frame as fn(&[u8]) -> Vec<u8>, frames as fn(&[u8]) -> Vec<u8>, BLOCK_BYTES),
+            (member, members, STEP_BYTES),
+        ] {
+            let whole = pack(&lines);
+            let at = whole.len() * 3 / 4;
+            // What can be had of the whole blocks before a cut there.
+            let given = unpack(&whole[..at]);
+            let before = given.strip_suffix(b"!").unwrap();
+            assert!(
+                lines.starts_with(before) && before.len() * 4 + 5 * lost > lines.len() * 3,
+                "{}",
+                before.len()
+            );
+            // The frame begins long before the bytes that are kept of it, and the next one stands right behind.
+            let mut damaged = whole.clone();
+            damaged[at..at + 8].fill(0xff);
+            let given = unpack(&[&damaged[..], &pack(&last)].concat());
+            assert!(given.starts_with(&before[..before.len() - lost]) && given.ends_with(&last));
+        }
+    }
+
+    #[test]
+    fn a_frame_that_lacks_its_checksum_gives_all_blocks() {
+        let lines = numbers(0..100_000);
+        let packed = frame(&lines);
+        assert_eq!(frames(&packed[..packed.len() - 4]), [&lines[..], b"!"].concat());
+    }
+
+    #[test]
+    fn a_stream_that_fails_has_ended() {
+        struct Fails<'a>(&'a [u8], usize);
+        impl Read for Fails<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                if self.0.is_empty() {
+                    self.1 += 1;
+                    assert_eq!(self.1, 1, "it is not asked again");
+                    return Err(io::Error::other("gone"));
+                }
+                self.0.read(buffer)
+            }
+        }
+        let packed = frame(b"first");
+        let cut = &packed[..packed.len() - 6];
+        assert!(all(Frames::new(Fails(cut, 0), DCtx::create()).unwrap()).ends_with(b"!"));
+        assert!(all(Members::new(Fails(&member(b"first")[..12], 0))).ends_with(b"!"));
     }
 
     #[test]
     fn a_context_is_used_again() {
-        let contexts = Contexts::default();
+        let spare = SpareContext::default();
         for bytes in [&b"one"[..], b"two", b"three"] {
-            let mut context = contexts.take();
+            let mut context = spare.take();
             assert_eq!(all(Frames::new(&frame(bytes)[..2], &mut context).unwrap()), b"!");
             assert_eq!(all(Frames::new(&frame(bytes)[..], &mut context).unwrap()), bytes);
-            contexts.give_back(context);
+            spare.give_back(context);
+            assert!(spare.0.lock().unwrap().is_some());
         }
     }
 }

@@ -68,9 +68,11 @@ impl<R: Read> LineReader<R> {
         }
     }
 
-    /// Goes on behind an error, without the line that it broke.
-    pub(in crate::sources) fn resume(&mut self) {
+    /// Goes on behind an error, without the line that it broke; tells how many bytes of that there were.
+    pub(in crate::sources) fn resume(&mut self) -> usize {
+        let lost = self.source.unread().len();
         self.source.take_all();
+        lost
     }
 
     fn line(&mut self, length: usize, with_end: usize) -> Line<'_> {

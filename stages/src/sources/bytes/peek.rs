@@ -25,6 +25,13 @@ impl<R: Read> Peeked<R> {
     }
 }
 
+impl<R> Peeked<R> {
+    /// Whether an error came before as many bytes as were asked for.
+    pub(in crate::sources) fn is_cut(&self) -> bool {
+        self.failed.is_some()
+    }
+}
+
 impl<R: Read> Read for Peeked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let unread = &self.head[self.at..];

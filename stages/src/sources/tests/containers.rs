@@ -257,7 +257,53 @@ fn a_loss_is_located_and_costs_nothing_before_it() {
         assert_eq!(lost, format!("- | {offset} | truncated_file"), "{name}");
         for (n, row) in rows[whole..].iter().enumerate() {
             assert!(row.starts_with(&format!("p{} | ", 80 + n)) && row.ends_with(" | -"), "{name}: {row}");
+            let offset = |row: &str| row.split(" | ").nth(1).unwrap().parse::<usize>().unwrap();
+            let line =
+                format!("{{\"id\":\"p{}\",\"title\":\"post number {0}\",\"author\":\"grace\"}}\n", 80 + n);
+            if let Some(next) = rows.get(whole + n + 1) {
+                assert_eq!(offset(next) - offset(row), line.len(), "{name}: {row}");
+            }
         }
+    }
+}
+
+#[test]
+fn every_loss_is_a_row_and_ends_nothing() {
+    let (a, b) = (posts(0..40), posts(40..80));
+    let damaged = |lines: &[u8]| {
+        let mut member = gzip(lines);
+        let checksum = member.len() - 8;
+        member[checksum] ^= 0xff;
+        member
+    };
+    // The second loss leaves no line behind the first.
+    let bytes =
+        [gzip(a.as_bytes()), damaged(b"one line\n"), damaged(b"no end of a line"), gzip(b.as_bytes())]
+            .concat();
+    let dumps = Dumps::new();
+    let found = keeping().read(&[dumps.put("a.jsonl.gz", &bytes)]);
+    let rules = found.lines(&["rule"]);
+    let count = |rule: &str| rules.iter().filter(|found| *found == rule).count();
+    assert_eq!((count("-"), count("truncated_file")), (80, 2), "{rules:?}");
+    assert_eq!(found.counts[0].records, rules.len() as u64);
+}
+
+#[test]
+fn a_damaged_tar_file_mixes_no_members() {
+    let (a, b) = (posts(0..40), posts(40..80));
+    let plain = tar(&[("a.jsonl", a.as_bytes()), ("b.jsonl", b.as_bytes())]);
+    let cut = |at: usize| -> Vec<Vec<u8>> { plain.chunks(at).map(|part| zstd(part, 20)).collect() };
+    // The header of the first member and some of its lines; then the rest of it; then the second one.
+    for (at, broken) in [(1024, 0), (1024, 1), (2048, 0)] {
+        let mut frames = cut(at);
+        frames[broken] = broken_block(std::mem::take(&mut frames[broken]));
+        let dumps = Dumps::new();
+        let found = keeping().read(&[dumps.put("dump.tar.zst", &frames.concat())]);
+        let rows = found.lines(&["source_file", "native_id", "rule"]);
+        let (lost, read): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.ends_with("truncated_file"));
+        assert!(!lost.is_empty(), "{rows:?}");
+        assert!(read.iter().all(|row| row.starts_with("dump.tar.zst!a.jsonl | p")), "{rows:?}");
+        assert_eq!(read.is_empty(), broken == 0, "{rows:?}");
     }
 }
 

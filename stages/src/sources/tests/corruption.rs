@@ -8,7 +8,7 @@ use arrow::array::{AsArray, RecordBatch};
 use genome_schemas::Platform;
 
 use super::super::batches::{FileFacts, Produces};
-use super::super::bytes::frames::Contexts;
+use super::super::bytes::frames::SpareContext;
 use super::super::bytes::location::Location;
 use super::super::file_group::{DumpFile, ReaderKind};
 use super::super::output::Output;
@@ -81,13 +81,13 @@ fn read(form: &Form, path: &std::path::Path) -> Outcome {
         batches.push(batch);
         true
     };
-    let contexts = Contexts::default();
+    let spare = SpareContext::default();
     let facts = FileFacts {
         config: &source,
         platform: form.platform,
         names: &names,
         context_chars: 100,
-        contexts: &contexts,
+        spare: &spare,
     };
     let mut out = Output::new(&file, facts, &options, Produces::Events, &mut send);
     let result = read_file(&mut out, form.reader);

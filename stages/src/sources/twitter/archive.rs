@@ -95,10 +95,9 @@ fn long_posts(archive: &mut Archive, limit: usize) -> Result<LongPosts, StageErr
     let limited = std::io::Read::take(archive.read(&member)?, limit as u64);
     let _ = std::io::Read::read_to_end(&mut { limited }, &mut bytes);
     let mut elements = ElementReader::new(&bytes[..], limit);
-    let mut found = Vec::new();
+    let (mut decoder, mut found) = (Decoder::default(), Vec::new());
     while let Ok(Some(element)) = elements.next() {
         let Element::Whole { bytes, .. } = element else { continue };
-        let mut decoder = Decoder::default();
         let Ok(Decoded { record, .. }) = decoder.decode::<LongPost<'_>>(bytes) else { continue };
         let post = record.wrapped.get().unwrap_or(&record);
         let at = post.created_at.as_str().and_then(twitter_time);

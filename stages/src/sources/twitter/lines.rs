@@ -111,18 +111,26 @@ const PAGE_FIELDS: [&str; 2] = ["data", "statuses"];
 const PAGE_FOLLOWERS: [&str; 8] =
     ["includes", "meta", "errors", "__twarc", "matching_rules", "search_metadata", "data", "statuses"];
 
+/// Decoders of what a line can be.
+#[derive(Default)]
+struct Decoders {
+    tweets: Decoder,
+    envelopes: Decoder,
+}
+
 /// Reads one file of JSON.
 pub(super) fn read(out: &mut Output<'_>, mut member: Member<'_>) -> Read {
+    let mut decoders = Decoders::default();
     if !is_one_document(member.stream.head()) {
-        return objects(out, member, &mut line);
+        return objects(out, member, &mut |out, bytes, offset| line(out, bytes, offset, &mut decoders));
     }
     let mut bytes = Vec::new();
     let broken = read_whole(out, &mut member.stream, &mut bytes)?;
     if is_page(&bytes) {
         out.found();
-        line(out, &bytes, 0)?;
+        line(out, &bytes, 0, &mut decoders)?;
     } else {
-        lines_of(out, &bytes)?;
+        lines_of(out, &bytes, &mut decoders)?;
     }
     match broken {
         Some(error) => out.broken(bytes.len() as u64, &error),
@@ -141,12 +149,12 @@ fn is_page(bytes: &[u8]) -> bool {
 }
 
 /// Reads bytes that turned out not to be one object, line by line.
-fn lines_of(out: &mut Output<'_>, bytes: &[u8]) -> Read {
+fn lines_of(out: &mut Output<'_>, bytes: &[u8], decoders: &mut Decoders) -> Read {
     let mut offset = 0;
     for bytes in bytes.split_inclusive(|b| *b == b'\n') {
         if !bytes.trim_ascii().is_empty() {
             out.found();
-            line(out, bytes.trim_ascii_end(), offset)?;
+            line(out, bytes.trim_ascii_end(), offset, decoders)?;
         }
         offset += bytes.len() as u64;
     }
@@ -154,9 +162,8 @@ fn lines_of(out: &mut Output<'_>, bytes: &[u8]) -> Read {
 }
 
 /// Reads one line, or one element of a list, which was counted as found.
-fn line(out: &mut Output<'_>, bytes: &[u8], offset: u64) -> Read {
-    let mut decoder = Decoder::default();
-    let rule = match decoder.decode::<Tweet<'_>>(bytes) {
+fn line(out: &mut Output<'_>, bytes: &[u8], offset: u64, decoders: &mut Decoders) -> Read {
+    let rule = match decoders.tweets.decode::<Tweet<'_>>(bytes) {
         Ok(Decoded { record, lossy }) => {
             let raw = record.unwrapped();
             if raw.is_tweet() {
@@ -166,8 +173,7 @@ fn line(out: &mut Output<'_>, bytes: &[u8], offset: u64) -> Read {
         }
         Err(rule) => rule,
     };
-    let mut decoder = Decoder::default();
-    match decoder.decode::<Envelope<'_>>(bytes) {
+    match decoders.envelopes.decode::<Envelope<'_>>(bytes) {
         Ok(Decoded { record: envelope, .. }) => {
             if let Some(notice) = envelope.notice() {
                 return out.notice(notice.rule, offset, notice.about);
@@ -175,7 +181,7 @@ fn line(out: &mut Output<'_>, bytes: &[u8], offset: u64) -> Read {
             if !envelope.is_page() {
                 return out.malformed(rule, offset);
             }
-            page(out, bytes, offset, envelope.includes.get(), None)
+            page(out, bytes, offset, envelope.includes.get(), None, &mut decoders.tweets)
         }
         // A damaged page still has tweets that are whole.
         Err(rule) => {
@@ -183,7 +189,7 @@ fn line(out: &mut Output<'_>, bytes: &[u8], offset: u64) -> Read {
             let mut decoder = Decoder::default();
             let decoded = found.and_then(|includes| decoder.decode::<Includes<'_>>(includes).ok());
             let includes = decoded.map(|Decoded { record, .. }| record);
-            page(out, bytes, offset, includes.as_ref(), Some(rule))
+            page(out, bytes, offset, includes.as_ref(), Some(rule), &mut decoders.tweets)
         }
     }
 }
@@ -215,6 +221,7 @@ fn page(
     offset: u64,
     includes: Option<&Includes<'_>>,
     damaged: Option<&'static str>,
+    decoder: &mut Decoder,
 ) -> Read {
     let beside = includes.map_or_else(Beside::default, |includes| {
         Beside::included(includes.users.as_slice(), includes.tweets.as_slice())
@@ -225,7 +232,7 @@ fn page(
     match start {
         Some(at) if bytes[at] == b'{' => {
             if let Some(object) = first_object(&bytes[at..]) {
-                element(out, object, &beside, offset + at as u64, &mut rows, &mut broken)?;
+                element(out, object, &beside, offset + at as u64, &mut rows, &mut broken, decoder)?;
             }
         }
         None if damaged.is_none() => {}
@@ -245,7 +252,7 @@ fn page(
                     elements.go_back(length);
                     continue;
                 }
-                element(out, object, &beside, offset + at as u64, &mut rows, &mut broken)?;
+                element(out, object, &beside, offset + at as u64, &mut rows, &mut broken, decoder)?;
                 if broken.len() > so_far {
                     elements.go_back(length);
                 }
@@ -294,8 +301,8 @@ fn element(
     offset: u64,
     rows: &mut Rows,
     broken: &mut Vec<(&'static str, u64)>,
+    decoder: &mut Decoder,
 ) -> Read {
-    let mut decoder = Decoder::default();
     match decoder.decode::<Tweet<'_>>(object) {
         Ok(Decoded { record, lossy }) => {
             let raw = record.unwrapped();
@@ -317,12 +324,12 @@ fn follows_in_list(before: &[u8]) -> bool {
 
 /// Reads the ids of tweets that a file says are not to be shown any more, as messages.
 pub(super) fn read_deletions(out: &mut Output<'_>, member: Member<'_>) -> Read {
+    let mut decoder = Decoder::default();
     objects(out, member, &mut |out, bytes, _| {
         let has = |key: &[u8]| memchr::memmem::find(bytes, key).is_some();
         if !has(b"\"delete\"") && !has(b"\"status_withheld\"") {
             return Ok(());
         }
-        let mut decoder = Decoder::default();
         let Ok(Decoded { record: envelope, .. }) = decoder.decode::<Envelope<'_>>(bytes) else {
             return Ok(());
         };

@@ -74,6 +74,15 @@ impl Number {
         Self { value: Some(value), conflict: false }
     }
 
+    fn from_numeral(numeral: Numeral) -> Self {
+        match numeral {
+            Numeral::Unsigned(n) => Self::of(n as f64),
+            Numeral::Negative(n) => Self::of(n as f64),
+            Numeral::Float(n) if n.is_finite() => Self::of(n),
+            Numeral::Float(_) => Self::conflict(),
+        }
+    }
+
     fn conflict() -> Self {
         Self { value: None, conflict: true }
     }
@@ -216,21 +225,11 @@ impl<'a> Field<'a> for Text<'a> {
 /// The largest whole number up to which every one is exact in a double: identifiers beyond it are ruined.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
-impl Numeral {
-    fn as_f64(self) -> f64 {
-        match self {
-            Self::Unsigned(n) => n as f64,
-            Self::Negative(n) => n as f64,
-            Self::Float(n) => n,
-        }
-    }
-}
-
 impl<'a> Field<'a> for Number {
     #[inline]
     fn read(scanner: &mut Scanner<'a>) -> Result<Self, Refused> {
         Ok(match scanner.value()? {
-            Token::Number(n) => Self::of(n.as_f64()),
+            Token::Number(n) => Self::from_numeral(n),
             Token::Text(text) => Self::parse(&text),
             Token::Null => Self::default(),
             Token::Flag(_) => Self::conflict(),
@@ -250,7 +249,7 @@ impl<'a> Field<'a> for Epoch {
     #[inline]
     fn read(scanner: &mut Scanner<'a>) -> Result<Self, Refused> {
         Ok(match scanner.value()? {
-            Token::Number(n) => Self(Number::of(n.as_f64())),
+            Token::Number(n) => Self(Number::from_numeral(n)),
             Token::Text(text) => Self::parse(&text),
             Token::Null => Self::default(),
             Token::Flag(_) => Self(Number::conflict()),

@@ -6,7 +6,8 @@
 
 use serde::de::IgnoredAny;
 
-use super::scanner::{FieldNames, KnownNames, Refused, Scanner};
+use super::known_names::KnownNames;
+use super::scanner::{FieldNames, Refused, Scanner};
 
 /// A decoded record, and whether its bytes had to be repaired first.
 pub(in crate::sources) struct Decoded<T> {
@@ -39,6 +40,9 @@ impl Decoder {
         self.repaired = repair(bytes);
         if let Ok(record) = scan(&self.repaired, &mut self.names) {
             return Ok(Decoded { record, lossy: true });
+        }
+        if self.repaired.trim_ascii_start().starts_with(b"[") {
+            return Err("not_a_record");
         }
         Err(match serde_json::from_slice::<IgnoredAny>(&self.repaired) {
             Ok(_) => "not_a_record",
@@ -145,11 +149,11 @@ macro_rules! json_record {
                 field: usize,
                 scanner: &mut $crate::sources::values::scanner::Scanner<$life>,
             ) -> Result<(), $crate::sources::values::scanner::Refused> {
-                #[expect(non_camel_case_types, reason = "numbers under the names of the fields")]
-                enum Number {
+                #[expect(non_camel_case_types, reason = "places under the names of the fields")]
+                enum Place {
                     $($field,)*
                 }
-                $(if field == Number::$field as usize {
+                $(if field == Place::$field as usize {
                     self.$field = $crate::sources::values::fields::Field::read(scanner)?;
                     return Ok(());
                 })*
@@ -220,6 +224,8 @@ mod tests {
             (r#"{"id":"tab\tand \/ \u00e9"}"#, r#"Some("tab\tand / é") None None [] None"#),
             ("{}", "None None None [] None"),
             ("[1]", "not_a_record"),
+            ("[1", "not_a_record"),
+            (r#"{"id":"a","score":1e999}"#, r#"Some("a") None None [] None !score"#),
             ("17", "not_a_record"),
             (r#"{"id":"a","#, "truncated"),
             (r#"{"id":"a"#, "truncated"),

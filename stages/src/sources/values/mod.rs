@@ -4,6 +4,7 @@ pub(super) mod encoding;
 pub(super) mod fields;
 pub(super) mod html;
 pub(super) mod json;
+mod known_names;
 pub(super) mod outline;
 pub(super) mod python;
 pub(super) mod scanner;

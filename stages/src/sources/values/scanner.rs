@@ -9,6 +9,8 @@ use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
+use super::known_names::KnownNames;
+
 /// The record is not plainly what was asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::sources) struct Refused;
@@ -32,7 +34,7 @@ pub(in crate::sources) enum Token<'a> {
     List,
 }
 
-/// A number as it is written.
+/// A number as it is written; infinite if it is too large.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(in crate::sources) enum Numeral {
     Unsigned(u64),
@@ -286,7 +288,11 @@ fn numeral(word: &[u8]) -> Result<Numeral> {
     if is_plain && !word.is_empty() {
         return Ok(Numeral::Unsigned(word.iter().fold(0, |n, digit| n * 10 + u64::from(digit - b'0'))));
     }
-    let number: serde_json::Number = serde_json::from_slice(word).map_err(|_| Refused)?;
+    let Ok(number) = serde_json::from_slice::<serde_json::Number>(word) else {
+        // One that is too large for a double is written as a number all the same.
+        serde_json::from_slice::<IgnoredAny>(word).map_err(|_| Refused)?;
+        return Ok(Numeral::Float(f64::INFINITY));
+    };
     let whole = number.as_u64().map(Numeral::Unsigned).or_else(|| number.as_i64().map(Numeral::Negative));
     whole.or_else(|| number.as_f64().map(Numeral::Float)).ok_or(Refused)
 }
@@ -361,77 +367,6 @@ fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     }
     let looked_through = words.len() * 8;
     Some(looked_through + memchr::memchr2(b'"', b'\\', &bytes[looked_through..])?)
-}
-
-/// Names of fields in the order in which records have them, learnt from the records so far.
-///
-/// A field that most records lack stands in its place all the same: the name that comes is looked for a little ahead.
-#[derive(Debug, Default)]
-pub(in crate::sources) struct KnownNames {
-    names: Vec<KnownName>,
-    next: usize,
-}
-
-#[derive(Debug)]
-struct KnownName {
-    /// The record that it was met in, by the address of its names.
-    record: usize,
-    /// With its quotes.
-    quoted: Box<[u8]>,
-    /// The first bytes of it in one number, and which bits of a number that are.
-    begin: u128,
-    begin_mask: u128,
-    field: Option<usize>,
-}
-
-impl KnownName {
-    fn new(record: usize, quoted: &[u8], field: Option<usize>) -> Self {
-        let mut begin = [0; 16];
-        let length = quoted.len().min(begin.len());
-        begin[..length].copy_from_slice(&quoted[..length]);
-        let begin_mask = u128::MAX >> (8 * (begin.len() - length));
-        Self { record, quoted: quoted.into(), begin: u128::from_le_bytes(begin), begin_mask, field }
-    }
-
-    /// Whether `rest` begins with it.
-    fn begins(&self, rest: &[u8]) -> bool {
-        let Some(begin) = rest.first_chunk() else { return rest.starts_with(&self.quoted) };
-        u128::from_le_bytes(*begin) & self.begin_mask == self.begin
-            && (self.quoted.len() <= begin.len() || rest.starts_with(&self.quoted))
-    }
-}
-
-/// Names that are remembered, and how many of them are looked through for one that comes early.
-const MAX_NAMES: usize = 256;
-const MAX_AHEAD: usize = 16;
-
-impl KnownNames {
-    fn rewound(self) -> Self {
-        Self { next: 0, ..self }
-    }
-
-    /// The length of the expected name and its field, if `rest` begins with it.
-    #[inline]
-    fn expected(&mut self, fields: FieldNames, rest: &[u8]) -> Option<(usize, Option<usize>)> {
-        let known = self.names.get(self.next)?;
-        if known.record != fields.as_ptr().addr() || !known.begins(rest) {
-            return None;
-        }
-        self.next += 1;
-        Some((known.quoted.len(), known.field))
-    }
-
-    /// Notes that `quoted` came next.
-    fn learn(&mut self, fields: FieldNames, quoted: &[u8], field: Option<usize>) {
-        let record = fields.as_ptr().addr();
-        let mut ahead = self.names[self.next..].iter().take(MAX_AHEAD);
-        if let Some(skipped) = ahead.position(|known| known.record == record && *known.quoted == *quoted) {
-            self.next += skipped + 1;
-        } else if self.names.len() < MAX_NAMES {
-            self.names.insert(self.next, KnownName::new(record, quoted, field));
-            self.next += 1;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -532,6 +467,24 @@ mod tests {
             // What is skipped is not looked at, so it may be broken where `serde_json` finds it.
             if let (Some(read), Ok(value)) = (scanned(&bytes), serde_json::from_slice::<Value>(&bytes)) {
                 prop_assert_eq!(wanted(value), read);
+            }
+        }
+
+        #[test]
+        fn what_is_wanted_is_read_only_if_it_is_json(
+            text in ".{0,40}", number in any::<f64>(), at in any::<prop::sample::Index>(), byte in any::<u8>(),
+        ) {
+            let mut bytes = serde_json::json!({ "a": [text, number], "c": number }).to_string().into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Some(read) = scanned(&bytes) {
+                // A name that was hit is skipped with its value, and numbers can have become too large.
+                let names = [r#""a":"#, r#""c":"#];
+                let are_whole = std::str::from_utf8(&bytes).is_ok_and(|json| names.iter().all(|name| json.contains(name)));
+                match serde_json::from_slice::<Value>(&bytes) {
+                    Ok(value) => prop_assert_eq!(wanted(value), read),
+                    Err(error) => prop_assert!(!are_whole || error.to_string().contains("out of range"), "{error}"),
+                }
             }
         }
 

@@ -46,7 +46,7 @@ pub(in crate::sources) fn table_time(text: &str, order: Option<DateOrder>) -> Op
     Some(naive.or_else(|| in_figures(text, order?))?.and_utc().timestamp_micros())
 }
 
-/// A time that begins with the year, in UTC if it has no zone, as columns of times are written out.
+/// A time that is written out: beginning with the year, in UTC if it has no zone, or as Twitter writes it.
 pub(in crate::sources) fn written_time(text: &str) -> Option<i64> {
     table_time(text, None)
 }
