@@ -109,9 +109,8 @@ fn record(out: &mut Output<'_>, line: &[u8], offset: u64, decoder: &mut Decoder)
     let author = raw.author.filled().filter(|author| *author != "[deleted]");
     let id = raw.id.filled().or_else(|| raw.name.filled().map(bare_id));
     // A comment's is only asked for by those that answer it.
-    let full_id = (!is_comment || out.produces() == Produces::Messages)
-        .then(|| id.map(|id| [if is_comment { "t1_" } else { "t3_" }, id].concat()))
-        .flatten();
+    let named = id.filter(|_| !is_comment || out.produces() == Produces::Messages);
+    let full_id = named.map(|id| [if is_comment { "t1_" } else { "t3_" }, id].concat());
     let attributes = Attributes {
         // Profile posts stand in a subreddit that has the author's name.
         subreddit: raw.subreddit.filled().map(|subreddit| match subreddit.strip_prefix("u_") {
@@ -196,21 +195,14 @@ fn bare_id(name: &str) -> &str {
 /// A text as its author typed it: without the interface's escaping, with Markdown's character references
 /// decoded, and without the zero-width spaces that the editor puts into empty paragraphs.
 fn clean(text: &str) -> Cow<'_, str> {
+    const SPACE: &str = "\u{200b}";
+    // Rare in other characters than this one.
+    let last_byte = SPACE.as_bytes()[SPACE.len() - 1];
     // Most texts have neither; one look finds that out.
-    if memchr::memchr2(b'&', SPACE_END, text.as_bytes()).is_none() {
+    if memchr::memchr2(b'&', last_byte, text.as_bytes()).is_none() {
         return Cow::Borrowed(text);
     }
     then(then(unescape_api(text), decode_entities), |text| {
-        if holds_space(text) { Cow::Owned(text.replace(SPACE, "")) } else { Cow::Borrowed(text) }
+        if text.contains(SPACE) { Cow::Owned(text.replace(SPACE, "")) } else { Cow::Borrowed(text) }
     })
-}
-
-const SPACE: char = '\u{200b}';
-/// The last of the three bytes of a zero-width space, which is rare in others.
-const SPACE_END: u8 = 0x8b;
-
-/// Whether a zero-width space stands in the text.
-fn holds_space(text: &str) -> bool {
-    memchr::memchr_iter(SPACE_END, text.as_bytes())
-        .any(|at| text.as_bytes()[..=at].ends_with("\u{200b}".as_bytes()))
 }

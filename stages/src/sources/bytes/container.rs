@@ -6,6 +6,7 @@ use std::path::Path;
 use bzip2::bufread::MultiBzDecoder;
 use liblzma::bufread::XzDecoder;
 use parquet::file::FOOTER_SIZE;
+use zstd::zstd_safe::DCtx;
 
 use super::archive::Archive;
 use super::frames::{Frames, Fused, Members, SpareContext};
@@ -13,7 +14,6 @@ use super::location::{Location, ReadSeek};
 use super::overlap::Overlapped;
 use super::peek::Peeked;
 use crate::StageError;
-use zstd::zstd_safe::DCtx;
 
 /// What libzstd takes without being told.
 const USUAL_WINDOW_BYTES: u64 = 1 << 27;

@@ -23,9 +23,7 @@ impl<R: Read> Peeked<R> {
     pub(in crate::sources) fn head(&self) -> &[u8] {
         &self.head
     }
-}
 
-impl<R> Peeked<R> {
     /// Whether an error came before as many bytes as were asked for.
     pub(in crate::sources) fn is_cut(&self) -> bool {
         self.failed.is_some()

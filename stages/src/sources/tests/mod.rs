@@ -194,7 +194,7 @@ fn json_rows(batch: &RecordBatch) -> Vec<Value> {
     if bytes.is_empty() { Vec::new() } else { serde_json::from_slice(&bytes).unwrap() }
 }
 
-fn zstd(bytes: &[u8], window_log: u32) -> Vec<u8> {
+pub(super) fn zstd(bytes: &[u8], window_log: u32) -> Vec<u8> {
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
     encoder.long_distance_matching(window_log > 27).unwrap();
     encoder.window_log(window_log).unwrap();
@@ -203,7 +203,7 @@ fn zstd(bytes: &[u8], window_log: u32) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::json::JsonRecord;
 use super::scanner::{Numeral, Refused, Scanner, Token};
-use super::time::written_time;
+use super::time::table_time;
 
 /// A field of a record: it can be absent, null, a value, or a value that had to be given up.
 pub(in crate::sources) trait Field<'a>: Sized {
@@ -86,6 +86,21 @@ impl Number {
     fn conflict() -> Self {
         Self { value: None, conflict: true }
     }
+
+    /// Reads the value that is next: a number, or what `parse` makes of a text.
+    #[inline]
+    fn read_with(scanner: &mut Scanner<'_>, parse: impl FnOnce(&str) -> Self) -> Result<Self, Refused> {
+        Ok(match scanner.value()? {
+            Token::Number(n) => Self::from_numeral(n),
+            Token::Text(text) => parse(&text),
+            Token::Null => Self::default(),
+            Token::Flag(_) => Self::conflict(),
+            Token::Object | Token::List => {
+                scanner.skip()?;
+                Self::conflict()
+            }
+        })
+    }
 }
 
 /// A time: seconds since 1970 or a unit that its size tells, or a date and time written out.
@@ -104,10 +119,10 @@ impl Epoch {
     }
 
     /// The time that a text writes out, as a number or as a date; none for a blank one.
-    pub(in crate::sources) fn parse(text: &str) -> Self {
+    fn parse(text: &str) -> Number {
         let number = Number::parse(text);
-        let written = if number.conflict { written_time(text) } else { None };
-        Self(written.map_or(number, |micros| Number::of(micros as f64 / 1e6)))
+        let written = if number.conflict { table_time(text, None) } else { None };
+        written.map_or(number, |micros| Number::of(micros as f64 / 1e6))
     }
 }
 
@@ -228,16 +243,7 @@ const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 impl<'a> Field<'a> for Number {
     #[inline]
     fn read(scanner: &mut Scanner<'a>) -> Result<Self, Refused> {
-        Ok(match scanner.value()? {
-            Token::Number(n) => Self::from_numeral(n),
-            Token::Text(text) => Self::parse(&text),
-            Token::Null => Self::default(),
-            Token::Flag(_) => Self::conflict(),
-            Token::Object | Token::List => {
-                scanner.skip()?;
-                Self::conflict()
-            }
-        })
+        Self::read_with(scanner, Self::parse)
     }
 
     fn is_conflict(&self) -> bool {
@@ -248,16 +254,7 @@ impl<'a> Field<'a> for Number {
 impl<'a> Field<'a> for Epoch {
     #[inline]
     fn read(scanner: &mut Scanner<'a>) -> Result<Self, Refused> {
-        Ok(match scanner.value()? {
-            Token::Number(n) => Self(Number::from_numeral(n)),
-            Token::Text(text) => Self::parse(&text),
-            Token::Null => Self::default(),
-            Token::Flag(_) => Self(Number::conflict()),
-            Token::Object | Token::List => {
-                scanner.skip()?;
-                Self(Number::conflict())
-            }
-        })
+        Number::read_with(scanner, Self::parse).map(Self)
     }
 
     fn is_conflict(&self) -> bool {

@@ -46,11 +46,6 @@ pub(in crate::sources) fn table_time(text: &str, order: Option<DateOrder>) -> Op
     Some(naive.or_else(|| in_figures(text, order?))?.and_utc().timestamp_micros())
 }
 
-/// A time that is written out: beginning with the year, in UTC if it has no zone, or as Twitter writes it.
-pub(in crate::sources) fn written_time(text: &str) -> Option<i64> {
-    table_time(text, None)
-}
-
 /// `24/2/2015 11:35:07` and the like: any one-character separators, years of two figures in this century.
 fn in_figures(text: &str, order: DateOrder) -> Option<NaiveDateTime> {
     let (date, time) = text.split_once(' ').unwrap_or((text, "0:0"));
