@@ -12,7 +12,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use datafusion::arrow::datatypes::{DataType, Schema};
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::ScalarValue;
 use datafusion::common::config::{ParquetColumnOptions, TableParquetOptions};
 use datafusion::dataframe::DataFrameWriteOptions;
@@ -170,24 +170,42 @@ pub async fn write_part(rows: DataFrame, table: &Table, folder: &Path) -> Result
 /// How Parquet files of a store are written.
 fn parquet_options(schema: &Schema) -> TableParquetOptions {
     let mut parquet = TableParquetOptions::default();
-    parquet.global.compression = Some("zstd(3)".to_owned());
+    // With the encodings below, files are as small as with level 3 and dictionaries.
+    parquet.global.compression = Some("zstd(1)".to_owned());
     // What is being written is held in memory until its group of rows is whole, in every outcome's folder; and one group is
     // read by one thread.
     parquet.global.max_row_group_size = 16_384;
-    for field in schema.fields().iter().filter(|field| is_hash(field.data_type())) {
-        let as_it_is = ParquetColumnOptions {
-            dictionary_enabled: Some(false),
-            compression: Some("uncompressed".to_owned()),
-            ..ParquetColumnOptions::default()
-        };
-        parquet.column_specific_options.insert(field.name().clone(), as_it_is);
+    for field in schema.fields() {
+        if let Some(options) = column_options(field) {
+            parquet.column_specific_options.insert(field.name().clone(), options);
+        }
     }
     parquet
 }
 
-/// Whether a column holds hashes, which nothing makes smaller.
-const fn is_hash(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::FixedSizeBinary(_) | DataType::Binary | DataType::BinaryView)
+/// Columns of strings that hardly occur twice.
+const UNLIKE: [&str; 2] = ["native_id", "text"];
+
+/// How a column of values that hardly occur twice is written; `None` for the others, which have a dictionary.
+fn column_options(field: &Field) -> Option<ParquetColumnOptions> {
+    let without_dictionary =
+        ParquetColumnOptions { dictionary_enabled: Some(false), ..ParquetColumnOptions::default() };
+    let encoded = |encoding: &str| ParquetColumnOptions {
+        encoding: Some(encoding.to_owned()),
+        ..without_dictionary.clone()
+    };
+    match field.data_type() {
+        // Hashes, which nothing makes smaller.
+        DataType::FixedSizeBinary(_) | DataType::Binary | DataType::BinaryView => {
+            Some(ParquetColumnOptions { compression: Some("uncompressed".to_owned()), ..without_dictionary })
+        }
+        // Times and offsets, each near the one before.
+        DataType::Timestamp(..) | DataType::UInt64 => Some(encoded("delta_binary_packed")),
+        DataType::Utf8 | DataType::Utf8View if UNLIKE.contains(&field.name().as_str()) => {
+            Some(encoded("delta_length_byte_array"))
+        }
+        _ => None,
+    }
 }
 
 fn building_name(folder: &Path) -> PathBuf {

@@ -49,7 +49,7 @@ impl Default for ReaderOptions {
             on_truncated: TruncatedPolicy::Fail,
             max_line_bytes: 64 << 20,
             max_member_bytes: 256 << 20,
-            batch_rows: 8192,
+            batch_rows: 2048,
             batch_bytes: 16 << 20,
             context_chars: 20_000,
         }
