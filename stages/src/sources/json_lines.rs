@@ -24,7 +24,7 @@ pub(super) fn each_line_in(
     read: impl FnMut(&mut Output<'_>, &[u8], u64) -> Read,
 ) -> Read {
     let location = out.location();
-    let mut file = location.open().map_err(|error| location.failed(error))?;
+    let mut file = location.open_watched(out.faults()).map_err(|error| location.failed(error))?;
     // The line that holds the byte before the range belongs to the part before it.
     let before = range.start.saturating_sub(1);
     file.seek(SeekFrom::Start(before)).map_err(|error| location.failed(error))?;

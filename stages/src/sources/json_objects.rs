@@ -27,7 +27,7 @@ pub(super) fn each_object(
 
 /// Opens the dump; none if it cannot be, and the options say to go on.
 pub(super) fn open_dump(out: &mut Output<'_>) -> Read<Option<Dump>> {
-    match open_with(out.location(), out.facts().spare) {
+    match open_with(out.location(), out.facts().spare, out.faults()) {
         Ok(dump) => Ok(Some(dump)),
         Err(error) => out.unreadable(error).map(|()| None),
     }

@@ -6,6 +6,7 @@ use genome_schemas::Platform;
 use glob::{MatchOptions, Pattern};
 
 use super::bytes::archive::{Archive, is_blog, unpacked};
+use super::bytes::faults::Faults;
 use super::bytes::location::{Location, is_url};
 use super::bytes::remote;
 use super::config::SourceConfig;
@@ -153,7 +154,7 @@ fn is_unpacked_archive(folder: &Path, platform: Platform) -> Result<bool, StageE
             if !folder.join("data").is_dir() {
                 return Ok(false);
             }
-            let archive = Archive::open(&Location::Local(folder.to_owned()))?;
+            let archive = Archive::of_folder(&Location::Local(folder.to_owned()), &Faults::default())?;
             Ok(archive.members().iter().any(|member| holds_tweets(member)))
         }
     }

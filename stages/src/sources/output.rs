@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use genome_schemas::Outcome;
 
 use super::batches::{EventBuilder, FileFacts, MessageBuilder, Produces, Refused};
+use super::bytes::faults::Faults;
 use super::bytes::location::Location;
 use super::config::SourceConfig;
 use super::counts::FileReadCount;
@@ -55,6 +56,7 @@ pub(super) struct Output<'a> {
     bytes: usize,
     source_file: String,
     count: FileReadCount,
+    faults: Faults,
     /// Takes a batch; false if nobody wants it.
     send: &'a mut dyn FnMut(RecordBatch) -> bool,
 }
@@ -83,7 +85,19 @@ impl<'a> Output<'a> {
             ..FileReadCount::default()
         };
         let source_file = file.name.clone();
-        Self { file, facts, options, produces, builder, rows: 0, bytes: 0, source_file, count, send }
+        Self {
+            file,
+            facts,
+            options,
+            produces,
+            builder,
+            rows: 0,
+            bytes: 0,
+            source_file,
+            count,
+            faults: Faults::default(),
+            send,
+        }
     }
 
     /// What becomes of the records.
@@ -111,6 +125,11 @@ impl<'a> Output<'a> {
 
     pub(super) fn facts(&self) -> &FileFacts<'a> {
         &self.facts
+    }
+
+    /// Where the failures of the disk or the network are noted.
+    pub(super) fn faults(&self) -> &Faults {
+        &self.faults
     }
 
     pub(super) fn source_file(&self) -> &str {
@@ -189,8 +208,17 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Stops if the disk or the network has failed, whatever the policy: the file may be whole.
+    fn without_faults(&self) -> Read {
+        self.faults.first().map_or(Ok(()), |fault| {
+            let reason = format!("cannot be read: {fault}; what was read of it is not stored, so run again");
+            Err(Stop::Failed(StageError::Input { path: self.file.location.to_string(), reason }))
+        })
+    }
+
     /// Ends a stream that breaks off at `offset`, by the policy of the options.
     pub(super) fn broken(&mut self, offset: u64, error: &io::Error) -> Read {
+        self.without_faults()?;
         if self.options.on_truncated == TruncatedPolicy::Keep {
             self.found();
             return self.malformed("truncated_file", offset);
@@ -208,6 +236,7 @@ impl<'a> Output<'a> {
 
     /// Passes over a file or member that cannot be opened, by the policy of the options.
     pub(super) fn unreadable(&mut self, error: StageError) -> Read {
+        self.without_faults()?;
         if self.options.on_truncated == TruncatedPolicy::Keep {
             self.found();
             return self.malformed("unreadable_file", 0);
@@ -217,7 +246,7 @@ impl<'a> Output<'a> {
 
     /// Sends the last rows and gives the counts of the whole file.
     pub(super) fn finish(mut self, result: Read) -> (FileReadCount, Read) {
-        let result = result.and_then(|()| self.flush());
+        let result = result.and_then(|()| self.without_faults()).and_then(|()| self.flush());
         self.count.complete = result.is_ok();
         (self.count, result)
     }

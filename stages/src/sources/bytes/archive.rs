@@ -6,6 +6,7 @@ use std::path::Path;
 
 use zip::ZipArchive;
 
+use super::faults::{Faults, Watched};
 use super::location::{Location, ReadSeek};
 use crate::StageError;
 
@@ -14,24 +15,22 @@ pub(in crate::sources) struct Archive {
     location: Location,
     members: Vec<String>,
     zip: Option<ZipArchive<BufReader<Box<dyn ReadSeek>>>>,
+    faults: Faults,
 }
 
 /// No dump nests its files deeper (`data/js/tweets` inside a folder of its own).
 const MAX_DEPTH: usize = 6;
 
 impl Archive {
-    /// Opens a folder or zip file and lists its members in the order of their names.
+    /// The files of a folder, in the order of their names; what fails while they are read is noted.
     ///
     /// # Errors
-    /// A location that cannot be read, or is no zip file.
-    pub(in crate::sources) fn open(location: &Location) -> Result<Self, StageError> {
-        if let Some(folder) = location.local().filter(|path| path.is_dir()) {
-            let mut members = Vec::new();
-            walk(folder, "", MAX_DEPTH, &mut members)?;
-            return Ok(Self::of_members(location, members, None));
-        }
-        let file = location.open().map_err(|e| location.failed(e))?;
-        Self::of_zip(location, file)
+    /// A folder that cannot be listed.
+    pub(in crate::sources) fn of_folder(location: &Location, faults: &Faults) -> Result<Self, StageError> {
+        let folder = location.local().unwrap_or(Path::new(""));
+        let mut members = Vec::new();
+        walk(folder, "", MAX_DEPTH, &mut members)?;
+        Ok(Self { faults: faults.clone(), ..Self::of_members(location, members, None) })
     }
 
     /// The zip archive that `file` is.
@@ -56,7 +55,7 @@ impl Archive {
         // macOS adds a shadow of every member.
         members.retain(|name| !name.starts_with("__MACOSX/") && !file_name(name).starts_with("._"));
         members.sort_unstable();
-        Self { location: location.clone(), members, zip }
+        Self { location: location.clone(), members, zip, faults: Faults::default() }
     }
 
     /// Names of the members, sorted.
@@ -75,9 +74,9 @@ impl Archive {
             return Ok(Box::new(file));
         }
         let folder = self.location.local().unwrap_or(Path::new(""));
-        let file =
-            File::open(folder.join(member)).map_err(|e| StageError::Input { path, reason: e.to_string() })?;
-        Ok(Box::new(BufReader::new(file)))
+        let file = self.faults.note(File::open(folder.join(member)));
+        let file = file.map_err(|e| StageError::Input { path, reason: e.to_string() })?;
+        Ok(Box::new(BufReader::new(Watched::new(file, &self.faults))))
     }
 }
 

@@ -9,6 +9,7 @@ use parquet::file::FOOTER_SIZE;
 use zstd::zstd_safe::DCtx;
 
 use super::archive::Archive;
+use super::faults::Faults;
 use super::frames::{Frames, Fused, Members, SpareContext};
 use super::location::{Location, ReadSeek};
 use super::overlap::Overlapped;
@@ -46,19 +47,23 @@ pub(in crate::sources) enum Dump {
 /// # Errors
 /// A file that cannot be opened, or is of a kind that is not read.
 pub(in crate::sources) fn open(location: &Location) -> Result<Dump, StageError> {
-    open_with(location, &SpareContext::default())
+    open_with(location, &SpareContext::default(), &Faults::default())
 }
 
-/// Opens a dump as [`open`] does, with a context that the files before it have used.
+/// Opens a dump as [`open`] does, with a context that the files before it have used; notes what fails while it is read.
 ///
 /// # Errors
 /// As [`open`].
-pub(in crate::sources) fn open_with(location: &Location, spare: &SpareContext) -> Result<Dump, StageError> {
+pub(in crate::sources) fn open_with(
+    location: &Location,
+    spare: &SpareContext,
+    faults: &Faults,
+) -> Result<Dump, StageError> {
     if location.is_folder() {
-        return Ok(Dump::Archive(Archive::open(location)?));
+        return Ok(Dump::Archive(Archive::of_folder(location, faults)?));
     }
     let failed = |error: io::Error| location.failed(error);
-    let mut file = location.open().map_err(failed)?;
+    let mut file = location.open_watched(faults).map_err(failed)?;
     let bytes = file.seek(SeekFrom::End(0)).map_err(failed)?;
     file.rewind().map_err(failed)?;
     let mut head = [0; FOOTER_SIZE];

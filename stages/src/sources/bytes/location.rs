@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use url::Url;
 
+use super::faults::{Faults, Watched};
 use super::remote::RemoteFile;
 use crate::StageError;
 
@@ -72,15 +73,23 @@ impl Location {
         self.local().is_some_and(Path::is_dir)
     }
 
-    /// Opens the file.
+    /// Opens the file, to look at it.
     ///
     /// # Errors
     /// It does not exist or cannot be read.
     pub(in crate::sources) fn open(&self) -> io::Result<Box<dyn ReadSeek>> {
-        match self {
-            Self::Local(path) => Ok(Box::new(File::open(path)?)),
-            Self::Remote(url) => Ok(Box::new(RemoteFile::open(url)?)),
-        }
+        self.open_watched(&Faults::default())
+    }
+
+    /// Opens the file, and notes what fails.
+    ///
+    /// # Errors
+    /// As [`Location::open`].
+    pub(in crate::sources) fn open_watched(&self, faults: &Faults) -> io::Result<Box<dyn ReadSeek>> {
+        Ok(match self {
+            Self::Local(path) => Box::new(Watched::new(faults.note(File::open(path))?, faults)),
+            Self::Remote(url) => Box::new(Watched::new(faults.note(RemoteFile::open(url))?, faults)),
+        })
     }
 
     pub(in crate::sources) fn failed(&self, reason: impl fmt::Display) -> StageError {

@@ -3,6 +3,7 @@
 pub(super) mod archive;
 pub(super) mod container;
 pub(super) mod elements;
+pub(super) mod faults;
 pub(super) mod frames;
 pub(super) mod lines;
 pub(super) mod location;

@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use bytes::Bytes;
 use futures::StreamExt;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, parse_url_opts};
+use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, parse_url_opts};
 use tokio::runtime::Runtime;
 use url::{Position, Url};
 
@@ -47,8 +47,27 @@ fn wait<T>(answer: &Receiver<object_store::Result<T>>) -> io::Result<T> {
     let answer = answer.recv().map_err(|_| io::Error::other("a request was dropped"))?;
     answer.map_err(|error| match error {
         object_store::Error::NotFound { .. } => io::Error::new(io::ErrorKind::NotFound, "does not exist"),
-        other => io::Error::other(other),
+        other => io::Error::other(with_advice(&other)),
     })
+}
+
+/// Where clients look for credentials when the environment names none.
+const METADATA_SERVERS: [&str; 3] = ["169.254.169.254", "169.254.170.2", "metadata.google.internal"];
+
+fn with_advice(error: &object_store::Error) -> String {
+    let error = error.to_string();
+    if METADATA_SERVERS.iter().any(|server| error.contains(server)) {
+        return format!(
+            "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or GOOGLE_SERVICE_ACCOUNT; for a \
+             public bucket AWS_SKIP_SIGNATURE=true or GOOGLE_SKIP_SIGNATURE=true ({error})"
+        );
+    }
+    error
+}
+
+/// Whether the environment names a store that speaks plain HTTP, which then needs no further leave.
+fn is_plain_endpoint((name, value): &(String, String)) -> bool {
+    name.starts_with("AWS_ENDPOINT") && value.starts_with("http://")
 }
 
 fn store(url: &Url) -> io::Result<Arc<dyn ObjectStore>> {
@@ -59,7 +78,7 @@ fn store(url: &Url) -> io::Result<Arc<dyn ObjectStore>> {
     }
     let vendor = |name: &str| ["AWS_", "GOOGLE_"].iter().any(|prefix| name.starts_with(prefix));
     let mut options: Vec<(String, String)> = std::env::vars().filter(|(name, _)| vendor(name)).collect();
-    if url.scheme() == "http" {
+    if url.scheme() == "http" || options.iter().any(is_plain_endpoint) {
         options.push(("allow_http".into(), "true".into()));
     }
     let (store, _) = parse_url_opts(url, options).map_err(io::Error::other)?;
@@ -74,8 +93,19 @@ fn path_of(url: &Url) -> io::Result<Path> {
 
 /// Length of an object in bytes, and what changes when it does: its `ETag`, else when it was last written.
 pub(in crate::sources) fn facts(url: &Url) -> io::Result<(u64, String)> {
+    Ok(facts_of(&head(url)?))
+}
+
+fn head(url: &Url) -> io::Result<ObjectMeta> {
     let (store, path) = (store(url)?, path_of(url)?);
-    Ok(facts_of(&wait(&start(async move { store.head(&path).await })?)?))
+    wait(&start(async move { store.head(&path).await })?)
+}
+
+/// Whether two answers are about the same bytes, as far as the store tells.
+fn is_same(one: &ObjectMeta, other: &ObjectMeta) -> bool {
+    // A server marks a tag as weak by how it sends the bytes.
+    let tag = |of: &ObjectMeta| of.e_tag.as_deref().map(|tag| tag.trim_start_matches("W/").to_owned());
+    one.size == other.size && tag(one).zip(tag(other)).is_none_or(|(one, other)| one == other)
 }
 
 fn facts_of(object: &ObjectMeta) -> (u64, String) {
@@ -106,26 +136,33 @@ pub(in crate::sources) fn list(folder: &Url) -> io::Result<Vec<(String, u64, Str
 pub(super) struct RemoteFile {
     store: Arc<dyn ObjectStore>,
     path: Path,
-    length: u64,
+    /// As it was when it was opened.
+    object: ObjectMeta,
     at: u64,
     /// The range that is at hand, and where it begins.
     range: Bytes,
     begins: u64,
     /// The range behind it, on its way.
-    next: Option<(u64, Receiver<object_store::Result<Bytes>>)>,
+    next: Option<(u64, Receiver<object_store::Result<Ranged>>)>,
 }
+
+/// Bytes of an object, and what it was when they were given.
+type Ranged = (ObjectMeta, Bytes);
 
 impl RemoteFile {
     pub(super) fn open(url: &Url) -> io::Result<Self> {
-        let (length, _) = facts(url)?;
         let (store, path) = (store(url)?, path_of(url)?);
-        Ok(Self { store, path, length, at: 0, range: Bytes::new(), begins: 0, next: None })
+        let object = head(url)?;
+        Ok(Self { store, path, object, at: 0, range: Bytes::new(), begins: 0, next: None })
     }
 
-    fn request(&self, from: u64) -> io::Result<Receiver<object_store::Result<Bytes>>> {
+    fn request(&self, from: u64) -> io::Result<Receiver<object_store::Result<Ranged>>> {
         let (store, path) = (Arc::clone(&self.store), self.path.clone());
-        let range = from..self.length.min(from + RANGE_BYTES);
-        start(async move { store.get_range(&path, range).await })
+        let range = from..self.object.size.min(from + RANGE_BYTES);
+        start(async move {
+            let given = store.get_opts(&path, GetOptions::new().with_range(Some(range))).await?;
+            Ok((given.meta.clone(), given.bytes().await?))
+        })
     }
 
     /// What is at hand of the range.
@@ -140,14 +177,18 @@ impl RemoteFile {
             Some((from, answer)) if from == self.at => answer,
             _ => self.request(self.at)?,
         };
-        self.range = wait(&answer)?;
+        let (object, range) = wait(&answer)?;
+        if !is_same(&self.object, &object) {
+            return Err(io::Error::other("it was changed while it was read"));
+        }
+        self.range = range;
         if self.range.is_empty() {
             let reason = "the store gave fewer bytes than it has";
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
         }
         self.begins = self.at;
         let behind = self.at + self.range.len() as u64;
-        if behind < self.length {
+        if behind < self.object.size {
             self.next = Some((behind, self.request(behind)?));
         }
         Ok(())
@@ -156,7 +197,7 @@ impl RemoteFile {
 
 impl Read for RemoteFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at >= self.length || buffer.is_empty() {
+        if self.at >= self.object.size || buffer.is_empty() {
             return Ok(0);
         }
         if self.unread().is_empty() {
@@ -174,7 +215,7 @@ impl Seek for RemoteFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let at = match to {
             SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(back) => self.length.checked_add_signed(back),
+            SeekFrom::End(back) => self.object.size.checked_add_signed(back),
             SeekFrom::Current(step) => self.at.checked_add_signed(step),
         };
         self.at = at.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "before the beginning"))?;

@@ -8,7 +8,12 @@ use std::thread;
 
 use genome_schemas::Platform;
 
-use super::{Run, zstd};
+use super::{ReaderOptions, Run, zstd};
+use crate::sources::TruncatedPolicy;
+
+/// What a server does when it is asked for more than the beginning of a file whose name begins so.
+const DENIES: &str = "denied";
+const CHANGES: &str = "changed";
 
 /// Serves `files` by name, whole or in ranges; gives its address. It ends with the test's process.
 fn serve(files: Vec<(&'static str, Vec<u8>)>) -> String {
@@ -26,6 +31,13 @@ fn serve(files: Vec<(&'static str, Vec<u8>)>) -> String {
                         write!(stream, "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").unwrap();
                         continue;
                     };
+                    let later =
+                        |name: &str| path[1..].starts_with(name) && range.is_some_and(|(from, _)| from > 0);
+                    if later(DENIES) {
+                        write!(stream, "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").unwrap();
+                        continue;
+                    }
+                    let tag = if later(CHANGES) { 2 } else { 1 };
                     let (status, bytes, more) = match range {
                         Some((from, to)) => {
                             let to = to.min(bytes.len() - 1);
@@ -36,7 +48,7 @@ fn serve(files: Vec<(&'static str, Vec<u8>)>) -> String {
                     };
                     write!(
                         stream,
-                        "HTTP/1.1 {status}\r\ncontent-length: {}\r\netag: \"1\"\r\n\
+                        "HTTP/1.1 {status}\r\ncontent-length: {}\r\netag: \"{tag}\"\r\n\
                          last-modified: Wed, 01 May 2024 00:00:00 GMT\r\n{more}\r\n",
                         bytes.len()
                     )
@@ -74,12 +86,12 @@ fn request(reader: &mut impl BufRead) -> Option<Request> {
     }
 }
 
-#[test]
-fn files_behind_a_url_are_read_in_ranges() {
-    // Random digits do not pack well, so that the file takes several ranges of 8 MiB.
+/// A packed file of as many posts that takes several ranges of 8 MiB, and its first lines unpacked.
+fn large_dump(posts: usize) -> (Vec<u8>, Vec<u8>) {
+    // Random digits do not pack well.
     let mut digits = 1_u64;
     let mut lines = String::new();
-    for n in 0..60_000 {
+    for n in 0..posts {
         let _ = write!(lines, "{{\"id\":\"p{n}\",\"author\":\"grace\",\"title\":\"");
         for _ in 0..24 {
             digits = digits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -89,7 +101,13 @@ fn files_behind_a_url_are_read_in_ranges() {
     }
     let packed = zstd(lines.as_bytes(), 20);
     assert!(packed.len() > 10 << 20, "{}", packed.len());
-    let address = serve(vec![("RS_2020-01.zst", packed), ("small.jsonl", lines.as_bytes()[..4000].to_vec())]);
+    (packed, lines.as_bytes()[..4000].to_vec())
+}
+
+#[test]
+fn files_behind_a_url_are_read_in_ranges() {
+    let (packed, lines) = large_dump(60_000);
+    let address = serve(vec![("RS_2020-01.zst", packed), ("small.jsonl", lines)]);
     let run = Run { context: false, ..Run::of(Platform::Reddit) };
     let read = |name: &str| run.read(&[format!("{address}/{name}").into()]);
     let found = read("RS_2020-01.zst");
@@ -102,4 +120,20 @@ fn files_behind_a_url_are_read_in_ranges() {
     assert!(missing.contains("none.zst") && missing.contains("does not exist"), "{missing}");
     let folder = run.read(&[format!("{address}/").into()]).error.unwrap();
     assert!(folder.contains("name each of them"), "{folder}");
+}
+
+#[test]
+fn a_network_that_fails_is_no_damage() {
+    let (packed, _) = large_dump(60_000);
+    let address = serve(vec![("denied.zst", packed.clone()), ("changed.zst", packed)]);
+    let options = ReaderOptions { on_truncated: TruncatedPolicy::Keep, ..ReaderOptions::default() };
+    let run = Run { context: false, options, ..Run::of(Platform::Reddit) };
+    for (name, reason) in [
+        ("denied.zst", "403 Forbidden"),
+        ("changed.zst", "it was changed while it was read"),
+        ("none.zst", "does not exist"),
+    ] {
+        let error = run.read(&[format!("{address}/{name}").into()]).error.unwrap();
+        assert!(error.contains(reason) && error.contains(name), "{error}");
+    }
 }
