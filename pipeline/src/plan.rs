@@ -16,7 +16,7 @@ use crate::config::Project;
 use crate::store::{Store, read_manifest};
 
 /// Version of the dump readers: raised when they read the same bytes differently.
-const READERS_VERSION: u32 = 4;
+const READERS_VERSION: u32 = 5;
 
 /// Stages that run as one plan and end in one artifact.
 #[derive(Debug, Clone)]

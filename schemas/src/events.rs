@@ -30,8 +30,8 @@ use crate::table::Table;
 /// - `source_file`, `source_offset`: where the record stood (byte offset in the decompressed file, or index of
 ///   the record in its member);
 /// - `lossy`: the record had bytes or characters that had to be replaced;
-/// - `redactions`: what `pii_scrub` replaced in title and text and `shared_passages` took out, stage by stage: which of the
-///   two, the kind, first byte and byte after the last in the text as it came to that stage; never the value;
+/// - `redactions`: what `pii_scrub` replaced in title and text, `shared_passages` took out and `apply_tags` wrote anew, stage
+///   by stage: title or text, the kind, first byte and byte after the last as they came to that stage; never the value;
 /// - `split`: `train`, `validation` or `test`, once the split has run.
 pub fn events() -> Table {
     let mut fields = vec![

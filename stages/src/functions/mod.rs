@@ -38,7 +38,7 @@ pub(crate) use likelihood::{Likelihood, likelihoods};
 pub(crate) use overlap::{overlap, overlap_part};
 pub(crate) use passages::{Elsewhere, passage_keys, passage_places, passage_share, without_passages};
 pub(crate) use prior::{calibrated, choice_prior};
-pub(crate) use redact::{Redactor, redact, redactions, with_redactions};
+pub(crate) use redact::{Redactor, redact, redactions, rewriting, with_redactions};
 pub(crate) use repeats::{near_repeats, sharing_texts};
 pub(crate) use rules::{RuleList, broken_rule, rule_measure};
 pub(crate) use semantic::{embed, semantic_repeats};

@@ -77,6 +77,22 @@ pub(crate) fn with_redactions(found: &Expr) -> Result<Expr, StageError> {
     Ok(added.alias("redactions"))
 }
 
+/// That a text was written anew, as one place over the whole old text; null where it was not.
+pub(crate) fn rewriting(old: Expr, new: Expr, list_type: &DataType) -> Result<Expr, StageError> {
+    let item = redaction_item(list_type)?;
+    let types = vec![DataType::Utf8View, DataType::Utf8View];
+    let function = array_function("rewriting", types, list_type.clone(), move |args| {
+        let (old, new) = (strings(args, 0)?, strings(args, 1)?);
+        let place = |row| {
+            let text = string_at(old, row).filter(|text| string_at(new, row) != Some(text));
+            let end = text.map(str::len);
+            end.map(|end| Redaction { field: "text", kind: "rewritten", start: 0, end }).into_iter().collect()
+        };
+        redaction_lists(&item, &(0..old.len()).map(place).collect::<Vec<_>>())
+    });
+    Ok(function.call(vec![cast(old, DataType::Utf8View), cast(new, DataType::Utf8View)]))
+}
+
 /// Where personal data stands in title and text; null where there is none.
 pub(crate) fn redactions(redactor: &Arc<Redactor>, list_type: &DataType) -> Result<Expr, StageError> {
     let (redactor, item) = (Arc::clone(redactor), redaction_item(list_type)?);

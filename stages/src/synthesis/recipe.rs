@@ -78,6 +78,9 @@ pub struct RecipeHead {
     /// Only events that answer something.
     #[serde(default)]
     pub needs_context: bool,
+    /// Only events that have a text beside their title.
+    #[serde(default)]
+    pub needs_text: bool,
     /// Over authors: which events are shown where not all fit.
     #[serde(default)]
     pub packing: Packing,

@@ -149,6 +149,7 @@ pub(super) fn template_problem(recipe: &Recipe) -> Option<String> {
         kind: "comment".to_owned(),
         context: vec![ContextView { role: "post".to_owned(), name: None, content: "text".to_owned() }],
         own: "text".to_owned(),
+        text: (recipe.head.over == Over::Events).then(|| "text".to_owned()),
         rating: Some(5.0),
     };
     let view = match recipe.head.over {

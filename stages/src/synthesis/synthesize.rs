@@ -6,7 +6,9 @@ use arrow::datatypes::DataType;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::functions_nested::expr_fn::{array_element, array_length, make_array};
 use datafusion::logical_expr::ExprFunctionExt as _;
-use datafusion::prelude::{DataFrame, Expr, cast, character_length, coalesce, col, concat, get_field, lit};
+use datafusion::prelude::{
+    DataFrame, Expr, btrim, cast, character_length, coalesce, col, concat, get_field, lit,
+};
 use genome_kernels::llm::Sampling;
 use genome_schemas::{Outcome, authors, completions, events};
 use serde::{Deserialize, Serialize};
@@ -361,12 +363,14 @@ impl Synthesize {
             Over::Events => {
                 let most = i64::try_from(recipe.head.max_own_chars.unwrap_or(usize::MAX)).unwrap_or(i64::MAX);
                 let least = i64::try_from(recipe.head.min_own_chars).unwrap_or(i64::MAX);
-                let fits = kept.and(character_length(written()).between(lit(least), lit(most)));
+                let mut fits = kept.and(character_length(written()).between(lit(least), lit(most)));
                 if recipe.head.needs_context {
-                    fits.and(array_length(col("context")).gt(lit(0_u64)))
-                } else {
-                    fits
+                    fits = fits.and(array_length(col("context")).gt(lit(0_u64)));
                 }
+                if recipe.head.needs_text {
+                    fits = fits.and(btrim(vec![col("text")]).not_eq(lit("")));
+                }
+                fits
             }
         }
     }

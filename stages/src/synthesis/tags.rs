@@ -14,13 +14,13 @@ use serde_json::Value;
 
 use super::recipe::Over;
 use crate::StageError;
-use crate::functions::{array_function, string_at, strings};
+use crate::functions::{array_function, rewriting, string_at, strings, with_redactions};
 use crate::mark::{Mark, column, mark_rows};
 use crate::stage::{Card, Scope, Stage, StageContext};
 
 /// Brings the answers to a recipe over events back into the events.
 ///
-/// A field whose value is listed drops its event; `text` names a field that takes the text's place.
+/// A field whose value is listed drops its event; `text` names a field that takes the text's place, which `redactions` says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyTags {
@@ -35,8 +35,8 @@ pub struct ApplyTags {
     /// Field that takes the place of the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Smallest share of the characters of title and text that the new text may have (`HumanLLM`: a cleaning may not
-    /// remove more than half); where it has fewer, the old text stays.
+    /// Smallest share of the characters of the text that the new text may have (`HumanLLM`: a cleaning may not remove
+    /// more than half); where it has fewer, the old text stays.
     #[serde(default = "half")]
     pub min_share: f64,
     /// What becomes of events without a kept answer.
@@ -66,7 +66,7 @@ impl Stage for ApplyTags {
     fn card(&self) -> Card {
         Card {
             name: "apply_tags",
-            version: 1,
+            version: 2,
             scope: Scope::Corpus,
             at_rest: true,
             input: events,
@@ -114,8 +114,13 @@ impl Stage for ApplyTags {
             )?;
         let rows = answers.join(rows, JoinType::Right, &[SUBJECT], &["key"], None)?;
         let rows = mark_rows(rows, "apply_tags", &self.marks())?;
+        let schema = rows.schema().clone();
         let columns = names.iter().map(|name| match (name.as_str(), &self.text) {
             ("text", Some(field)) => Ok(self.new_text(field)?.alias("text")),
+            ("redactions", Some(field)) => {
+                let list_type = schema.field_with_unqualified_name(name)?.data_type();
+                with_redactions(&rewriting(col("text"), self.new_text(field)?, list_type)?)
+            }
             _ => Ok(column(name)),
         });
         Ok(rows.select(columns.collect::<Result<Vec<_>, StageError>>()?)?)
@@ -145,7 +150,9 @@ impl ApplyTags {
         let new = answer_field(field);
         let chars = |text: Expr| cast(character_length(text), DataType::Float64);
         let is_whole = chars(new.clone()).gt_eq(lit(self.min_share) * chars(col("text")));
-        Ok(when(new.clone().is_not_null().and(is_whole), new).otherwise(col("text"))?)
+        // Without an old text there is nothing that the new one could be a form of.
+        let has_old = col("text").not_eq(lit(""));
+        Ok(when(has_old.and(is_whole), new).otherwise(col("text"))?)
     }
 }
 

@@ -36,6 +36,9 @@ pub struct EventView {
     pub context: Vec<ContextView>,
     /// The person's own words, title first, such that a quotation can be copied from them letter by letter.
     pub own: String,
+    /// The text alone, as it stands, for recipes that write it anew. Over events only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     /// Stars of a review.
     pub rating: Option<f64>,
 }
@@ -85,8 +88,8 @@ pub(super) struct AuthorRow {
 
 impl EventRow {
     pub(crate) fn view(self, max_context_chars: usize) -> EventView {
-        let own = [self.title, self.text].into_iter().flatten().filter(|t| !t.trim().is_empty());
-        let own = own.collect::<Vec<_>>().join(". ");
+        let own = [&self.title, &self.text].into_iter().flatten().filter(|t| !t.trim().is_empty());
+        let own = own.map(String::as_str).collect::<Vec<_>>().join(". ");
         EventView {
             date: self.at.map(|at| at.chars().take(10).collect()).unwrap_or_default(),
             kind: self.kind,
@@ -100,6 +103,7 @@ impl EventRow {
                 })
                 .collect(),
             own: quotable(&own),
+            text: Some(self.text.unwrap_or_default()),
             rating: self.rating,
         }
     }
@@ -109,7 +113,8 @@ impl AuthorRow {
     /// The events as templates see them, the last one left out if it is held out.
     pub(super) fn views(&self, max_context_chars: usize, hold_out_last: bool) -> Vec<EventView> {
         let shown = self.events.len().saturating_sub(usize::from(hold_out_last));
-        self.events[..shown].iter().cloned().map(|row| row.view(max_context_chars)).collect()
+        let view = |row: &EventRow| EventView { text: None, ..row.clone().view(max_context_chars) };
+        self.events[..shown].iter().map(view).collect()
     }
 }
 

@@ -259,6 +259,7 @@ mod tests {
                     content: "Should I sell my bike?".into(),
                 }],
                 own: "Never sell a steel frame.".into(),
+                text: None,
                 rating: None,
             }),
             persona: Some(

@@ -3,12 +3,12 @@
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use bzip2::bufread::MultiBzDecoder;
 use liblzma::bufread::XzDecoder;
 use parquet::file::FOOTER_SIZE;
 use zstd::zstd_safe::DCtx;
 
 use super::archive::Archive;
+use super::blocks::Blocks;
 use super::faults::Faults;
 use super::frames::{Frames, Fused, Members, SpareContext};
 use super::location::{Location, ReadSeek};
@@ -128,12 +128,14 @@ fn checked<'m>(location: &Location, stream: Box<dyn Read + 'm>) -> Result<Stream
 }
 
 fn unpacked<'m>(packing: Packing, stream: Box<dyn Read + 'm>) -> io::Result<Box<dyn Read + 'm>> {
-    let buffered = |stream| BufReader::with_capacity(128 << 10, stream);
     Ok(match packing {
         Packing::Zstd => Box::new(Frames::new(stream, DCtx::create())?),
         Packing::Gzip => Box::new(Members::new(stream)),
-        Packing::Bzip2 => Box::new(Fused::new(MultiBzDecoder::new(buffered(stream)))),
-        Packing::Xz => Box::new(Fused::new(XzDecoder::new_multi_decoder(buffered(stream)))),
+        Packing::Bzip2 => Box::new(Blocks::new(stream)),
+        Packing::Xz => {
+            let buffered = BufReader::with_capacity(128 << 10, stream);
+            Box::new(Fused::new(XzDecoder::new_multi_decoder(buffered)))
+        }
     })
 }
 

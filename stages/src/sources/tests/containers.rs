@@ -221,6 +221,8 @@ fn a_loss_is_located_and_costs_nothing_before_it() {
     let member = |lines: &str| gzip(lines.as_bytes());
     let mut wrong = member(&b);
     wrong[12] ^= 0xff;
+    let mut broken = bzip2(b.as_bytes());
+    broken[30] ^= 0xff;
     // The file, how many records come before the break and how many can, and how many come behind it.
     let cases = [
         ("cut between frames.zst", [whole.clone(), frame(&b)[..3].to_vec()].concat(), 40, 40, 0),
@@ -237,6 +239,7 @@ fn a_loss_is_located_and_costs_nothing_before_it() {
             40,
             0,
         ),
+        ("second stream broken.bz2", [bzip2(a.as_bytes()), broken, bzip2(c.as_bytes())].concat(), 40, 40, 40),
         ("second stream cut.xz", [xz(a.as_bytes()), xz(b.as_bytes())[..40].to_vec()].concat(), 40, 80, 0),
     ];
     let lines = a + &b + &c;
@@ -265,6 +268,31 @@ fn a_loss_is_located_and_costs_nothing_before_it() {
             }
         }
     }
+}
+
+#[test]
+fn damage_to_a_block_of_bzip2_costs_its_lines() {
+    let lines = posts(0..6000);
+    let n_lines = lines.lines().count();
+    // Blocks of 100,000 bytes, which begin anywhere in a line.
+    let mut packed = bzip2(lines.as_bytes());
+    let middle = packed.len() / 2;
+    packed[middle] ^= 0xff;
+    let dumps = Dumps::new();
+    let found = keeping().read(&[dumps.put("RS_2010-01.bz2", &packed)]);
+    let rules = found.lines(&["rule"]);
+    let n_read = rules.iter().filter(|rule| *rule == "-").count();
+    let most_lost = 100_000 * n_lines / lines.len() + 2;
+    assert!(
+        n_read < n_lines && n_read + most_lost >= n_lines,
+        "{n_read} of {n_lines}, {most_lost} in a block"
+    );
+    let lost: Vec<&String> = rules.iter().filter(|rule| *rule != "-").collect();
+    // The line that begins in the damage ends behind it.
+    assert!(lost == ["truncated_file", "invalid_json"] || lost == ["truncated_file"], "{lost:?}");
+    let ids = found.lines(&["native_id"]);
+    assert!(ids.contains(&"p0".to_owned()) && ids.contains(&"p5999".to_owned()));
+    assert_eq!(found.counts[0].records, rules.len() as u64);
 }
 
 #[test]
