@@ -8,7 +8,7 @@ use parquet::file::FOOTER_SIZE;
 use zstd::zstd_safe::DCtx;
 
 use super::archive::Archive;
-use super::blocks::Blocks;
+use super::bzip2_blocks::Blocks;
 use super::faults::Faults;
 use super::frames::{Frames, Fused, Members, SpareContext};
 use super::location::{Location, ReadSeek};

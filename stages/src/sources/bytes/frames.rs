@@ -320,7 +320,7 @@ impl<R: Read> Read for Fused<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::tests::{gzip as member, zstd};
+    use crate::sources::tests::{gzip as member, numbers, zstd};
 
     /// What a stream gives: its bytes, with a `!` where it gave an error.
     fn all(mut stream: impl Read) -> Vec<u8> {
@@ -372,11 +372,6 @@ mod tests {
             let cut = &whole[..whole.len() - 3];
             assert!(unpack(cut).ends_with(b"!"), "{:?}", unpack(cut));
         }
-    }
-
-    /// Numbers one behind the other, of which no part says much about another.
-    fn numbers(range: std::ops::Range<u32>) -> Vec<u8> {
-        range.flat_map(|n| n.wrapping_mul(0x9e37_79b1).to_string().into_bytes()).collect()
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! From a dump file to bytes: where it lies, how it is packed, and where its lines and objects end.
 
 pub(super) mod archive;
-mod blocks;
+mod bzip2_blocks;
 pub(super) mod container;
 pub(super) mod elements;
 pub(super) mod faults;

@@ -103,9 +103,11 @@ fn head(url: &Url) -> io::Result<ObjectMeta> {
 
 /// Whether two answers are about the same bytes, as far as the store tells.
 fn is_same(one: &ObjectMeta, other: &ObjectMeta) -> bool {
-    // A server marks a tag as weak by how it sends the bytes.
-    let tag = |of: &ObjectMeta| of.e_tag.as_deref().map(|tag| tag.trim_start_matches("W/").to_owned());
-    one.size == other.size && tag(one).zip(tag(other)).is_none_or(|(one, other)| one == other)
+    let tags = one.e_tag.as_deref().zip(other.e_tag.as_deref());
+    // A server marks a tag as weak (`W/`) by how it sends the bytes.
+    let is_one_tag =
+        |(one, other): (&str, &str)| one.trim_start_matches("W/") == other.trim_start_matches("W/");
+    one.size == other.size && tags.is_none_or(is_one_tag)
 }
 
 fn facts_of(object: &ObjectMeta) -> (u64, String) {

@@ -203,6 +203,11 @@ pub(super) fn zstd(bytes: &[u8], window_log: u32) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// Numbers one behind the other, of which no part says much about another.
+pub(super) fn numbers(range: std::ops::Range<u32>) -> Vec<u8> {
+    range.flat_map(|n| n.wrapping_mul(0x9e37_79b1).to_string().into_bytes()).collect()
+}
+
 pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();

@@ -273,13 +273,13 @@ impl<R: Read> Read for Blocks<R> {
             }
             self.unpacked.clear();
             self.given = 0;
-            let error = match self.owed.take() {
+            let stepped = match self.owed.take() {
                 Some(error) => Err(error),
                 None if matches!(self.place, Place::Ended) => return Ok(0),
                 None => self.step(),
             };
-            if error.is_err() && !std::mem::replace(&mut self.is_told, true) {
-                return error.map(|()| 0);
+            if stepped.is_err() && !std::mem::replace(&mut self.is_told, true) {
+                return stepped.map(|()| 0);
             }
         }
     }
@@ -356,24 +356,10 @@ fn stream_of(packed: &[u8], at: usize, end: usize, checksum: u32) -> Vec<u8> {
     stream
 }
 
-/// The checksum that bzip2 keeps of a block (CRC-32 of its bits from the highest on).
+/// The checksum that bzip2 keeps of a block: CRC-32, but of the bits of each byte from the highest on.
 fn checksum_of(bytes: &[u8]) -> u32 {
-    const TABLE: [u32; 256] = {
-        let mut table = [0; 256];
-        let mut byte = 0_u32;
-        while byte < 256 {
-            let mut rest = byte << 24;
-            let mut bit = 0;
-            while bit < 8 {
-                rest = if rest >> 31 == 1 { rest << 1 ^ 0x04c1_1db7 } else { rest << 1 };
-                bit += 1;
-            }
-            table[byte as usize] = rest;
-            byte += 1;
-        }
-        table
-    };
-    !bytes.iter().fold(u32::MAX, |sum, byte| sum << 8 ^ TABLE[usize::from(sum.to_be_bytes()[0] ^ byte)])
+    let turned: Vec<u8> = bytes.iter().map(|byte| byte.reverse_bits()).collect();
+    crc32fast::hash(&turned).reverse_bits()
 }
 
 #[cfg(test)]
@@ -384,6 +370,7 @@ mod tests {
     use bzip2::write::BzEncoder;
 
     use super::*;
+    use crate::sources::tests::numbers;
 
     fn pack(bytes: &[u8], level: u32) -> Vec<u8> {
         let mut encoder = BzEncoder::new(Vec::new(), Compression::new(level));
@@ -414,14 +401,9 @@ mod tests {
         }
     }
 
-    /// Numbers one behind the other, of which no part says much about another.
-    fn numbers(n: u32) -> Vec<u8> {
-        (0..n).flat_map(|n| n.wrapping_mul(0x9e37_79b1).to_string().into_bytes()).collect()
-    }
-
     #[test]
     fn whole_files_give_what_was_packed() {
-        let mut first = numbers(30_000);
+        let mut first = numbers(0..30_000);
         first.extend(vec![b'x'; 1_000_000]);
         let second = b"one more";
         for level in [1, 5, 9] {
@@ -443,7 +425,7 @@ mod tests {
     #[test]
     fn damage_costs_the_blocks_that_it_touches() {
         // Four blocks of 100,000 bytes and a stream of its own.
-        let (lines, last) = (numbers(39_000), b"the last stream");
+        let (lines, last) = (numbers(0..39_000), b"the last stream");
         assert!((300_000..400_000).contains(&lines.len()), "{}", lines.len());
         let stream = pack(&lines, 1);
         let whole = [&stream[..], &pack(last, 9)].concat();
@@ -498,7 +480,7 @@ mod tests {
             at = (at + 1 + usize::from(digit - b'0')) % occurring.len();
             occurring[at]
         };
-        let bytes: Vec<u8> = numbers(20_000).iter().map(next).collect();
+        let bytes: Vec<u8> = numbers(0..20_000).iter().map(next).collect();
         let packed = pack(&bytes, 1);
         let n_marks = std::iter::successors(find(&packed, 0), |(at, _)| find(&packed, at + 1)).count();
         assert_eq!(n_marks, 5, "two blocks, each with such a map, and an end");
