@@ -19,6 +19,7 @@ use datafusion::dataframe::DataFrameWriteOptions;
 use datafusion::prelude::{DataFrame, Expr, ParquetReadOptions, SessionContext, col};
 use genome_schemas::{Manifest, Table};
 use genome_stages::union_all;
+use parquet::file::properties::WriterPropertiesBuilder;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use crate::error::Hinted;
@@ -181,6 +182,16 @@ fn parquet_options(schema: &Schema) -> TableParquetOptions {
         }
     }
     parquet
+}
+
+/// The same for a writer of single rows.
+///
+/// # Errors
+/// Only if DataFusion refuses its own options, which would be a bug here.
+pub fn writer_properties(schema: &Schema) -> Result<WriterPropertiesBuilder> {
+    // The writer adds the schema itself.
+    let options = parquet_options(schema).with_skip_arrow_metadata(true);
+    Ok(WriterPropertiesBuilder::try_from(&options)?)
 }
 
 /// Columns of strings that hardly occur twice.

@@ -20,6 +20,7 @@ pub mod advertising;
 pub mod assistant;
 pub mod automation;
 pub mod claims;
+mod folding;
 pub mod language;
 pub mod links;
 pub mod normalize;

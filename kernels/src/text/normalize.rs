@@ -6,6 +6,7 @@ use std::ops::Range;
 use memchr::memmem;
 use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfkc_quick};
 
+use super::folding::in_one_pass;
 use super::links::{links, mentions};
 
 /// What a link is folded to.
@@ -26,7 +27,7 @@ pub const MENTION_PLACEHOLDER: &str = "<mention>";
 /// assert_eq!(normalize("  Look:\nhttps://www.example.com/1/?utm_source=x "), normalize("look: http://Example.com/1"));
 /// ```
 pub fn normalize(text: &str) -> String {
-    replace_all(&fold_space(&fold_case(text)), one_form_of_links).into_owned()
+    replace_all(fold(text), one_form_of_links)
 }
 
 /// The normal form of a text in which each link and each mention of a person is one placeholder word: texts with one such
@@ -37,7 +38,12 @@ pub fn normalize(text: &str) -> String {
 /// assert_eq!(normalize_handles("Look, ＠Ann: https://example.com/1"), normalize_handles("look, @bob: http://example.com/2"));
 /// ```
 pub fn normalize_handles(text: &str) -> String {
-    replace_all(&fold_space(&fold_case(text)), placeholders).into_owned()
+    replace_all(fold(text), placeholders)
+}
+
+/// Case and white space folded.
+fn fold(text: &str) -> String {
+    in_one_pass::<true>(text).unwrap_or_else(|| fold_space(&fold_every_case(text)).into_owned())
 }
 
 /// The text with every run of white space and control characters as one space, trimmed.
@@ -72,6 +78,11 @@ pub(crate) fn fold_case(text: &str) -> Cow<'_, str> {
         }
         return Cow::Borrowed(text);
     }
+    in_one_pass::<false>(text).map_or_else(|| fold_every_case(text), Cow::Owned)
+}
+
+/// As [`fold_case`], of texts whose characters may act on one another.
+pub(super) fn fold_every_case(text: &str) -> Cow<'_, str> {
     if is_folded(text) {
         return Cow::Borrowed(text);
     }
@@ -87,7 +98,7 @@ pub(crate) fn fold_case(text: &str) -> Cow<'_, str> {
 }
 
 /// Whether folding changes nothing. It may say no of a text that is folded, never yes of one that is not.
-fn is_folded(text: &str) -> bool {
+pub(super) fn is_folded(text: &str) -> bool {
     let is_lower = |c: char| {
         if c.is_ascii() {
             return !c.is_ascii_uppercase();
@@ -98,7 +109,8 @@ fn is_folded(text: &str) -> bool {
     text.chars().all(is_lower) && is_nfkc_quick(text.chars()) == IsNormalized::Yes
 }
 
-fn fold_once(text: &str) -> String {
+/// One round of folding.
+pub(super) fn fold_once(text: &str) -> String {
     let visible = text.chars().filter(|c| !is_invisible(*c));
     if is_nfkc_quick(visible.clone()) == IsNormalized::Yes {
         lower(text.len(), visible)
@@ -122,7 +134,7 @@ fn lower(len: usize, characters: impl Iterator<Item = char>) -> String {
 }
 
 /// Characters that a reader does not see: joiners, direction marks, variation selectors, soft hyphen, byte order mark.
-fn is_invisible(c: char) -> bool {
+pub(super) fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
@@ -132,12 +144,11 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// Replaces handles until nothing changes: what stands beside a replaced one may only then count as one.
-fn replace_all(text: &str, once: impl Fn(&str) -> Option<String>) -> Cow<'_, str> {
-    let mut replaced = Cow::Borrowed(text);
-    while let Some(again) = once(&replaced).filter(|again| *again != replaced) {
-        replaced = Cow::Owned(again);
+fn replace_all(mut text: String, once: impl Fn(&str) -> Option<String>) -> String {
+    while let Some(again) = once(&text).filter(|again| *again != text) {
+        text = again;
     }
-    replaced
+    text
 }
 
 fn placeholders(text: &str) -> Option<String> {

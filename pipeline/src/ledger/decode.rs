@@ -62,7 +62,7 @@ fn endings(rows: &RecordBatch, shards: &[String], tasks: &[String]) -> Result<(A
     };
     let [own, own_reasons, shared, shared_reasons] =
         [list(LISTS[0])?, list(LISTS[1])?, list(LISTS[2])?, list(LISTS[3])?];
-    let outcomes = rows.column_by_name("outcome").and_then(|column| column.as_string_opt::<i32>());
+    let outcomes = rows.column_by_name("outcome").and_then(|column| column.as_string_view_opt());
     let outcomes = outcomes.ok_or_else(|| missing("outcome"))?;
     let item = Field::new("item", DataType::Struct(shard_row_fields()), false);
     let mut places =

@@ -41,6 +41,8 @@ pub(super) async fn rows(
         .map(|field| match field.data_type() {
             // Lists of structs are not cast by plans; the decoder does it.
             DataType::List(_) => col(field.name()),
+            // As they are read: short ones are moved without a look at their bytes.
+            DataType::Utf8 => text(col(field.name())).alias(field.name()),
             data_type => cast(col(field.name()), data_type.clone()).alias(field.name()),
         })
         .collect();
@@ -52,7 +54,7 @@ pub(super) async fn rows(
     // Only kept rows ended somewhere; only train events are part of what was made from their author's history.
     let mut with_author = columns.clone();
     let history = when(col("split").eq(lit("train")), col("author_id")).end()?;
-    with_author.push(cast(history, DataType::Utf8).alias(AUTHOR));
+    with_author.push(text(history).alias(AUTHOR));
     let kept = events(Which::Kept).await?.ok_or_else(nobody)?.select(with_author)?;
     let dropped = events(Which::Dropped).await?.ok_or_else(nobody)?;
     let endings = endings(session, project, planned, shards).await?;
@@ -87,6 +89,10 @@ pub(super) async fn rows(
     Ok(kept.union(dropped.select(nowhere)?)?)
 }
 
+fn text(expr: Expr) -> Expr {
+    cast(expr, DataType::Utf8View)
+}
+
 /// Everything that was made of an event or of an author's history: a place in the shards, or the reason why it is in none.
 async fn endings(
     session: &SessionContext,
@@ -96,7 +102,6 @@ async fn endings(
 ) -> Result<DataFrame> {
     let nothing =
         |data_type: &DataType| -> Result<Expr> { Ok(Expr::Literal(ScalarValue::try_from(data_type)?, None)) };
-    let text = |expr: Expr| cast(expr, DataType::Utf8);
     let columns = |event: Expr, place: Expr, reason: Expr| {
         vec![
             cast(event, genome_schemas::key_type()).alias(EVENT),
@@ -106,7 +111,7 @@ async fn endings(
             text(reason).alias(REASON),
         ]
     };
-    let no_text = nothing(&DataType::Utf8)?;
+    let no_text = nothing(&DataType::Utf8View)?;
     let no_place = nothing(&DataType::UInt64)?;
     let mut all = vec![shards.rows(session)?.select(columns(col("event_key"), col("place"), no_text))?];
     if let Some(dropped) = whole_table(session, project, planned, "examples", Which::Dropped).await? {

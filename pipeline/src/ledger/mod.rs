@@ -25,15 +25,13 @@ use futures::StreamExt as _;
 use genome_schemas::{Component, Fingerprint, FingerprintHasher, Freshness, Manifest, Outcome, StaleReason};
 use genome_stages::union_all;
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
 
 use crate::config::Project;
 use crate::plan::Planned;
 use crate::progress::Task;
 use crate::run::artifact_rows;
 use crate::session::{self, Limits};
-use crate::store::{Store, commit_manifest, read_manifest, remove_artifact};
+use crate::store::{Store, commit_manifest, read_manifest, remove_artifact, writer_properties};
 
 use decode::Decoder;
 use places::ShardPlaces;
@@ -281,15 +279,14 @@ struct RowWriter {
 
 impl RowWriter {
     fn create(path: &Path) -> Result<Self> {
-        let properties = WriterProperties::builder()
+        let schema = Arc::clone(&genome_schemas::ledger().schema);
+        let properties = writer_properties(&schema)?
             .set_created_by(CREATED_BY.to_owned())
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .build();
         let options = ArrowWriterOptions::new().with_properties(properties);
         let file = File::options().create(true).truncate(true).write(true).open(path);
         let file = file.with_context(|| format!("cannot write {}", path.display()))?;
-        let schema = Arc::clone(&genome_schemas::ledger().schema);
         let writer = ArrowWriter::try_new_with_options(file, schema, options)?;
         Ok(Self { path: path.to_owned(), writer, by_source: BTreeMap::new(), by_outcome: BTreeMap::new() })
     }

@@ -7,7 +7,7 @@ use arrow::array::{
 };
 use arrow::datatypes::DataType;
 use datafusion::prelude::Expr;
-use genome_schemas::{KEY_BYTES, Key, KeyHasher, key_type};
+use genome_schemas::{KEY_BYTES, Key, KeyDomain, key_type};
 
 use super::{array_function, keys, string_at, strings};
 
@@ -15,13 +15,14 @@ use super::{array_function, keys, string_at, strings};
 pub fn row_key(domain: &'static str, parts: Vec<Expr>) -> Expr {
     let name = format!("row_key[{domain}, {}]", parts.len());
     let inputs = vec![DataType::Utf8View; parts.len()];
+    let domain = KeyDomain::new(domain);
     array_function(&name, inputs, key_type(), move |args| {
         let rows = args.first().map_or(0, |a| a.len());
         let columns = (0..args.len()).map(|i| strings(args, i)).collect::<Result<Vec<_>, _>>()?;
         let mut out = FixedSizeBinaryBuilder::with_capacity(rows, 16);
         for row in 0..rows {
             let hasher =
-                columns.iter().fold(KeyHasher::new(domain), |hasher, column| match string_at(column, row) {
+                columns.iter().fold(domain.hasher(), |hasher, column| match string_at(column, row) {
                     Some(text) => hasher.part([1]).part(text),
                     None => hasher.part([0]),
                 });
