@@ -96,7 +96,7 @@ impl Case {
         let session = if looks_up { for_lookups(limits) } else { for_records(limits) }.unwrap();
         let mut cx = StageContext::default();
         cx.model_digests.insert("m".to_owned(), "digest of m".to_owned());
-        for recipe in ["persona", "inner_thought", "latent_states"] {
+        for recipe in ["persona", "inner_thought", "latent_states", "text_alone"] {
             let path = root().join("tests/recipes").join(recipe).with_extension("md");
             cx.recipes.add_recipe(&std::fs::read_to_string(path).unwrap()).unwrap();
         }

@@ -81,7 +81,7 @@ impl Stage for Synthesize {
     fn card(&self) -> Card {
         Card {
             name: "synthesize",
-            version: 4,
+            version: 5,
             scope: Scope::Row,
             at_rest: true,
             input: match self.over {
@@ -348,6 +348,9 @@ impl ModelStage for Synthesize {
     }
 }
 
+/// What a text without any content may consist of.
+const BLANKS: &str = " \t\r\n\u{a0}\u{200b}";
+
 impl Synthesize {
     /// How tokens are chosen, as part of the name of a call.
     fn draws(&self) -> String {
@@ -368,7 +371,7 @@ impl Synthesize {
                     fits = fits.and(array_length(col("context")).gt(lit(0_u64)));
                 }
                 if recipe.head.needs_text {
-                    fits = fits.and(btrim(vec![col("text")]).not_eq(lit("")));
+                    fits = fits.and(btrim(vec![col("text"), lit(BLANKS)]).not_eq(lit("")));
                 }
                 fits
             }

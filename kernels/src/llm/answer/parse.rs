@@ -65,13 +65,16 @@ impl AnswerForm {
     /// Reads an answer: `None` if it is `null` and may be. A code fence around it is taken off; beyond that every
     /// field must be there, of its kind and within its limits, and no other.
     ///
+    /// A free text that came to its limit in the middle of a sentence ends with the sentence before, if more than half of
+    /// the limit is left of it.
+    ///
     /// Whether quotations occur in the evidence is not checked here; see [`Self::quotes`].
     ///
     /// # Errors
     /// The first thing that is wrong.
     pub fn parse(&self, text: &str) -> Result<Option<Value>, AnswerError> {
         let text = without_fence(text.trim());
-        let value: Value = match self.layout {
+        let mut value: Value = match self.layout {
             Layout::Tags if text != "null" => read_tags(&self.fields, text, "")?,
             _ => serde_json::from_str(text)
                 .map_err(|error| AnswerError::NotJson { reason: error.to_string() })?,
@@ -79,6 +82,7 @@ impl AnswerForm {
         if value.is_null() {
             return if self.nullable { Ok(None) } else { Err(AnswerError::Null) };
         }
+        end_with_sentences(&self.fields, &mut value);
         check_object(&self.fields, &value, "")?;
         Ok(Some(value))
     }
@@ -172,6 +176,40 @@ fn take_tag<'t>(rest: &mut &'t str, name: &str) -> Option<&'t str> {
     Some(inside)
 }
 
+/// Cuts the free texts of an object that has these fields as [`AnswerForm::parse`] says.
+fn end_with_sentences(fields: &[Field], value: &mut Value) {
+    for field in fields {
+        match (&field.kind, value.get_mut(&field.name)) {
+            (FieldKind::Text { min_words, max_words }, Some(Value::String(text))) => {
+                if let Some(end) = last_sentence_end(text, *min_words, *max_words) {
+                    text.truncate(end);
+                }
+            }
+            (FieldKind::List { item, .. }, Some(Value::Array(items))) => {
+                items.iter_mut().for_each(|value| end_with_sentences(item, value));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Where the last whole sentence ends, in bytes, of a text that is at its limit and goes on behind it.
+fn last_sentence_end(text: &str, min_words: usize, max_words: usize) -> Option<usize> {
+    let words = || text.split_ascii_whitespace();
+    let count = words().count();
+    let ends = |word: &str| {
+        word.trim_end_matches(['"', '\'', '”', '’', ')', '*'])
+            .ends_with(['.', '!', '?', '…', '。', '！', '？'])
+    };
+    if count < max_words || count == max_words && words().next_back().is_some_and(ends) {
+        return None;
+    }
+    let fewest = min_words.max(max_words / 2 + 1);
+    let whole = words().take(max_words).enumerate().filter(|(at, word)| at + 1 >= fewest && ends(word));
+    // The word is a part of the text.
+    whole.last().map(|(_, word)| word.as_ptr() as usize - text.as_ptr() as usize + word.len())
+}
+
 fn check_object(fields: &[Field], value: &Value, path: &str) -> Result<(), AnswerError> {
     let of = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     let object: &Map<String, Value> = value.as_object().ok_or_else(|| AnswerError::WrongKind {
@@ -260,6 +298,7 @@ fn collect<'v>(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
@@ -307,6 +346,32 @@ mod tests {
         assert!(matches!(form().parse(&GOOD[..20]), Err(AnswerError::NotJson { .. })));
         let nullable = AnswerForm { nullable: true, ..form() };
         assert_eq!(nullable.parse("null"), Ok(None));
+    }
+
+    #[test]
+    fn a_text_at_its_limit_ends_with_a_whole_sentence() {
+        let form: AnswerForm = serde_json::from_str(
+            r#"{"fields": [{"name": "list", "kind": {"list": {"min": 1, "max": 1, "item": [
+                {"name": "t", "kind": {"text": {"min_words": 2, "max_words": 6}}}]}}}]}"#,
+        )
+        .unwrap();
+        let cases = [
+            ("She left. He stayed on there.", Some("She left. He stayed on there.")),
+            ("She left at noon. He stayed", Some("She left at noon.")),
+            ("She left “at noon.” He stayedonthereallday", Some("She left “at noon.”")),
+            ("She left at noon! He stayed. Then he left.", Some("She left at noon! He stayed.")),
+            ("She left at noon. He stayed on and", Some("She left at noon.")),
+            // Too little would be left, or it is a phrase.
+            ("She left. He stayed on there", Some("She left. He stayed on there")),
+            ("a phrase of six words only", Some("a phrase of six words only")),
+            ("She left. He stayed on", Some("She left. He stayed on")),
+            ("She left. He stayed on there again", None),
+        ];
+        for (text, expected) in cases {
+            let found = form.parse(&json!({"list": [{"t": text}]}).to_string());
+            let found = found.ok().flatten().map(|value| value["list"][0]["t"].as_str().unwrap().to_owned());
+            assert_eq!(found.as_deref(), expected, "{text}");
+        }
     }
 
     #[test]
