@@ -155,6 +155,23 @@ fn in_the_end_it_gives_up_one_row_and_not_the_others() {
 }
 
 #[test]
+fn what_a_row_asks_for_is_not_the_fault_of_the_server() {
+    for (status, rows, is_for_all) in [(400, 1, false), (400, 8, true), (401, 1, true), (503, 1, true)] {
+        let (url, _) = serve(move |_, _| (status, "retry-after: 0\r\n", "no".to_owned()));
+        let endpoint = endpoint(&url, |config| config.attempts = 1);
+        let before = endpoint.failures();
+        ask(&endpoint, &vec!["a"; rows]);
+        let all = endpoint.failures().all_of(rows as u64, &before).is_some();
+        assert_eq!(all, is_for_all, "{rows} rows with status {status}");
+    }
+    let (url, _) = serve(|_, _| (200, "", said("", "content_filter")));
+    let endpoint = endpoint(&url, |_| {});
+    let before = endpoint.failures();
+    ask(&endpoint, &["a"; 9]);
+    assert!(endpoint.failures().all_of(9, &before).is_none());
+}
+
+#[test]
 fn cancelled_requests_are_not_asked() {
     let (url, count) = serve(|_, _| (200, "", said("{}", "stop")));
     let endpoint = endpoint(&url, |_| {});

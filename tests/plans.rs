@@ -1,5 +1,6 @@
 //! Planning is pure: the same config gives the same plan, without data, models or files. Each plan is kept as text.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -12,6 +13,7 @@ use genome_stages::dedup::hash_list;
 use genome_stages::{Outside, StageConfig, StageContext};
 use regex::Regex;
 
+use crate::architecture::one_of_each;
 use crate::support::root;
 use crate::support::snapshot::assert_snapshot;
 
@@ -58,6 +60,11 @@ fn quickstart() -> Project {
     Project::read(&root().join("examples/quickstart.toml")).unwrap()
 }
 
+/// The stages of [`VARIANTS`].
+fn variants() -> Vec<StageConfig> {
+    toml::from_str::<Stages>(VARIANTS).unwrap().stage
+}
+
 /// The optimised plan of a stage over empty tables.
 fn plan_text(config: &StageConfig, cx: &StageContext) -> String {
     let session = for_records(Limits { threads: 1, memory_bytes: 64 << 20 }).unwrap();
@@ -87,7 +94,7 @@ fn plan_text(config: &StageConfig, cx: &StageContext) -> String {
     Regex::new("[0-9a-f]{64}").unwrap().replace_all(&plan, "<digest>").into_owned()
 }
 
-/// `name-detail`, and for a variant its config.
+/// `name-detail`.
 fn title(config: &StageConfig) -> String {
     let stage = config.stage();
     [stage.card().name.to_owned(), stage.detail()]
@@ -114,7 +121,7 @@ fn plans_of_the_quickstart() {
 fn plans_of_other_settings() {
     let cx = quickstart().stage_context().unwrap();
     let underscores = Regex::new("_+").unwrap();
-    for config in &toml::from_str::<Stages>(VARIANTS).unwrap().stage {
+    for config in &variants() {
         let text = plan_text(config, &cx);
         assert_eq!(text, plan_text(config, &cx), "the same config must give the same plan");
         let settings = serde_json::to_string(config).unwrap();
@@ -123,6 +130,20 @@ fn plans_of_other_settings() {
         let name = underscores.replace_all(name.trim_matches('_'), "_").into_owned();
         let name: String = name.chars().take(140).collect();
         assert_snapshot(&format!("plans/variants/{name}.txt"), &format!("{settings}\n\n{text}"));
+    }
+}
+
+#[test]
+fn plans_of_all_other_stages() {
+    let project = quickstart();
+    let mut cx = project.stage_context().unwrap();
+    cx.model_digests.insert("m".to_owned(), "digest of m".to_owned());
+    let name = |config: &StageConfig| config.stage().card().name;
+    let planned: BTreeSet<&str> = project.config.stages.iter().chain(&variants()).map(name).collect();
+    for config in one_of_each().iter().filter(|config| !planned.contains(name(config))) {
+        let text = plan_text(config, &cx);
+        assert_eq!(text, plan_text(config, &cx), "the same config must give the same plan");
+        assert_snapshot(&format!("plans/{}.txt", title(config)), &text);
     }
 }
 

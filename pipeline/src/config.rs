@@ -12,7 +12,7 @@ use genome_stages::decontaminate::Examined;
 use genome_stages::pii_scrub::RedactionKey;
 use genome_stages::semantic::{Embed, SemanticDedup};
 use genome_stages::sources::{ReaderOptions, SourceConfig, is_url};
-use genome_stages::synthesis::{AnswerLeaks, Judge, RecipeLibrary, Synthesize};
+use genome_stages::synthesis::{AnswerLeaks, Judge, RecipeLibrary, ScoreTrace, Synthesize};
 use genome_stages::{StageConfig, StageContext};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,7 @@ use crate::endpoint::EndpointConfig;
 use crate::error::Hinted;
 use crate::models::{BUILTIN_MODELS, ModelConfig};
 use crate::outside;
+use crate::shards::check_replaceable;
 use crate::train::TrainConfig;
 
 /// Everything a run is made of. Relative paths are relative to the folder of the config file.
@@ -333,6 +334,7 @@ impl Project {
             }
         }
         problems.extend(self.config.train.problems());
+        problems.extend(self.shard_problems());
         problems.extend(self.between_stages());
         for (number, config) in (1..).zip(&self.config.stages) {
             if let StageConfig::Dedup(dedup) = config {
@@ -356,6 +358,21 @@ impl Project {
         Ok(problems)
     }
 
+    /// What is wrong with the shards that are asked for, and with the folder that they would replace.
+    fn shard_problems(&self) -> Vec<String> {
+        let Some(shards) = &self.config.shards else { return Vec::new() };
+        let mut problems = Vec::new();
+        if shards.rows_per_shard == 0 {
+            problems.push("shards.rows_per_shard must be at least 1".to_owned());
+        }
+        let writes_examples = |config: &StageConfig| (config.stage().card().output)().name == "examples";
+        if !self.config.stages.iter().any(writes_examples) {
+            problems.push("[shards] needs a stage that writes `examples`, such as compose".to_owned());
+        }
+        problems.extend(check_replaceable(&shards.path).err().map(|error| error.to_string()));
+        problems
+    }
+
     /// What is wrong with stages because of what comes before them, or of the models that they name.
     fn between_stages(&self) -> Vec<String> {
         let models = self.models();
@@ -376,6 +393,14 @@ impl Project {
                     if is_encoder(model) =>
                 {
                     add(format!("model `{model}` is an encoder, and writes nothing"));
+                }
+                StageConfig::ScoreTrace(ScoreTrace { model, .. }) if is_encoder(model) => {
+                    add(format!("model `{model}` is an encoder, and gives no likelihoods"));
+                }
+                StageConfig::ScoreTrace(ScoreTrace { model, .. })
+                    if self.config.endpoints.contains_key(model) =>
+                {
+                    add(format!("endpoint `{model}` gives no likelihoods; name a model that runs inside"));
                 }
                 StageConfig::Embed(Embed { model }) => {
                     if !embedded.insert(model) {

@@ -113,26 +113,36 @@ pub struct Endpoint {
     failed: Mutex<Failures>,
 }
 
-/// Answers that failed in the end.
+/// Answers that failed in the end, whatever was asked.
 #[derive(Debug, Clone, Default)]
 pub struct Failures {
     count: u64,
+    /// Of these, how many may be for what was asked.
+    unclear: u64,
     /// Why the last one did.
     reason: String,
 }
 
 impl Failures {
+    /// So many, the last for `reason`.
+    pub fn new(count: u64, reason: String) -> Self {
+        Self { count, unclear: 0, reason }
+    }
+
     /// Counts others too.
     pub fn add(&mut self, others: &Self) {
         self.count += others.count;
+        self.unclear += others.unclear;
         if others.count > 0 {
             self.reason.clone_from(&others.reason);
         }
     }
 
-    /// Why the last one failed, if as many have failed since `before` as were answered.
+    /// Why the last one failed, if as many have failed since `before` as were answered, and it cannot be for what was asked.
     pub fn all_of(&self, answered: u64, before: &Self) -> Option<&str> {
-        (answered > 0 && self.count - before.count >= answered).then_some(self.reason.as_str())
+        let are_enough = self.unclear == before.unclear || answered >= FEWEST_UNCLEAR;
+        let all = answered > 0 && self.count - before.count >= answered;
+        (all && are_enough).then_some(self.reason.as_str())
     }
 }
 
@@ -149,8 +159,22 @@ enum Failure {
     /// It may go better later: after so long, if the server says.
     Passing(String, Option<Duration>),
     /// It will not.
-    Lasting(FinishReason),
+    Lasting(FinishReason, Fault),
 }
+
+/// Whose fault a lasting failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// What was asked.
+    Row,
+    /// What was asked, or how: the server takes the request for a wrong one.
+    Unclear,
+    /// The server's, or the config's.
+    Server,
+}
+
+/// Requests of a part that must all have been taken for wrong ones before it is the config's fault.
+const FEWEST_UNCLEAR: u64 = 8;
 
 /// Longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
@@ -232,10 +256,6 @@ impl Endpoint {
                 scope.spawn(|| {
                     while let Some((place, request)) = lock(&queue) {
                         let completion = self.ask_in_turn(&request, form, sampling);
-                        if let FinishReason::Error(reason) = &completion.finish {
-                            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-                            failed.add(&Failures { count: 1, reason: reason.clone() });
-                        }
                         self.counts.done.fetch_add(1, Relaxed);
                         let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                         done[place] = Some(completion);
@@ -267,7 +287,7 @@ impl Endpoint {
                     self.counts.completion_tokens.fetch_add(completion.completion_tokens as u64, Relaxed);
                     return completion;
                 }
-                Err(Failure::Lasting(finish)) => return ended(finish),
+                Err(Failure::Lasting(finish, fault)) => return self.give_up(finish, fault),
                 Err(Failure::Passing(reason, after)) => {
                     complaint = reason;
                     pause = after.unwrap_or(pause * 2).min(LONGEST_PAUSE);
@@ -277,7 +297,18 @@ impl Endpoint {
         if self.is_cancelled.load(Relaxed) {
             return ended(FinishReason::Cancelled);
         }
-        ended(FinishReason::Error(format!("{} attempts failed, the last: {complaint}", self.config.attempts)))
+        let reason = format!("{} attempts failed, the last: {complaint}", self.config.attempts);
+        self.give_up(FinishReason::Error(reason), Fault::Server)
+    }
+
+    /// Counts a failure, unless it is its row's alone.
+    fn give_up(&self, finish: FinishReason, fault: Fault) -> Completion {
+        if let (FinishReason::Error(reason), true) = (&finish, fault != Fault::Row) {
+            let unclear = u64::from(fault == Fault::Unclear);
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.add(&Failures { unclear, ..Failures::new(1, reason.clone()) });
+        }
+        ended(finish)
     }
 
     /// Waits, unless it is cancelled.
@@ -359,12 +390,14 @@ impl Endpoint {
                 let is_too_long = ["context length", "context size", "maximum context", "too many tokens"];
                 let lower = said.to_lowercase();
                 let is_too_long = is_too_long.iter().any(|words| lower.contains(words));
-                let finish = if is_too_long {
-                    FinishReason::ContextTooLong
-                } else {
-                    FinishReason::Error(format!("status {status}: {said}"))
+                let (finish, fault) = match status {
+                    _ if is_too_long => (FinishReason::ContextTooLong, Fault::Row),
+                    400 | 413 | 422 => {
+                        (FinishReason::Error(format!("status {status}: {said}")), Fault::Unclear)
+                    }
+                    _ => (FinishReason::Error(format!("status {status}: {said}")), Fault::Server),
                 };
-                Err(Failure::Lasting(finish))
+                Err(Failure::Lasting(finish, fault))
             }
         }
     }

@@ -137,10 +137,14 @@ impl Engines {
         self.state.lock().is_ok_and(|state| state.cancelled)
     }
 
-    /// Answers of endpoints that failed so far.
+    /// Answers that failed so far for no fault of their rows: the decoder of a model failed, or the server of an endpoint.
     pub fn failures(&self) -> Failures {
         let mut all = Failures::default();
         if let Ok(state) = self.state.lock() {
+            for engine in state.loaded.values() {
+                let (count, reason) = engine.handle().failures();
+                all.add(&Failures::new(count, reason));
+            }
             state.endpoints.values().for_each(|endpoint| all.add(&endpoint.failures()));
         }
         all

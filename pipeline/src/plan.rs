@@ -9,14 +9,14 @@ use genome_schemas::{
     Component, Fingerprint, FingerprintHasher, Freshness, Manifest, Platform, StaleReason, Table, events,
 };
 use genome_stages::dedup::Signatures;
-use genome_stages::sources::{InputFile, Pseudonymizer, list_files};
+use genome_stages::sources::{InputFile, Pseudonymizer, SourceConfig, list_files};
 use genome_stages::{ModelStage, Scope, Stage, StageContext};
 
 use crate::config::Project;
 use crate::store::{Store, read_manifest};
 
 /// Version of the dump readers: raised when they read the same bytes differently.
-const READERS_VERSION: u32 = 5;
+const READERS_VERSION: u32 = 6;
 
 /// Stages that run as one plan and end in one artifact.
 #[derive(Debug, Clone)]
@@ -367,13 +367,12 @@ fn dump_components(project: &Project) -> Result<Vec<Component>> {
         });
         let mut files = Vec::new();
         for file in list_files(source)? {
-            let digest = match (file.location.local(), &file.version) {
+            let content = match (file.location.local(), &file.version) {
                 (Some(path), _) => digest(path)?,
                 // Objects are known by what their store says of them, so that they are not fetched to be hashed.
                 (None, version) => format!("{} {}", version.as_deref().unwrap_or_default(), file.bytes),
             };
-            let label = format!("file:{}/{}", source.name, file_name(source.platform, &file, &digest));
-            files.push(Component { label, value: digest });
+            files.push(file_component(source, &file, content));
         }
         // By name and content, not by path.
         files.sort_by(|a, b| (&a.label, &a.value).cmp(&(&b.label, &b.value)));
@@ -382,45 +381,74 @@ fn dump_components(project: &Project) -> Result<Vec<Component>> {
     Ok(components)
 }
 
-/// What a dump file is called in a fingerprint. Files are known by name, not by place: a moved folder of dumps is the
-/// same input. Files of Twitter are often named after their author, and single blogs always, and so they are known by
-/// their content.
-fn file_name(platform: Platform, file: &InputFile, digest: &str) -> String {
+/// A dump file in a fingerprint. Files are known by name, not by place: a moved folder of dumps is the same input. Files
+/// of Twitter are often named after their author, and single blogs always, and so they are known by their content; that of
+/// a blog with its name, which is data too.
+fn file_component(source: &SourceConfig, file: &InputFile, content: String) -> Component {
     let name = file.location.name();
-    // `<blog id>.<gender>.<age>.<topic>.<sign>.xml`
-    let is_blog = platform == Platform::Blogger && name.split('.').count() == 6;
-    if platform == Platform::Twitter || is_blog {
-        return format!("archive {}", digest.get(..8).unwrap_or(digest));
-    }
-    name
+    let is_blog = source.platform == Platform::Blogger && is_single_blog(&name);
+    let value = if is_blog {
+        let mut hasher = FingerprintHasher::new("genome blog");
+        hasher.part("name", &name).part("content", &content).finish().to_string()
+    } else {
+        content
+    };
+    let is_archive = is_blog || source.platform == Platform::Twitter;
+    let name = if is_archive { format!("archive {}", value.get(..8).unwrap_or(&value)) } else { name };
+    Component { label: format!("file:{}/{name}", source.name), value }
 }
 
-/// Digest of the content of a file, or of all files of a folder.
+/// Whether a file of Blogger, packed or not, is one blog: `<blog id>.<gender>.<age>.<topic>.<sign>.xml`, or
+/// `<author>.xml`.
+fn is_single_blog(name: &str) -> bool {
+    name.split('.').any(|part| part.eq_ignore_ascii_case("xml"))
+}
+
+/// Digest of the content of a file, or of the names and contents of all files of a folder.
 ///
 /// # Errors
 /// One cannot be read.
 pub(crate) fn digest(path: &Path) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
-    let mut add = |file: &Path| -> Result<()> {
-        let opened = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
-        hasher.update_reader(opened).with_context(|| format!("cannot read {}", file.display()))?;
-        Ok(())
-    };
     if path.is_dir() {
-        let mut folders = vec![path.to_path_buf()];
-        let mut files = Vec::new();
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(&folder)? {
-                let entry = entry?.path();
-                if entry.is_dir() { folders.push(entry) } else { files.push(entry) }
-            }
+        for file in files_below(path)? {
+            let name: Vec<String> = file
+                .strip_prefix(path)
+                .unwrap_or(&file)
+                .iter()
+                .map(|part| part.to_string_lossy().into_owned())
+                .collect();
+            let name = name.join("/");
+            let facts = file.metadata().with_context(|| format!("cannot read {}", file.display()))?;
+            // With the lengths, no other names and contents give the same bytes.
+            hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+            hasher.update(&facts.len().to_le_bytes());
+            add_content(&mut hasher, &file)?;
         }
-        files.sort();
-        files.iter().try_for_each(|file| add(file))?;
     } else {
-        add(path)?;
+        add_content(&mut hasher, path)?;
     }
     Ok(hasher.finalize().to_hex().to_string())
+}
+
+fn add_content(hasher: &mut blake3::Hasher, file: &Path) -> Result<()> {
+    let opened = File::open(file).with_context(|| format!("cannot open {}", file.display()))?;
+    hasher.update_reader(opened).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(())
+}
+
+/// All files in a folder and its subfolders, in the order of their paths.
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut folders = vec![folder.to_path_buf()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?.path();
+            if entry.is_dir() { folders.push(entry) } else { files.push(entry) }
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// Wall seconds and row counts in words, for manifests' readers.
@@ -433,5 +461,62 @@ pub fn describe(planned: &Planned) -> String {
         }
         (Freshness::Fresh, None) => "fresh".to_owned(),
         (Freshness::Stale(reason), _) => format!("will run: {reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::write_atomically;
+
+    /// A folder with some files.
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            write_atomically(&path, text.as_bytes()).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn a_folder_is_known_by_the_names_and_contents_in_it() {
+        let of = |files: &[(&str, &str)]| digest(folder(files).path()).unwrap();
+        let blog = "5.male.24.Student.Aries.xml";
+        let known = of(&[(blog, "<Blog>"), ("old/6.xml", "a post")]);
+        assert_eq!(known, of(&[("old/6.xml", "a post"), (blog, "<Blog>")]), "wherever it lies");
+        for other in [
+            [("5.female.24.Student.Aries.xml", "<Blog>"), ("old/6.xml", "a post")],
+            [(blog, "<Blog>"), ("new/6.xml", "a post")],
+            [(blog, "<Blog>a"), ("old/6.xml", " post")],
+            [(blog, "<Blog>"), ("old/6.xml", "a post.")],
+        ] {
+            assert_ne!(known, of(&other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_blog_is_known_by_its_name_which_is_not_told() {
+        let of = |name: &str| -> Component {
+            let folder = folder(&[(name, "<Blog><post>Rain again.</post></Blog>")]);
+            let source: SourceConfig = serde_json::from_value(serde_json::json!({
+                "name": "blogs", "platform": "blogger", "paths": [folder.path().join(name)],
+            }))
+            .unwrap();
+            let file = list_files(&source).unwrap().remove(0);
+            let content = digest(file.location.local().unwrap()).unwrap();
+            file_component(&source, &file, content)
+        };
+        let known = of("5.male.24.Student.Aries.xml");
+        assert_eq!(known, of("5.male.24.Student.Aries.xml"));
+        for other in
+            ["5.female.24.Student.Aries.xml", "5.male.24.Student.Aries.xml.gz", "ann_of_the_quay.xml"]
+        {
+            let component = of(other);
+            assert_ne!(known.value, component.value, "{other}");
+            assert!(component.label.starts_with("file:blogs/archive "), "{}", component.label);
+        }
+        assert_eq!(of("blogs.zip").label, "file:blogs/blogs.zip");
     }
 }

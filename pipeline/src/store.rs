@@ -146,7 +146,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 pub async fn write_part(rows: DataFrame, table: &Table, folder: &Path) -> Result<BTreeMap<String, u64>> {
     table.check(rows.schema().as_arrow())?;
     let rows = rows.select(table.columns().map(col).collect::<Vec<_>>())?;
-    let building = building_name(folder);
+    let building = beside(folder, "building");
     if building.exists() {
         fs::remove_dir_all(&building)?;
     }
@@ -219,9 +219,10 @@ fn column_options(field: &Field) -> Option<ParquetColumnOptions> {
     }
 }
 
-fn building_name(folder: &Path) -> PathBuf {
+/// The hidden folder beside another one, for what is being done with it.
+fn beside(folder: &Path, doing: &str) -> PathBuf {
     let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    folder.with_file_name(format!(".building-{name}"))
+    folder.with_file_name(format!(".{doing}-{name}"))
 }
 
 /// Parts of an artifact, in order.
@@ -378,45 +379,154 @@ pub fn keep_only(folder: &Path, prefix: &str, kept: &Path) -> Result<()> {
 /// # Errors
 /// The plan fails, or the disk refuses.
 pub async fn write_sorted(rows: DataFrame, order: &str, folder: &Path) -> Result<u64> {
-    let building = building_name(folder);
-    if building.exists() {
-        fs::remove_dir_all(&building)?;
+    let building = build_sorted(rows, order, folder).await?;
+    let rows = building.rows();
+    building.commit()?;
+    Ok(rows)
+}
+
+/// A folder that is complete but for what its writer adds, and has not got its name yet; if dropped, it goes away.
+#[derive(Debug)]
+pub struct Building {
+    place: PathBuf,
+    target: PathBuf,
+    rows: u64,
+}
+
+impl Building {
+    /// Where it is until it gets its name.
+    pub fn place(&self) -> &Path {
+        &self.place
     }
-    fs::create_dir_all(&building).with_context(|| format!("cannot make {}", building.display()))?;
+
+    /// Number of its rows.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Gives it its name; what had this name before goes away.
+    ///
+    /// # Errors
+    /// The disk refuses; then an older folder stays as it was.
+    pub fn commit(self) -> Result<()> {
+        // A folder cannot be renamed onto one that has files: the old one steps aside, and back if that fails.
+        let aside = beside(&self.target, "replaced");
+        let replace = || -> std::io::Result<()> {
+            if aside.exists() {
+                fs::remove_dir_all(&aside)?;
+            }
+            let had_old = self.target.exists();
+            if had_old {
+                fs::rename(&self.target, &aside)?;
+            }
+            if let Err(error) = fs::rename(&self.place, &self.target) {
+                if had_old {
+                    fs::rename(&aside, &self.target)?;
+                }
+                return Err(error);
+            }
+            if had_old { fs::remove_dir_all(&aside) } else { Ok(()) }
+        };
+        replace().with_context(|| format!("cannot finish {}", self.target.display()))
+    }
+}
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        // Where it has got its name, there is nothing left at this place.
+        drop(fs::remove_dir_all(&self.place));
+    }
+}
+
+/// The first half of [`write_sorted`]: the rows are written, and the folder has not got its name yet.
+///
+/// # Errors
+/// The plan fails, or the disk refuses.
+pub async fn build_sorted(rows: DataFrame, order: &str, folder: &Path) -> Result<Building> {
+    let mut building = Building { place: beside(folder, "building"), target: folder.to_path_buf(), rows: 0 };
+    let written = write_rows(rows, order, &building.place).await;
+    building.rows = written.with_context(|| format!("while writing {}", folder.display()))?;
+    Ok(building)
+}
+
+/// Writes rows in the order of a column into a new folder; gives their number.
+async fn write_rows(rows: DataFrame, order: &str, folder: &Path) -> Result<u64> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let parquet = parquet_options(rows.schema().as_arrow());
     let options = DataFrameWriteOptions::new().with_single_file_output(true);
     let schema = std::sync::Arc::clone(rows.schema().inner());
     let rows = rows.sort(vec![col(order).sort(true, false)])?;
-    let file = building.join("rows.parquet");
-    let written = rows.write_parquet(&file.display().to_string(), options, Some(parquet)).await;
-    let counted = written.map_err(anyhow::Error::from).and_then(|_| {
-        if !file.exists() {
-            // A plan without rows writes no file.
-            let out = File::options().create(true).truncate(true).write(true).open(&file)?;
-            parquet::arrow::ArrowWriter::try_new(out, schema, None)?.close()?;
-        }
-        Ok(SerializedFileReader::new(File::open(&file)?)?.metadata().file_metadata().num_rows())
-    });
-    match counted {
-        Ok(rows) => {
-            if folder.exists() {
-                fs::remove_dir_all(folder)?;
-            }
-            fs::rename(&building, folder).with_context(|| format!("cannot finish {}", folder.display()))?;
-            Ok(u64::try_from(rows).unwrap_or(0))
-        }
-        Err(error) => {
-            drop(fs::remove_dir_all(&building));
-            Err(error.context(format!("while writing {}", folder.display())))
-        }
+    let file = folder.join("rows.parquet");
+    rows.write_parquet(&file.display().to_string(), options, Some(parquet)).await?;
+    if !file.exists() {
+        // A plan without rows writes no file.
+        let out = File::options().create(true).truncate(true).write(true).open(&file)?;
+        parquet::arrow::ArrowWriter::try_new(out, schema, None)?.close()?;
     }
+    let rows = SerializedFileReader::new(File::open(&file)?)?.metadata().file_metadata().num_rows();
+    Ok(u64::try_from(rows).unwrap_or(0))
 }
 
-/// The rows of a folder written by [`write_sorted`].
+/// The rows of a folder written by [`write_sorted`] or [`build_sorted`].
 ///
 /// # Errors
 /// The file is damaged.
 pub async fn read_plain(session: &SessionContext, folder: &Path) -> Result<DataFrame> {
     let file = folder.join("rows.parquet");
     Ok(session.read_parquet(file.display().to_string(), ParquetReadOptions::default()).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, RecordBatch, StringArray};
+
+    use super::*;
+
+    fn rows(session: &SessionContext, digests: &[&str]) -> DataFrame {
+        let digests: ArrayRef = Arc::new(StringArray::from(digests.to_vec()));
+        session.read_batch(RecordBatch::try_from_iter([("digest", digests)]).unwrap()).unwrap()
+    }
+
+    /// Names in a folder, hidden ones as well.
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_folder_gets_its_name_when_all_of_it_is_written() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("known");
+        let manifest = |folder: &Path| fs::read_to_string(folder.join(MANIFEST)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let session = SessionContext::new();
+            assert_eq!(write_sorted(rows(&session, &["b", "a"]), "digest", &folder).await.unwrap(), 2);
+            write_atomically(&folder.join(MANIFEST), b"old").unwrap();
+            // As killed runs leave them.
+            fs::create_dir_all(beside(&folder, "building").join("half")).unwrap();
+            fs::create_dir_all(beside(&folder, "replaced").join("older")).unwrap();
+
+            let abandoned = build_sorted(rows(&session, &["c"]), "digest", &folder).await.unwrap();
+            assert_eq!(names(abandoned.place()), ["rows.parquet"]);
+            drop(abandoned);
+            assert_eq!(names(parent.path()), [".replaced-known", "known"]);
+            assert_eq!((manifest(&folder).as_str(), names(&folder).len()), ("old", 2));
+
+            let building = build_sorted(rows(&session, &["c", "b", "a"]), "digest", &folder).await.unwrap();
+            write_atomically(&building.place().join(MANIFEST), b"new").unwrap();
+            assert_eq!((manifest(&folder).as_str(), building.rows()), ("old", 3));
+            building.commit().unwrap();
+            assert_eq!(names(parent.path()), ["known"]);
+            assert_eq!((manifest(&folder).as_str(), names(&folder).len()), ("new", 2));
+        });
+    }
 }

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! known/2024-11/rows.parquet      one row a text, in order of digest
-//!               manifest.json     written last
+//!               manifest.json     what they were made from
 //! ```
+//!
+//! The folder gets its name when both are written: it is there as a whole, or not at all.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -83,8 +85,10 @@ async fn publish_one(
     if let Some(parent) = folder.parent() {
         std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     }
-    let rows = store::write_sorted(staying.select(index_columns())?, "digest", folder).await?;
-    components.push(Component { label: CONTENT.to_owned(), value: digest(session, folder).await? });
+    let building = store::build_sorted(staying.select(index_columns())?, "digest", folder).await?;
+    let content = digest(session, building.place()).await?;
+    components.push(Component { label: CONTENT.to_owned(), value: content });
+    let rows = building.rows();
     let table = text_index();
     let manifest = Manifest {
         fingerprint,
@@ -97,7 +101,8 @@ async fn publish_one(
         seconds: started.elapsed().as_secs_f64(),
         program: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    commit_manifest(folder, &manifest)?;
+    commit_manifest(building.place(), &manifest)?;
+    building.commit()?;
     task.end(&format!("{rows} texts in {}", folder.display()));
     Ok(())
 }

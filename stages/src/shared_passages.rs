@@ -21,7 +21,7 @@ use crate::stage::{Card, Scope, Stage, StageContext};
 /// `redactions` says where they stood.
 ///
 /// A passage is a line; two are the same if their normal forms are, whatever marks of quotation stand before them. The
-/// earliest text that has a passage keeps it.
+/// earliest text that has a passage of its own keeps it: none owns what it quotes of what it answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SharedPassages {
@@ -50,12 +50,14 @@ const PLACE: &str = "__place";
 const PASSAGES: &str = "__passages";
 const FIRST: &str = "__first";
 const SHARE: &str = "__share";
+const KEY: &str = "__key";
+const PRECEDENCE: &str = "__precedence";
 
 impl Stage for SharedPassages {
     fn card(&self) -> Card {
         Card {
             name: "shared_passages",
-            version: 2,
+            version: 3,
             scope: Scope::Corpus,
             at_rest: true,
             input: events,
@@ -124,41 +126,49 @@ impl Stage for SharedPassages {
 impl SharedPassages {
     /// Of each row that has passages of an earlier one: its place, their keys, and the precedence of the first of those rows.
     fn repeated(&self, rows: &DataFrame) -> Result<DataFrame, StageError> {
-        const KEY: &str = "__key";
-        const PRECEDENCE: &str = "__precedence";
         const OWNER: &str = "__owner";
-        let passages = rows
-            .clone()
-            .filter(is_kept())?
-            .with_column("row", place())?
-            .select(vec![
-                col("row").alias("__of"),
-                precedence_of(&[]).alias(PRECEDENCE),
-                passage_keys(text(), self.across.scope(), self.min_words).alias(KEY),
-            ])?
-            .filter(col(KEY).is_not_null())?
-            .unnest_columns(&[KEY])?;
-        let owned = passages
-            .clone()
+        let owned = self
+            .passages(rows, self.answered())?
             .aggregate(
                 vec![col(KEY).alias("__owned")],
                 vec![count(lit(1_i64)).alias("__texts"), min(col(PRECEDENCE)).alias(OWNER)],
             )?
             .filter(col("__texts").gt_eq(lit(i64::from(self.min_texts))))?
             .select(vec![col("__owned"), col(OWNER)])?;
+        let passages = self.passages(rows, nothing())?;
         let repeated = owned.join(passages, JoinType::Inner, &["__owned"], &[KEY], None)?;
-        let repeated = repeated.filter(col(PRECEDENCE).not_eq(col(OWNER)))?;
+        // A text that has it as a quotation may come before the owner.
+        let repeated = repeated.filter(col(PRECEDENCE).gt(col(OWNER)))?;
         Ok(repeated.aggregate(
             vec![col("__of").alias(PLACE)],
             vec![array_agg(col(KEY)).alias(PASSAGES), min(col(OWNER)).alias(FIRST)],
         )?)
     }
 
-    fn elsewhere(&self) -> Elsewhere {
-        let answered =
-            if self.quotes { answered_text(col("context")) } else { lit(ScalarValue::Utf8View(None)) };
-        Elsewhere { scope: self.across.scope(), answered, keys: col(PASSAGES) }
+    /// The passages of kept rows that do not stand in `answered`, one a row: place of the text, its precedence, key.
+    fn passages(&self, rows: &DataFrame, answered: Expr) -> Result<DataFrame, StageError> {
+        let keys = passage_keys(text(), self.across.scope(), answered, self.min_words);
+        let rows = rows.clone().filter(is_kept())?.with_column("row", place())?;
+        let rows = rows.select(vec![
+            col("row").alias("__of"),
+            precedence_of(&[]).alias(PRECEDENCE),
+            keys.alias(KEY),
+        ])?;
+        Ok(rows.filter(col(KEY).is_not_null())?.unnest_columns(&[KEY])?)
     }
+
+    /// What a text answers, where passages of that count.
+    fn answered(&self) -> Expr {
+        if self.quotes { answered_text(col("context")) } else { nothing() }
+    }
+
+    fn elsewhere(&self) -> Elsewhere {
+        Elsewhere { scope: self.across.scope(), answered: self.answered(), keys: col(PASSAGES) }
+    }
+}
+
+fn nothing() -> Expr {
+    lit(ScalarValue::Utf8View(None))
 }
 
 fn text() -> Expr {

@@ -105,6 +105,36 @@ fn a_month_is_held_against_those_before() {
     assert_eq!(june.len(), 1);
 }
 
+/// Whatever a killed run left beside it, and where the older index had stepped aside.
+#[test]
+fn an_index_is_replaced_as_a_whole() {
+    let project = Project::new(&month("may", "publish = \"known/may\""));
+    let index = || -> (Vec<String>, usize) {
+        let known = project.path("known");
+        let names = files(&known, "").into_iter();
+        let names = names.map(|path| path.strip_prefix(&known).unwrap().display().to_string()).collect();
+        (names, read_parquet(&known.join("may/rows.parquet")).len())
+    };
+    let whole = |rows: usize| (vec!["may/manifest.json".to_owned(), "may/rows.parquet".to_owned()], rows);
+    project.write("may.jsonl", dump(&[("a", OARS)]));
+    project.genome(&["run", "genome.toml"]).succeeded();
+    assert_eq!(index(), whole(1));
+
+    project.write("known/.building-may/rows.parquet", "half of it");
+    project.write("may.jsonl", dump(&[("a", OARS), ("b", "My rye loaf fell flat again.")]));
+    project.genome(&["run", "genome.toml"]).succeeded();
+    assert_eq!(index(), whole(2));
+
+    std::fs::rename(project.path("known/may"), project.path("known/.replaced-may")).unwrap();
+    project.genome(&["run", "genome.toml"]).succeeded();
+    assert_eq!(index(), whole(2));
+
+    project.write("known/.replaced-may/rows.parquet", "an older one");
+    project.write("may.jsonl", dump(&[("a", OARS)]));
+    project.genome(&["run", "genome.toml"]).succeeded();
+    assert_eq!(index(), whole(1));
+}
+
 #[test]
 fn what_is_known_must_be_there_and_comparable() {
     let project = Project::new(&month("june", "known = [{ index = \"known/may\" }]"));

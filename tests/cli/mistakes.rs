@@ -78,8 +78,63 @@ fn values_that_cannot_be() {
             ("parts of nothing", "part_rows = 1", "part_rows = 0"),
             ("a table that nothing writes", "group_authors = {}", "dedup = {}"),
             ("no folder of recipes", "recipes = \"", "recipes = \"nowhere"),
+            (
+                "shards of nothing",
+                "[[stage]]\ncompose.tasks = [\"profile_generation\", \"reply\", \"inner_thought\", \"rl_response\"]\n",
+                "",
+            ),
+            ("shards without rows", "path = \"shards\"", "path = \"shards\"\nrows_per_shard = 0"),
+            (
+                "likelihoods of an endpoint",
+                "[models.toy]",
+                "[[stage]]\nscore_trace = { recipe = \"inner_thought\", field = \"thought\", model = \"there\" }\n\n\
+                 [endpoints.there]\nurl = \"http://localhost:1/v1\"\nmodel = \"big\"\n\n[models.toy]",
+            ),
+            (
+                "likelihoods of an encoder",
+                "[models.toy]",
+                "[[stage]]\nscore_trace = { recipe = \"inner_thought\", field = \"thought\", \
+                 model = \"all-minilm-l6-v2\" }\n\n[models.toy]",
+            ),
+            (
+                "a dimension that is none",
+                "[shards]",
+                "[train.grpo]\ndimensions = [\"stance\", \"mood\"]\n\n[shards]",
+            ),
         ],
     );
+}
+
+/// `--model` stands for the models of all stages, one of which has to run inside.
+#[test]
+fn an_endpoint_in_place_of_a_model_that_gives_likelihoods() {
+    let project = Project::new(configs::TINY);
+    project.write("dump.jsonl", configs::tiny_dump());
+    let trace = "score_trace = { recipe = \"inner_thought\", field = \"thought\", model = \"toy\" }";
+    project.change_config("compose.tasks", &format!("{trace}\n\n[[stage]]\ncompose.tasks"));
+    let there = "[endpoints.there]\nurl = \"http://localhost:1/v1\"\nmodel = \"big\"\n\n[models.toy]";
+    project.change_config("[models.toy]", there);
+    project.genome(&["check", "genome.toml"]).succeeded();
+    for verb in ["check", "run"] {
+        let ran = project.genome(&[verb, "genome.toml", "--model", "there"]).failed();
+        let problem = "stage 11 (score_trace): endpoint `there` gives no likelihoods";
+        assert!(ran.stderr.contains(problem), "{}", ran.stderr);
+    }
+    assert!(project.manifests().is_empty(), "something was made");
+}
+
+#[test]
+fn shards_in_a_folder_of_something_else() {
+    let project = Project::new(configs::TINY);
+    project.write("dump.jsonl", configs::tiny_dump());
+    project.write("shards/thesis.txt", "Chapter one.");
+    for verb in ["check", "run"] {
+        let ran = project.genome(&[verb, "genome.toml"]).failed();
+        assert!(ran.stderr.contains("shards exists and is no shard folder"), "{}", ran.stderr);
+    }
+    assert!(project.manifests().is_empty(), "something was made");
+    std::fs::remove_file(project.path("shards/thesis.txt")).unwrap();
+    project.genome(&["check", "genome.toml"]).succeeded();
 }
 
 #[test]

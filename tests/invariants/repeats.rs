@@ -1,16 +1,22 @@
 //! What leaves as a repeat is like a row that stays, whatever the order of rows, the partitions and what comes later.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use arrow::array::{FixedSizeBinaryArray, RecordBatch};
 use datafusion::prelude::SessionContext;
 use genome::session::{Limits, for_lookups};
-use genome_stages::dedup::{Dedup, Known, index_columns};
+use genome_stages::dedup::{Across, Dedup, Known, hash_list, index_columns};
 use genome_stages::{Stage, StageContext};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::support::block_on;
 use crate::support::rows::{Row, from_batches, key_of, to_batch};
+
+/// Words of the link that ends each text.
+const LINK: [u32; 4] = [9600, 9601, 9602, 9603];
 
 /// Words of texts around a few originals: cut, changed and lengthened, so that many are nearly the same.
 fn texts() -> impl Strategy<Value = Vec<Vec<u32>>> {
@@ -20,19 +26,30 @@ fn texts() -> impl Strategy<Value = Vec<Vec<u32>>> {
         for (place, word) in changes {
             words[place] = 9000 + word;
         }
-        words[from..40 - cut].to_vec()
+        words[from..40 - cut].iter().copied().chain(LINK).collect()
     });
     proptest::collection::vec(text, 1..80)
 }
 
-fn event(number: usize, words: &[u32]) -> Row {
-    let words: Vec<String> = words.iter().map(|word| format!("w{word}")).collect();
+/// A text of words, whose link is written in one of several ways.
+fn text_of(words: &[u32], way: usize) -> String {
+    const WAYS: [&str; 3] = [
+        "http://example.com/p",
+        "https://www.Example.com/p/?utm_source=letter&gclid=1",
+        "http://example.com/p#top",
+    ];
+    let words = words.iter().filter(|word| !LINK.contains(word)).map(|word| format!("w{word}"));
+    let words: Vec<String> = words.collect();
+    format!("{} {}", words.join(" "), WAYS[way % WAYS.len()])
+}
+
+fn event(number: usize, text: &str) -> Row {
     let mut row: Row =
         genome_schemas::events().columns().map(|name| (name.to_owned(), Value::Null)).collect();
     let set = json!({
         "key": key_of(&format!("{number:04}")), "source": "s", "platform": "reddit", "kind": "comment",
         "author_id": format!("author{}", number % 3), "author_class": "person", "top_level": true, "lossy": false,
-        "at": format!("2023-05-01T00:{:02}:{:02}Z", number / 60, number % 60), "text": words.join(" "),
+        "at": format!("2023-05-01T00:{:02}:{:02}Z", number / 60, number % 60), "text": text,
         "source_file": "f", "source_offset": number, "outcome": "kept",
     });
     row.extend(set.as_object().unwrap().clone());
@@ -102,7 +119,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(6))]
     #[test]
     fn what_leaves_is_like_a_row_that_stays(texts in texts(), turn in 1_usize..80, cut in 1_usize..80) {
-        let rows: Vec<Row> = texts.iter().enumerate().map(|(number, words)| event(number, words)).collect();
+        let rows = texts.iter().enumerate().map(|(number, words)| event(number, &text_of(words, number)));
+        let rows: Vec<Row> = rows.collect();
         let found = deduplicated(&rows, 1);
         prop_assert_eq!(found.len(), rows.len());
 
@@ -140,5 +158,27 @@ proptest! {
         // Later rows change nothing for earlier ones.
         let before = deduplicated(&rows[..cut.min(rows.len())], 2);
         prop_assert!(before.iter().all(|(key, ending)| found[key] == *ending));
+    }
+}
+
+#[test]
+fn a_list_of_hashes_knows_texts_of_nobody() {
+    let session = session(2);
+    let list = Known::Sha256("sold.txt".into());
+    let hashes = ["an oar for sale", ""].map(|text| Sha256::digest(text.as_bytes()));
+    let hashes = FixedSizeBinaryArray::try_from_iter(hashes.into_iter()).unwrap();
+    let hashes = RecordBatch::try_new(hash_list(), vec![Arc::new(hashes)]).unwrap();
+    let mut cx = StageContext::default();
+    cx.tables.insert(list.table_name(), session.read_batch(hashes).unwrap());
+    let texts = ["An oar for sale", "An oar for  sale", " ", "An oar for hire"];
+    let mut rows: Vec<Row> = (0..).zip(texts).map(|(number, text)| event(number, text)).collect();
+    for number in [0, 2, 3] {
+        rows[number].insert("author_id".to_owned(), Value::Null);
+    }
+    for across in [Across::Author, Across::All] {
+        let dedup = Dedup { across, known: vec![list.clone()], ..Dedup::default() };
+        let found = endings(&session, &dedup, &cx, &rows, 1);
+        let outcomes: Vec<&str> = found.values().map(|(outcome, ..)| outcome.as_str()).collect();
+        assert_eq!(outcomes, ["exact_duplicate", "exact_duplicate", "kept", "kept"], "{across:?}");
     }
 }

@@ -73,6 +73,7 @@ impl<'a> Session<'a> {
             (r"\b[0-9a-f]{32}\b", "<key>"),
             (r"\b\d+\.\d s\b", "<n> s"),
             (r#""seconds": \d+\.\d+(e-\d+)?"#, r#""seconds": <n>"#),
+            (r"\b[0-9a-f]{16}\b", "<digest>"),
             (r"-[0-9a-f]{8}\b", "-<fp>"),
             // Carets under a value that holds a path are as many as the path is long.
             (r"\^{30,}", "^^^"),

@@ -9,7 +9,7 @@ use super::prefix::{Postings, Rarity, Spread, grow, jaccard_from, prefix_len};
 use super::{from_bytes, to_bytes};
 use crate::KernelError;
 
-/// What tells a text from others: texts of one digest count as the same.
+/// What tells a text from others: texts of one digest count as the same, and have one set of shingles.
 pub type Digest = [u8; 16];
 
 /// Texts of which each is held against those that stay of the ones before it.
@@ -395,7 +395,7 @@ mod tests {
         fn texts_in_two_steps_leave_as_all_at_once(cases in cases(), cut in 0_usize..70) {
             let mut cases = cases;
             cases.sort_by_key(|case| case.precedence);
-            // In earnest, texts of one digest have one set.
+            // Texts of one digest have one set.
             let mut seen = BTreeSet::new();
             cases.retain(|case| seen.insert(case.digest));
             let (first, later) = cases.split_at(cut.min(cases.len()));

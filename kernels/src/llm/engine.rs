@@ -1,9 +1,9 @@
 //! The engine: a thread that owns the model, and handles to it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rayon::prelude::*;
@@ -66,6 +66,16 @@ pub(super) struct Counters {
     pub(super) prompt_tokens: AtomicU64,
     pub(super) cached_prompt_tokens: AtomicU64,
     pub(super) completion_tokens: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) last_failure: Mutex<String>,
+}
+
+impl Counters {
+    /// Counts a request that the decoder failed on.
+    pub(super) fn fail(&self, error: &KernelError) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
+    }
 }
 
 /// A closure that is let at the decoder between requests.
@@ -249,6 +259,12 @@ impl EngineHandle {
             cached_prompt_tokens: read(&self.counters.cached_prompt_tokens),
             completion_tokens: read(&self.counters.completion_tokens),
         }
+    }
+
+    /// How many requests the decoder failed on so far, and why on the last one.
+    pub fn failures(&self) -> (u64, String) {
+        let reason = self.counters.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (self.counters.failed.load(Ordering::Relaxed), reason)
     }
 
     /// The switch that ends all unfinished requests.

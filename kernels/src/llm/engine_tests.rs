@@ -292,6 +292,8 @@ fn a_failure_is_its_rows_alone() {
         }
     }
     assert_eq!(engine.handle().progress().done, 9);
+    // What the row itself asks for is no failure of the decoder.
+    assert_eq!(engine.handle().failures(), (1, "a bad row".to_owned()));
     drop(engine);
     assert!(counters.open.load(Ordering::SeqCst) > 0);
 }

@@ -177,7 +177,7 @@ impl Queue {
             row_of[chunk.at] = Some((chunk.count, result));
         }
         let ahead = self.look_ahead(&chunks);
-        let (tokenizer, context) = (&self.tokenizer, self.context);
+        let (tokenizer, context, counters) = (&self.tokenizer, self.context, &self.counters);
         let answered_before = self.answered_tokens();
         let finishes: Vec<Option<(FinishReason, bool)>> = self
             .active
@@ -189,9 +189,11 @@ impl Queue {
                 (Some((count, Ok(logits))), Ok(ahead)) => {
                     sequence.absorb(count, &logits, &ahead, tokenizer, context).map(|finish| (finish, true))
                 }
-                (Some((_, Err(error))), _) | (Some((_, Ok(_))), Err(error)) => {
+                (Some((_, Err(error))), _) => {
+                    counters.fail(&error);
                     Some((FinishReason::Error(error.to_string()), false))
                 }
+                (Some((_, Ok(_))), Err(error)) => Some((FinishReason::Error(error.to_string()), false)),
             })
             .collect();
         let answered = self.answered_tokens().saturating_sub(answered_before);
@@ -238,6 +240,7 @@ impl Queue {
                     self.active.push(Sequence::new(job, batch, shared, id, cached));
                 }
                 Err(error) => {
+                    self.counters.fail(&error);
                     let finish = FinishReason::Error(error.to_string());
                     self.deliver(batch, job.row, Answer::unanswered(finish, job.tokens.len()));
                 }

@@ -5,12 +5,14 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Where a link starts: a scheme, `www.`, or one of the shorteners that platforms write without a scheme.
-static LINK: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r#"(?i-u:https?://|\bwww\.|\b(?:pic\.twitter\.com|t\.co|bit\.ly|youtu\.be|goo\.gl|tinyurl\.com)/)[^\s<>"]+"#,
-    )
-});
+/// How a link starts: with a scheme, `www.`, or one of the shorteners that platforms write without a scheme, and one
+/// character behind it.
+const START: &str = r#"(?i-u:https?://|\bwww\.|\b(?:pic\.twitter\.com|t\.co|bit\.ly|youtu\.be|goo\.gl|tinyurl\.com)/)[^\s<>"]"#;
+
+static LINK_START: LazyLock<Regex> = LazyLock::new(|| pattern(START));
+
+/// A link with what stands behind it without a space.
+static LINK: LazyLock<Regex> = LazyLock::new(|| pattern(&format!("{START}+")));
 
 /// A mention: `@name` as Twitter has it, `u/name` or `/u/name` as Reddit has it.
 static MENTION: LazyLock<Regex> =
@@ -24,6 +26,13 @@ pub fn links(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     LINK.find_iter(text).map(|found| found.start()..found.start() + link_len(found.as_str()))
 }
 
+/// The first link of a text from a byte on. Unlike [`links`] it finds those too that stand behind another without a space
+/// between. Nothing behind a link is looked at, so that finding one after another takes one look at the text.
+pub(super) fn link_from(text: &str, from: usize) -> Option<Range<usize>> {
+    let start = LINK_START.find_at(text, from)?.start();
+    Some(start..start + link_len(&text[start..]))
+}
+
 /// Byte ranges of the mentions of people in a text, in order and disjoint; those inside a link or an e-mail
 /// address do not count.
 pub fn mentions(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
@@ -31,13 +40,35 @@ pub fn mentions(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     MENTION.find_iter(text).map(|found| found.range()).filter(move |range| {
         while links.next_if(|link| link.end <= range.start).is_some() {}
         let in_link = links.peek().is_some_and(|link| link.start < range.end);
-        let before = text[..range.start].chars().next_back();
-        let after = text[range.end..].chars().next();
-        let continues = |c: char| c.is_alphanumeric() || c == '_';
-        !in_link
-            && !before.is_some_and(|c| continues(c) || "/@.-".contains(c))
-            && !after.is_some_and(continues)
+        !in_link && !is_inside(text, range.start) && !goes_on(text, range.end)
     })
+}
+
+/// As [`mentions`], of a text without links; those count too that stand right behind another.
+pub(super) fn glued_mentions(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut last_end = 0;
+    MENTION.find_iter(text).map(|found| found.range()).filter(move |range| {
+        let is_free = range.start == last_end || !is_inside(text, range.start);
+        let is_mention = is_free && !goes_on(text, range.end);
+        if is_mention {
+            last_end = range.end;
+        }
+        is_mention
+    })
+}
+
+/// Whether what stands before a byte makes a name there a part of a word, an address or a path.
+fn is_inside(text: &str, at: usize) -> bool {
+    text[..at].chars().next_back().is_some_and(|c| is_of_name(c) || "/@.-".contains(c))
+}
+
+/// Whether a name that ends before a byte goes on there.
+fn goes_on(text: &str, at: usize) -> bool {
+    text[at..].chars().next().is_some_and(is_of_name)
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 /// Where the hashtags of a text stand, in bytes and in order; `links` are the text's links.
@@ -59,25 +90,32 @@ pub(super) fn pattern(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a constant pattern compiles")
 }
 
-/// Length in bytes of the link at the start of `candidate`, without the punctuation of the sentence around it.
-fn link_len(candidate: &str) -> usize {
-    let mut end = candidate.len();
-    // A closing bracket without its opening one ends the link: "(see https://example.com/a_(b))".
+/// Punctuation that belongs to the sentence where it stands at the end of a link.
+pub(super) const BEHIND_LINK: [char; 12] = ['.', ',', ';', ':', '!', '?', '\'', '"', '*', '…', '’', '”'];
+
+/// Length in bytes of the link at the start of a text, without the punctuation of the sentence around it.
+fn link_len(text: &str) -> usize {
+    let mut end = text.len();
     let mut depth = 0_i32;
-    for (at, c) in candidate.char_indices() {
-        match c {
-            '(' | '[' => depth += 1,
+    for (at, c) in text.char_indices() {
+        let is_end = match c {
+            '(' | '[' => {
+                depth += 1;
+                false
+            }
+            // A closing bracket without its opening one ends the link: "(see https://example.com/a_(b))".
             ')' | ']' => {
                 depth -= 1;
-                if depth < 0 {
-                    end = at;
-                    break;
-                }
+                depth < 0
             }
-            _ => {}
+            c => c.is_whitespace() || "<>\"".contains(c),
+        };
+        if is_end {
+            end = at;
+            break;
         }
     }
-    candidate[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '"', '*', '…', '’', '”']).len()
+    text[..end].trim_end_matches(BEHIND_LINK).len()
 }
 
 #[cfg(test)]

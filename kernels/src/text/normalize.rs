@@ -7,7 +7,7 @@ use memchr::memmem;
 use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfkc_quick};
 
 use super::folding::in_one_pass;
-use super::links::{links, mentions};
+use super::links::{BEHIND_LINK, glued_mentions, link_from, links};
 
 /// What a link is folded to.
 pub const LINK_PLACEHOLDER: &str = "<link>";
@@ -155,9 +155,19 @@ fn placeholders(text: &str) -> Option<String> {
     if !text.contains(['/', '@']) && !text.contains("www.") {
         return None;
     }
-    let mut handles: Vec<_> = links(text).map(|range| (range, Cow::Borrowed(LINK_PLACEHOLDER))).collect();
-    handles.extend(mentions(text).map(|range| (range, Cow::Borrowed(MENTION_PLACEHOLDER))));
-    handles.sort_unstable_by_key(|(range, _)| range.start);
+    // A placeholder parts what stands on its two sides as the ends of a text do. So what stands behind a handle is looked
+    // at as if that were replaced, and the text is gone through once however many handles it has.
+    let mut handles = Vec::new();
+    let mut from = 0;
+    loop {
+        let link = link_from(text, from);
+        let until = link.as_ref().map_or(text.len(), |link| link.start);
+        let mentions = glued_mentions(&text[from..until]).map(|range| from + range.start..from + range.end);
+        handles.extend(mentions.map(|range| (range, Cow::Borrowed(MENTION_PLACEHOLDER))));
+        let Some(link) = link else { break };
+        from = link.end;
+        handles.push((link, Cow::Borrowed(LINK_PLACEHOLDER)));
+    }
     with_replaced(text, &handles)
 }
 
@@ -173,18 +183,45 @@ fn one_form_of_links(text: &str) -> Option<String> {
 /// Parameters of links that tell where a reader came from, not what is read.
 const TRACKING: [&str; 6] = ["fbclid", "gclid", "igshid", "mc_cid", "mc_eid", "ref_src"];
 
-/// A link in lower case in one form of those that lead to the same page.
+/// A link in lower case in one form of those that lead to the same page. Punctuation that comes to stand at its end, where
+/// what stood behind it does not count, stays, and is no part of the link any more.
 fn one_form(link: &str) -> String {
-    let bare = link.trim_start_matches("https://").trim_start_matches("http://").trim_start_matches("www.");
+    let mut bare = link.trim_start_matches("https://");
+    while let Some(rest) = bare.strip_prefix("http://").or_else(|| bare.strip_prefix("www.")) {
+        bare = rest;
+    }
     let page = bare.split_once('#').map_or(bare, |(page, _)| page);
     let (path, query) = page.split_once('?').unwrap_or((page, ""));
-    let is_tracking = |name: &str| name.starts_with("utm_") || TRACKING.contains(&name);
-    let parameters = query.split('&').filter(|parameter| {
-        !parameter.is_empty() && !is_tracking(parameter.split_once('=').map_or(*parameter, |(name, _)| name))
-    });
-    let query = parameters.collect::<Vec<_>>().join("&");
-    let path = path.trim_end_matches('/');
-    if query.is_empty() { format!("http://{path}") } else { format!("http://{path}?{query}") }
+    let mut path = path.trim_end_matches('/');
+    let mut parameters: Vec<&str> = query.split('&').filter(|parameter| counts(parameter)).collect();
+    // That punctuation, the last piece first: all of it now, not a piece each time that the text is gone through.
+    let mut behind = Vec::new();
+    while let Some(last) = parameters.pop() {
+        let parameter = last.trim_end_matches(BEHIND_LINK);
+        behind.push(&last[parameter.len()..]);
+        if counts(parameter) {
+            parameters.push(parameter);
+            break;
+        }
+        if parameter.is_empty() && parameters.is_empty() {
+            behind.push("?");
+        }
+    }
+    while parameters.is_empty() && path.ends_with(BEHIND_LINK) {
+        let shorter = path.trim_end_matches(BEHIND_LINK);
+        behind.push(&path[shorter.len()..]);
+        path = shorter.trim_end_matches('/');
+    }
+    let query = parameters.join("&");
+    let mark = if query.is_empty() { "" } else { "?" };
+    let behind: String = behind.into_iter().rev().collect();
+    format!("http://{path}{mark}{query}{behind}")
+}
+
+/// Whether a parameter of a link tells what is read.
+fn counts(parameter: &str) -> bool {
+    let name = parameter.split_once('=').map_or(parameter, |(name, _)| name);
+    !parameter.is_empty() && !name.starts_with("utm_") && !TRACKING.contains(&name)
 }
 
 fn with_replaced(text: &str, handles: &[(Range<usize>, Cow<'_, str>)]) -> Option<String> {
@@ -212,6 +249,12 @@ mod tests {
             ("t.co/abc and WWW.example.com/", "http://t.co/abc and http://example.com"),
             ("[x](http://example.com/?gclid=1) @Ann", "[x](http://example.com) @ann"),
             ("http://http://example.com", "http://example.com"),
+            ("www.http://www.example.com/", "http://example.com"),
+            ("www.https://example.com", "http://https://example.com"),
+            ("http://example.com/a./!/?utm_source=x#top", "http://example.com/a.!"),
+            ("http://example.com/?a!&b!&gclid!&?!", "http://example.com?a!&b!!?!"),
+            ("http://example.com/.?!&gclid", "http://example.com.?!"),
+            ("www.example.com?gclid!&utm_x", "http://example.com!"),
             ("either/or www. http://", "either/or www. http://"),
         ] {
             assert_eq!(normalize(text), form, "{text:?}");
@@ -231,8 +274,31 @@ mod tests {
             ("\u{a0} \n ", ""),
             ("no?", "no?"),
             ("@u/u/http://\u{200b}", "<mention><mention>://"),
+            ("@a@b u/one/u/two x@a@b", "<mention><mention> <mention><mention> x@a@b"),
+            ("www.a)www.b)@c.www.d", "<link>)<link>)<mention>.<link>"),
+            ("u/onehttp://a", "<mention><link>"),
         ] {
             assert_eq!(normalize_handles(text), form, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn long_chains_are_folded_at_once() {
+        const LINKS: usize = 100_000;
+        for (link, placeholder) in
+            [("@a", MENTION_PLACEHOLDER), ("/u/one", MENTION_PLACEHOLDER), ("www.a)", "<link>)")]
+        {
+            let form = normalize_handles(&link.repeat(LINKS));
+            assert!(form == placeholder.repeat(LINKS), "{link}: {}", &form[..100]);
+            assert!(normalize_handles(&form) == form, "{link}");
+        }
+        for (text, form) in [
+            (format!("http://a{}", "/.".repeat(LINKS)), format!("http://a{}", ".".repeat(LINKS))),
+            (format!("http://a?b&{}", "gclid!&".repeat(LINKS)), format!("http://a?b{}", "!".repeat(LINKS))),
+            (format!("{}a", "www.http://".repeat(LINKS)), "http://a".to_owned()),
+        ] {
+            assert!(normalize(&text) == form, "{}", &text[..30]);
+            assert!(normalize(&form) == form, "{}", &text[..30]);
         }
     }
 

@@ -31,6 +31,23 @@ pub fn words(text: &str) -> Vec<String> {
     parts.map(str::to_lowercase).collect()
 }
 
+/// The first words of a text as [`words`] gives them, at most `most`, numbers left out; none if there are fewer than `fewest`.
+///
+/// Two texts with one opening are one text, or one the beginning of the other; numbers of placeholders do not tell them apart.
+pub fn opening(text: &str, fewest: usize, most: usize) -> Option<String> {
+    let parts = text.split(|c: char| !c.is_alphanumeric());
+    let words = parts.filter(|part| part.chars().any(|c| !c.is_ascii_digit())).take(most);
+    let (mut opening, mut count) = (String::new(), 0);
+    for word in words {
+        if count > 0 {
+            opening.push(' ');
+        }
+        opening.push_str(&word.to_lowercase());
+        count += 1;
+    }
+    (count >= fewest).then_some(opening)
+}
+
 /// All runs of a number of words in a row that some texts have.
 #[derive(Debug, Clone, Default)]
 pub struct Runs {
@@ -72,6 +89,18 @@ mod tests {
         ];
         assert_eq!(sentences(text), expected);
         assert!(sentences("").is_empty() && sentences("Too short. Really!").is_empty());
+    }
+
+    #[test]
+    fn openings_are_of_words_alone() {
+        for (text, expected) in [
+            ("Mail <EMAIL_417>, or call me.", Some("mail email or call")),
+            ("Mail <EMAIL> or **call**", Some("mail email or call")),
+            ("one two 3 4", None),
+            ("", None),
+        ] {
+            assert_eq!(opening(text, 3, 4).as_deref(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -26,11 +26,14 @@ pub struct GrpoConfig {
     pub clip: f64,
     /// Weight of the divergence from the reference in the loss (`HumanLM`'s training: 0.001, none in the reward).
     pub kl_coefficient: f64,
+    /// Temperature at which the rollouts were drawn, above 0: logits are divided by it, so that all probabilities are
+    /// those of the draws (as in verl); 1 leaves them as they are.
+    pub temperature: f64,
 }
 
 impl Default for GrpoConfig {
     fn default() -> Self {
-        Self { clip: 0.2, kl_coefficient: 0.001 }
+        Self { clip: 0.2, kl_coefficient: 0.001, temperature: 1.0 }
     }
 }
 
@@ -101,7 +104,8 @@ impl GrpoTrainer {
         optim: OptimConfig,
         config: GrpoConfig,
     ) -> Result<Self, KernelError> {
-        Ok(Self { policy: Policy::load(files, device, lora, optim)?, config, reference: None })
+        let policy = Policy::load(files, device, lora, optim)?.at_temperature(config.temperature)?;
+        Ok(Self { policy, config, reference: None })
     }
 
     /// Starts from an adapter, which becomes the reference as well.

@@ -21,6 +21,8 @@ pub(super) struct Policy {
     lora: Lora,
     optimiser: AdamW,
     activation_bytes: usize,
+    /// What logits are divided by.
+    temperature: f64,
     /// Name and digest of the base model.
     base: (String, String),
 }
@@ -52,7 +54,15 @@ impl Policy {
         let lora = Lora::new(lora, &config, &device)?;
         let optimiser = AdamW::new(optim, lora.parameters())?;
         let graph = GraphModel::load(&file, &config, &device, Storage::Dense)?;
-        Ok(Self { graph, lora, optimiser, activation_bytes, base: (name, digest) })
+        Ok(Self { graph, lora, optimiser, activation_bytes, temperature: 1.0, base: (name, digest) })
+    }
+
+    /// The policy that draws at a temperature: its log-probabilities are those of the logits divided by it.
+    pub(super) fn at_temperature(self, temperature: f64) -> Result<Self, KernelError> {
+        if temperature.is_finite() && temperature > 0.0 {
+            return Ok(Self { temperature, ..self });
+        }
+        Err(KernelError::Argument(format!("the temperature must be above 0, not {temperature}")))
     }
 
     pub(super) fn steps(&self) -> usize {
@@ -257,6 +267,9 @@ impl Policy {
     ) -> Result<Tensor, KernelError> {
         let rows = stream.index_select(&Tensor::new(positions, &self.graph.device)?, 0)?;
         let (normed, head) = self.graph.before_head(&rows, mode)?;
+        // The head has no bias, so this divides the logits.
+        let is_plain = self.temperature.total_cmp(&1.0).is_eq();
+        let normed = if is_plain { normed } else { (normed / self.temperature)? };
         Ok(token_log_probs(&normed, head, targets, mode)?)
     }
 

@@ -191,30 +191,49 @@ fn only_learnt_tokens_count() {
 #[test]
 fn inference_with_the_adapter_gives_the_log_probabilities_of_training() {
     for bench in Bench::all() {
-        let mut trainer = bench.grpo(optim(1e-2), GrpoConfig::default());
-        trainer.start_from(&bench.adapter()).unwrap();
-        let data = sequences();
-        let trained = trainer.log_probs(&data).unwrap();
-        let mut decoder = CandleDecoder::load(&bench.files, DeviceKind::Cpu).unwrap();
-        decoder.set_adapter(Some(&trainer.adapter().unwrap())).unwrap();
-        for (sequence, trained) in data.iter().zip(trained) {
-            let id = decoder.open(None).unwrap();
-            let row = StepRow { sequence: id, tokens: sequence.tokens.clone(), logits: Logits::All };
-            let logits = decoder.step(&[row]).unwrap();
-            let decoded: Vec<f64> = sequence
-                .learnt()
-                .map(|position| {
-                    let row = &logits[position - 1];
-                    let sum: f64 = row.iter().map(|&logit| f64::from(logit).exp()).sum();
-                    f64::from(row[sequence.tokens[position] as usize]) - sum.ln()
-                })
-                .collect();
-            assert_eq!(decoded.len(), trained.len());
-            for (decoded, trained) in decoded.iter().zip(trained) {
-                // The decoder's caches are rounded to f16.
-                assert!((decoded - f64::from(trained)).abs() < 1e-2, "{decoded} against {trained}");
-            }
+        for temperature in [1.0, 0.8] {
+            the_decoder_agrees(&bench, temperature);
         }
+    }
+}
+
+/// Checks log-probabilities of training at a temperature against the decoder's logits, divided by it.
+fn the_decoder_agrees(bench: &Bench, temperature: f64) {
+    let mut trainer = bench.grpo(optim(1e-2), GrpoConfig { temperature, ..GrpoConfig::default() });
+    trainer.start_from(&bench.adapter()).unwrap();
+    let data = sequences();
+    let trained = trainer.log_probs(&data).unwrap();
+    let mut decoder = CandleDecoder::load(&bench.files, DeviceKind::Cpu).unwrap();
+    decoder.set_adapter(Some(&trainer.adapter().unwrap())).unwrap();
+    for (sequence, trained) in data.iter().zip(trained) {
+        let id = decoder.open(None).unwrap();
+        let row = StepRow { sequence: id, tokens: sequence.tokens.clone(), logits: Logits::All };
+        let logits = decoder.step(&[row]).unwrap();
+        let decoded: Vec<f64> = sequence
+            .learnt()
+            .map(|position| {
+                let row = &logits[position - 1];
+                let sum: f64 = row.iter().map(|&logit| (f64::from(logit) / temperature).exp()).sum();
+                f64::from(row[sequence.tokens[position] as usize]) / temperature - sum.ln()
+            })
+            .collect();
+        assert_eq!(decoded.len(), trained.len());
+        for (decoded, trained) in decoded.iter().zip(trained) {
+            // The decoder's caches are rounded to f16.
+            let error = (decoded - f64::from(trained)).abs();
+            assert!(error < 1e-2 / temperature, "{decoded} against {trained} at {temperature}");
+        }
+    }
+}
+
+#[test]
+fn an_impossible_temperature_is_an_error() {
+    let bench = Bench::new(Family::Llama);
+    for temperature in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let config = GrpoConfig { temperature, ..GrpoConfig::default() };
+        let made = GrpoTrainer::new(&bench.files, DeviceKind::Cpu, &lora(), optim(1e-2), config);
+        let message = made.unwrap_err().to_string();
+        assert!(message.contains("temperature must be above 0"), "{message}");
     }
 }
 
@@ -314,7 +333,7 @@ fn plain_policy_loss(rollouts: &[Rollout], log_probs: &[Vec<f32>], config: GrpoC
 #[test]
 fn the_policy_loss_and_its_gradient_are_those_of_the_formula() {
     let bench = Bench::new(Family::Llama);
-    let config = GrpoConfig { clip: 0.2, kl_coefficient: 0.5 };
+    let config = GrpoConfig { clip: 0.2, kl_coefficient: 0.5, temperature: 0.7 };
     let mut trainer = bench.grpo(optim(1e-9), config);
     let data = sequences();
     let reference = trainer.reference_log_probs(&data).unwrap();

@@ -179,26 +179,115 @@ async fn counts(rows: DataFrame) -> Result<BTreeMap<String, BTreeMap<String, u64
     Ok(counts)
 }
 
-/// What a reader of the numbers must know.
+/// What a reader of the numbers must know: scores that a model gave to answers of its own.
 pub fn remarks(project: &Project) -> Vec<String> {
-    let writers: std::collections::BTreeSet<&str> = project
-        .config
-        .stages
-        .iter()
-        .filter_map(
-            |stage| if let StageConfig::Synthesize(s) = stage { Some(s.model.as_str()) } else { None },
-        )
-        .collect();
-    project
-        .config
-        .stages
-        .iter()
-        .filter_map(|stage| match stage {
-            StageConfig::Judge(judge) if writers.contains(judge.model.as_str()) => Some(format!(
-                "the judge `{}` also wrote answers that it judges; its scores are worth less than another model's",
-                judge.model
-            )),
-            _ => None,
+    let stages = &project.config.stages;
+    let wrote = |model: &str, recipe: &str| {
+        let is_it = |other: &str| identity(project, other) == identity(project, model);
+        stages.iter().any(|stage| match stage {
+            StageConfig::Synthesize(asked) => asked.recipe == recipe && is_it(&asked.model),
+            _ => false,
         })
-        .collect()
+    };
+    let remark = |stage: &StageConfig| {
+        match stage {
+        StageConfig::Judge(judge) => {
+            let own = judge.recipes.iter().filter(|recipe| wrote(&judge.model, recipe));
+            let own: Vec<String> = own.map(|recipe| format!("`{recipe}`")).collect();
+            (!own.is_empty()).then(|| {
+                format!(
+                    "the judge `{}` also wrote answers that it judges, those of {}; its scores are worth less than \
+                     another model's",
+                    judge.model,
+                    own.join(", ")
+                )
+            })
+        }
+        StageConfig::ScoreTrace(trace) => wrote(&trace.model, &trace.recipe).then(|| {
+            format!(
+                "the likelihoods of `{}` are of answers that it wrote, those of `{}`; they are worth less than \
+                 another model's",
+                trace.model, trace.recipe
+            )
+        }),
+        _ => None,
+    }
+    };
+    stages.iter().filter_map(remark).collect()
+}
+
+/// What tells whether two names are of one model: the checksum of its weights, or its name behind an endpoint.
+fn identity(project: &Project, name: &str) -> String {
+    match project.config.endpoints.get(name) {
+        Some(endpoint) => format!("endpoint {}", endpoint.model),
+        None => {
+            project.model(name).map_or_else(|_| name.to_owned(), |model| model.sha256.as_str().to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Remarks on a config with these stages after two syntheses: personas by `a`, thoughts by `b`; `c` has the weights
+    /// of `b`, and `there` and `too` are one model behind two endpoints.
+    fn remarks_on(stages: &str) -> Vec<String> {
+        let (one, other) = ("1".repeat(64), "2".repeat(64));
+        let text = format!(
+            r#"
+            store.path = "store"
+            models.a = {{ source = "file:a.gguf", sha256 = "{one}" }}
+            models.b = {{ source = "file:b.gguf", sha256 = "{other}" }}
+            models.c = {{ source = "file:c.gguf", sha256 = "{other}" }}
+            endpoints.there = {{ url = "http://there/v1", model = "big" }}
+            endpoints.too = {{ url = "http://too/v1", model = "big" }}
+            [[stage]]
+            synthesize = {{ recipe = "persona", over = "authors", model = "a" }}
+            [[stage]]
+            synthesize = {{ recipe = "inner_thought", over = "events", model = "b" }}
+            [[stage]]
+            synthesize = {{ recipe = "stories", over = "authors", model = "there" }}
+            {stages}
+            "#
+        );
+        let config = toml::from_str(&text).unwrap();
+        remarks(&Project { config, path: "genome.toml".into(), model_override: None })
+    }
+
+    #[test]
+    fn models_are_remarked_on_that_judge_their_own_answers() {
+        let judge = |model: &str, recipes: &str| {
+            remarks_on(&format!(
+                "[[stage]]\njudge = {{ rubric = \"grounding\", model = \"{model}\", recipes = {recipes} }}"
+            ))
+        };
+        for (model, recipes) in
+            [("b", "[\"persona\", \"stories\"]"), ("a", "[\"inner_thought\"]"), ("there", "[\"persona\"]")]
+        {
+            assert_eq!(judge(model, recipes), Vec::<String>::new(), "{model} of {recipes}");
+        }
+        let all = "[\"persona\", \"inner_thought\", \"stories\"]";
+        for (model, own) in
+            [("a", "persona"), ("b", "inner_thought"), ("c", "inner_thought"), ("too", "stories")]
+        {
+            let remark = format!(
+                "the judge `{model}` also wrote answers that it judges, those of `{own}`; its scores are worth less \
+                 than another model's"
+            );
+            assert_eq!(judge(model, all), [remark]);
+        }
+    }
+
+    #[test]
+    fn likelihoods_of_own_answers_are_remarked_on() {
+        let trace = |model: &str| {
+            remarks_on(&format!(
+                "[[stage]]\nscore_trace = {{ recipe = \"inner_thought\", field = \"thought\", \
+                 model = \"{model}\" }}"
+            ))
+        };
+        assert_eq!(trace("a"), Vec::<String>::new());
+        assert!(trace("b")[0].starts_with("the likelihoods of `b` are of answers that it wrote"));
+    }
 }

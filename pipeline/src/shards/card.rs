@@ -18,7 +18,7 @@ pub struct CardFacts {
     pub description: String,
     /// The dumps it was made from.
     pub sources: Vec<SourceFacts>,
-    /// The models that wrote or judged any of it.
+    /// The models that wrote or judged any of it, or compared its texts.
     pub models: Vec<ModelFacts>,
     /// How it was made: the steps in order, a sentence each.
     pub steps: Vec<String>,
@@ -28,7 +28,7 @@ pub struct CardFacts {
     pub languages: Vec<String>,
     /// Licence identifier as the hub knows it; `other` if empty.
     pub license: String,
-    /// Fingerprint of the examples the shards were cut from.
+    /// Fingerprint of everything the shards were made from.
     pub fingerprint: Option<String>,
 }
 
@@ -45,7 +45,7 @@ pub struct SourceFacts {
     pub kept: u64,
 }
 
-/// A model that wrote or judged part of a dataset.
+/// A model that wrote, judged or compared part of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelFacts {
     /// Name in the config.
@@ -66,9 +66,9 @@ pub struct ModelFacts {
 pub enum ModelRole {
     /// It wrote answers.
     Generator,
-    /// It scored answers.
+    /// It scored answers, or told how likely they make what was written.
     Judge,
-    /// It gave texts vectors, by which some left.
+    /// It gave texts or answers vectors, by which some left.
     Encoder,
 }
 
@@ -181,7 +181,7 @@ fn body(card: &mut String, facts: &CardFacts, summary: &ShardSummary) -> std::fm
     }
     limits(card, facts, summary)?;
     if let Some(fingerprint) = &facts.fingerprint {
-        writeln!(card, "\nMade from examples `{fingerprint}`.")?;
+        writeln!(card, "\nFingerprint of what it was made from: `{fingerprint}`.")?;
     }
     Ok(())
 }
@@ -259,12 +259,6 @@ fn models(card: &mut String, facts: &CardFacts) -> std::fmt::Result {
         )?;
     }
     card.push('\n');
-    if judges_itself(facts) {
-        card.push_str(
-            "**The judge is the model that wrote the answers**: its scores favour its own mistakes and are no \
-             independent check.\n\n",
-        );
-    }
     Ok(())
 }
 
@@ -310,13 +304,6 @@ const fn terms(platform: Platform) -> &'static str {
              Amazon's conditions of use apply. Cite it."
         }
     }
-}
-
-/// Whether a judge has the weights of a generator.
-fn judges_itself(facts: &CardFacts) -> bool {
-    let of = |role: ModelRole| facts.models.iter().filter(move |model| model.role == role);
-    of(ModelRole::Judge)
-        .any(|judge| of(ModelRole::Generator).any(|generator| generator.sha256 == judge.sha256))
 }
 
 const fn size_category(rows: u64) -> &'static str {

@@ -1,7 +1,7 @@
 //! Shards: kept examples as numbered files that trainers read, with checksums and a dataset card.
 //!
 //! A shard folder is written under another name and gets its own only when everything in it is complete; equal rows
-//! give equal bytes. What each file and column means is told in `docs/shards.md`.
+//! under an equal card give equal bytes. What each file and column means is told in `docs/shards.md`.
 
 mod card;
 mod error;
@@ -19,8 +19,13 @@ use serde::{Deserialize, Serialize};
 pub use card::{CardFacts, ModelFacts, ModelRole, SourceFacts};
 pub use error::ShardError;
 pub use reader::ShardReader;
+pub(crate) use reader::is_complete;
 pub use rows::{ExtraInfo, RewardModel, RlRow, SftRow, ShardRow, Turn};
+pub(crate) use writer::check_replaceable;
 pub use writer::{RowCount, ShardFile, ShardSummary, ShardWriter, write_shards};
+
+/// Version of what a shard folder holds: raised when equal examples make other files, or another card.
+pub const SHARDS_VERSION: u32 = 1;
 
 /// Name of the file with the checksums of all others.
 pub const CHECKSUMS_FILE: &str = "checksums.txt";

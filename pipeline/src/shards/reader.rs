@@ -150,6 +150,12 @@ fn builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, ShardEr
         .map_err(|error| ShardError::Rows { path: path.to_owned(), reason: error.to_string() })
 }
 
+/// Whether a folder has every file that its list of checksums names. What is in them is not looked at.
+pub(crate) fn is_complete(folder: &Path) -> bool {
+    let listed = read_checksums(folder);
+    listed.is_ok_and(|listed| listed.iter().all(|(name, _)| folder.join(name).is_file()))
+}
+
 /// Names and checksums of `checksums.txt`, by name.
 fn read_checksums(folder: &Path) -> Result<Vec<(String, String)>, ShardError> {
     let incomplete = |reason: String| ShardError::Incomplete { folder: folder.to_owned(), reason };

@@ -272,7 +272,9 @@ fn the_list_of_checksums_is_right_and_damage_is_seen() {
     let path = folder.join("sft-train-00001-of-00003.parquet");
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[10] ^= 1;
+    assert!(is_complete(&folder));
     std::fs::remove_file(&path).unwrap();
+    assert!(!is_complete(&folder) && !is_complete(&folder.join("nowhere")));
     let missing = ShardReader::<SftRow>::open(&folder, Split::Train).err().unwrap();
     assert!(missing.to_string().contains("`sft-train-00001-of-00003.parquet` is missing"), "{missing}");
     std::io::Write::write_all(
@@ -394,10 +396,10 @@ fn the_card_names_what_is_there() {
         "| **rl** | all | all | 10 | 0 | 10 |",
         "| made-up | reddit | 100 | 60 |",
         "- **reddit**: the texts belong to their authors",
-        "**The judge is the model that wrote the answers**",
+        "| tiny | judge | `pypi:tiny==1.0/m.gguf` |",
         "1. Read the dumps.\n2. Write the shards.\n",
         "- Nobody in it exists.\n",
-        "Made from examples `0123`.",
+        "Fingerprint of what it was made from: `0123`.",
     ] {
         assert!(card.contains(part), "{part}\n---\n{card}");
     }

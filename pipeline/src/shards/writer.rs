@@ -212,7 +212,7 @@ impl ShardWriter {
 }
 
 /// Whether a folder may be replaced: it is not there, empty, or a shard folder.
-fn check_replaceable(folder: &Path) -> Result<(), ShardError> {
+pub(crate) fn check_replaceable(folder: &Path) -> Result<(), ShardError> {
     let Ok(mut entries) = std::fs::read_dir(folder) else {
         return if folder.exists() { Err(ShardError::OtherFolder(folder.to_owned())) } else { Ok(()) };
     };

@@ -6,6 +6,8 @@ use genome_kernels::llm::decoder::Part;
 use genome_kernels::train::LoraConfig;
 use serde::{Deserialize, Serialize};
 
+use super::grpo::DIMENSIONS;
+
 /// How adapters are trained. Every key may be left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -244,6 +246,15 @@ impl TrainConfig {
         need(positive(grpo.clip) && grpo.clip < 1.0, "grpo.clip must be between 0 and 1");
         need(grpo.kl.is_finite() && grpo.kl >= 0.0, "grpo.kl must be at least 0");
         need(grpo.checkpoint_every > 0, "grpo.checkpoint_every must be at least 1");
+        for name in grpo.dimensions.iter().flatten().filter(|name| !DIMENSIONS.contains(&name.as_str())) {
+            need(
+                false,
+                &format!(
+                    "grpo.dimensions names `{name}`, which is no dimension; dimensions are: {}",
+                    DIMENSIONS.join(", ")
+                ),
+            );
+        }
         problems
     }
 }
@@ -281,7 +292,10 @@ mod tests {
         config.grpo.group = 1;
         config.grpo.updates = 5;
         config.grpo.learning_rate = f64::NAN;
-        assert_eq!(config.problems().len(), 4, "{:?}", config.problems());
+        config.grpo.dimensions = Some(vec!["stance".to_owned(), "mood".to_owned()]);
+        let problems = config.problems();
+        assert_eq!(problems.len(), 5, "{problems:?}");
+        assert!(problems[4].starts_with("train.grpo.dimensions names `mood`"), "{problems:?}");
     }
 
     #[test]

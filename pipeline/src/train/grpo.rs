@@ -27,7 +27,8 @@ use crate::progress::{Task, tell};
 use crate::shards::{Form, RlRow, Split};
 
 /// Every dimension a row can ask for, in the order of the papers' section 2.2.
-const DIMENSIONS: [&str; 7] = ["stance", "emotion", "belief", "value", "goal", "communication", RESPONSE];
+pub(super) const DIMENSIONS: [&str; 7] =
+    ["stance", "emotion", "belief", "value", "goal", "communication", RESPONSE];
 
 /// What a round did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -102,7 +103,7 @@ pub fn grpo(project: &Project, args: &TrainRunArgs) -> Result<()> {
         setup.model.device,
         &setup.config.lora.lora(grpo.seed),
         OptimConfig { learning_rate: grpo.learning_rate, ..OptimConfig::default() },
-        GrpoConfig { clip: grpo.clip, kl_coefficient: grpo.kl },
+        GrpoConfig { clip: grpo.clip, kl_coefficient: grpo.kl, temperature: f64::from(grpo.temperature) },
     )?;
     if let Some((adapter, folder)) = &start {
         trainer.start_from(adapter).with_context(|| format!("train.grpo.start_from {}", folder.display()))?;
@@ -155,14 +156,6 @@ fn read_prompts(
     steps: usize,
 ) -> Result<(Rows<Prompt>, BTreeSet<String>)> {
     let grpo = &setup.config.grpo;
-    if let Some(unknown) = grpo.dimensions.iter().flatten().find(|name| !DIMENSIONS.contains(&name.as_str()))
-    {
-        return Err(Hinted::new(
-            format!("train.grpo.dimensions names `{unknown}`, which is no dimension"),
-            format!("dimensions are: {}", DIMENSIONS.join(", ")),
-        )
-        .into());
-    }
     // The text of a token that is no whole character comes back as three.
     let room = encoder.context_length().saturating_sub(3 * grpo.max_tokens + 1);
     let longest = grpo.max_prompt_tokens.min(room);

@@ -13,7 +13,7 @@ use genome_kernels::train::{GrpoConfig, GrpoTrainer, LoraConfig, OptimConfig};
 use genome_schemas::Message;
 use sha2::{Digest as _, Sha256};
 
-use super::config::GrpoRunConfig;
+use super::config::{GrpoRunConfig, TrainConfig};
 use super::encoder::Encoder;
 use super::grader::{Grade, Grader};
 use super::grpo::{GrpoStep, Round};
@@ -415,4 +415,35 @@ fn a_planted_reward_rises() {
     assert!(last > 3.0 * table[0].reward, "{} rose to {last} only: {table:?}", table[0].reward);
     assert!(table[0].spread > 0.0);
     assert!(table[7].kl > table[0].kl);
+}
+
+/// Defaults that are plain numbers in a table of `docs/config.md`, by key.
+fn documented_numbers(document: &str, section: &str) -> BTreeMap<String, f64> {
+    let (_, rest) = document.split_once(&format!("\n### {section}\n")).unwrap();
+    let rows = rest.lines().take_while(|line| !line.starts_with('#'));
+    rows.filter_map(|line| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let number = cells.get(3)?.parse::<f64>().ok()?;
+        Some((cells[1].trim_matches('`').to_owned(), number))
+    })
+    .collect()
+}
+
+#[test]
+fn the_defaults_in_the_document_are_those_of_the_code() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/config.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let defaults = serde_json::to_value(TrainConfig::default()).unwrap();
+    for table in ["lora", "sft", "grpo"] {
+        let documented = documented_numbers(&document, &format!("train.{table}"));
+        let fields = defaults[table].as_object().unwrap().iter();
+        let numbers: BTreeMap<String, f64> =
+            fields.filter_map(|(key, value)| Some((key.clone(), value.as_f64()?))).collect();
+        assert!(documented.keys().eq(numbers.keys()), "train.{table}: {documented:?}, not {numbers:?}");
+        for (key, number) in numbers {
+            let said = documented[&key];
+            // A number of 32 bits is not quite the decimal one.
+            assert!((said - number).abs() <= 1e-6 * number, "train.{table}.{key} is {number}, not {said}");
+        }
+    }
 }

@@ -71,7 +71,7 @@ impl Stage for AuthorHistory {
     fn card(&self) -> Card {
         Card {
             name: "author_history",
-            version: 1,
+            version: 2,
             scope: Scope::Corpus,
             at_rest: true,
             input: events,

@@ -9,9 +9,7 @@ use datafusion::prelude::{DataFrame, Expr, coalesce, col, lit};
 use genome_schemas::text_index;
 use serde::{Deserialize, Serialize};
 
-use super::Exact;
 use crate::StageError;
-use crate::filter::written;
 use crate::functions::text_hash;
 use crate::mark::{case_when, column, null_of};
 use crate::stage::StageContext;
@@ -138,10 +136,10 @@ const fn hash_column(hash: TextHash) -> &'static str {
     }
 }
 
-/// The hashes of texts that lists ask for, each in its column.
-pub(super) fn hashes(lists: &[(u16, Known)], exact: Exact) -> Vec<Expr> {
+/// The hashes of texts that lists ask for, each in its column; `form` is what of the texts is compared.
+pub(super) fn hashes(lists: &[(u16, Known)], form: &Expr) -> Vec<Expr> {
     let asked = HASHES.into_iter().filter(|hash| lists.iter().any(|(_, known)| known.hash() == Some(*hash)));
-    asked.map(|hash| text_hash(written(), exact, hash).alias(hash_column(hash))).collect()
+    asked.map(|hash| text_hash(form.clone(), hash).alias(hash_column(hash))).collect()
 }
 
 /// The name of what is known, by its place in the config; null for null.

@@ -122,7 +122,7 @@ impl Stage for Dedup {
     fn card(&self) -> Card {
         Card {
             name: "dedup",
-            version: 4,
+            version: 5,
             scope: Scope::Corpus,
             at_rest: true,
             input: events,

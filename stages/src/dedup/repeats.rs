@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Held in memory are the bands of all texts (52 bytes for each with 12 bands), then those texts that share one with
-//! another, and the list of the rows that leave, which is joined to all rows; the first two twice for a moment, when what
-//! each partition has collected is brought together. Everything else spills.
+//! another, other versions of records, and the list of the rows that leave, which is joined to all rows; the first two twice
+//! for a moment, when what each partition has collected is brought together. Everything else spills.
 
 use arrow::datatypes::DataType;
 use datafusion::common::JoinType;
@@ -40,6 +40,26 @@ pub(super) const KNOWN: &str = NUMBER;
 /// Another version of the same record.
 pub(super) const SAME_RECORD: &str = "same_record";
 
+/// Place of a row that leaves.
+const LEAVING: &str = "__leaving";
+/// Digest of what decides about a row: its own, or that of the current version of its record.
+const OF: &str = "__of";
+/// The precedence that goes with the digest.
+const OWN: &str = "__own";
+/// The list of hashes that has the text that goes with the digest.
+const LISTED: &str = "__listed";
+/// Of another version of a record, the key of the current one.
+const CURRENT: &str = "__current";
+/// Whether the row has the text that goes with the digest.
+const IS_SAME: &str = "__is_same";
+
+/// A digest about which there is a decision.
+const DIGEST: &str = "__digest";
+/// Precedence of the row that stays of those that have it, or for them.
+const STAYS: &str = "__stays";
+/// Texts of that one's author that leave for it because they are nearly the same.
+const OWN_REPEATS: &str = "__own_repeats";
+
 /// `rows` with the columns above.
 pub(super) fn joined(
     rows: DataFrame,
@@ -49,102 +69,102 @@ pub(super) fn joined(
 ) -> Result<DataFrame, StageError> {
     const PLACE: &str = "__place";
     let plain: Vec<Expr> = rows.schema().fields().iter().map(|f| column(f.name())).collect();
-    let current = signatures.clone().filter(col("current").is_null().and(col("digest").is_not_null()))?;
-    let compared = current.clone().filter(col("listed").is_null())?;
-    let out = other_versions(signatures)?.union(of_lists(current)?)?;
-    let leaving = leaving(compared, known, threshold)?.union(out)?;
+    let leaving = leaving(signatures, known, threshold)?;
     let mut placed = plain.clone();
     placed.push(place().alias(PLACE));
     let rows = rows.select(placed)?;
-    let joined = leaving.join(rows, JoinType::Right, &["__leaving"], &[PLACE], None)?;
+    let joined = leaving.join(rows, JoinType::Right, &[LEAVING], &[PLACE], None)?;
     let mut columns = plain;
     columns.extend([SURVIVOR, SIMILARITY, RELATION, IS_NEAR, KNOWN].map(col));
     Ok(joined.select(columns)?)
 }
 
-/// The rows whose text a list of hashes has.
-fn of_lists(signatures: DataFrame) -> Result<DataFrame, StageError> {
-    Ok(signatures.filter(col("listed").is_not_null())?.select(vec![
-        col("row").alias("__leaving"),
-        null_of(&key_type()).alias(SURVIVOR),
-        lit(1.0).alias(SIMILARITY),
-        cast(lit(Relation::Known.name()), DataType::Utf8View).alias(RELATION),
-        lit(false).alias(IS_NEAR),
-        col("listed").alias(KNOWN),
-    ])?)
-}
-
-/// The rows that are no current version of their record.
-fn other_versions(signatures: DataFrame) -> Result<DataFrame, StageError> {
-    // A version has the key of another only if its text is the same.
-    let same = when(col("key").eq(col("current")), lit(1.0)).end()?;
-    Ok(signatures.filter(col("current").is_not_null())?.select(vec![
-        col("row").alias("__leaving"),
-        col("current").alias(SURVIVOR),
-        same.alias(SIMILARITY),
-        cast(lit(SAME_RECORD), DataType::Utf8View).alias(RELATION),
-        lit(false).alias(IS_NEAR),
-        null_of(&DataType::UInt16).alias(KNOWN),
-    ])?)
-}
-
-/// The rows that leave for another of the same text, or of one that is nearly the same.
+/// The rows that leave: for another of the same text or of one that is nearly the same, for a list that has the text, or
+/// for the current version of their record. Where that one leaves itself, they leave for the row for which it does.
 fn leaving(
+    signatures: DataFrame,
+    known: Option<DataFrame>,
+    threshold: Option<f64>,
+) -> Result<DataFrame, StageError> {
+    let is_compared = col("current").is_null().and(col("digest").is_not_null()).and(col("listed").is_null());
+    let decisions = decisions(signatures.clone().filter(is_compared)?, known, threshold)?;
+    let rows = decisions.join(decided(signatures)?, JoinType::Right, &[DIGEST], &[OF], None)?;
+    let is_repeat = col(IS_NEAR).or(col(STAYS).not_eq(col(OWN)));
+    let leaves = is_repeat.clone().or(col(LISTED).is_not_null()).or(col(CURRENT).is_not_null());
+    let survivor =
+        when(is_repeat, precedence_key(col(STAYS))).when(col(LISTED).is_null(), col(CURRENT)).end()?;
+    let name = |rule: &str| cast(lit(rule), DataType::Utf8View);
+    let relation = when(col(CURRENT).is_not_null(), name(SAME_RECORD))
+        .when(col(LISTED).is_not_null(), name(Relation::Known.name()))
+        .otherwise(relation(col(STAYS), col(OWN), col(OWN_REPEATS)))?;
+    Ok(rows.filter(leaves)?.select(vec![
+        col(LEAVING),
+        survivor.alias(SURVIVOR),
+        when(col(IS_SAME), coalesce(vec![col(SIMILARITY), lit(1.0)])).end()?.alias(SIMILARITY),
+        relation.alias(RELATION),
+        col(IS_NEAR),
+        coalesce(vec![col(LISTED), known_number(col(STAYS))]).alias(KNOWN),
+    ])?)
+}
+
+/// Every row with what decides about it, in the columns [`LEAVING`] to [`IS_SAME`].
+fn decided(signatures: DataFrame) -> Result<DataFrame, StageError> {
+    let current = signatures.clone().filter(col("current").is_null())?;
+    let decides = || vec![col("digest").alias(OF), col("precedence").alias(OWN), col("listed").alias(LISTED)];
+    let mut own = decides();
+    own.extend([col("row").alias(LEAVING), null_of(&key_type()).alias(CURRENT), lit(true).alias(IS_SAME)]);
+    let own = current.clone().select(own)?;
+    let others = signatures.filter(col("current").is_not_null())?.select(vec![
+        col("row").alias(LEAVING),
+        col("current").alias(CURRENT),
+        // A version has the key of another only if its text is the same.
+        col("key").eq(col("current")).alias(IS_SAME),
+    ])?;
+    // One row of a key is current: whatever has the key is a version of one record.
+    let mut of_current = decides();
+    of_current.push(col("key").alias("__current_key"));
+    let others =
+        others.join(current.select(of_current)?, JoinType::Inner, &[CURRENT], &["__current_key"], None)?;
+    Ok(own.union(others.select([OF, OWN, LISTED, LEAVING, CURRENT, IS_SAME].map(col).to_vec())?)?)
+}
+
+/// The digests whose rows leave but for one, or all leave: [`STAYS`], [`SIMILARITY`], [`OWN_REPEATS`], [`IS_NEAR`].
+fn decisions(
     compared: DataFrame,
     known: Option<DataFrame>,
     threshold: Option<f64>,
 ) -> Result<DataFrame, StageError> {
-    const DIGEST: &str = "__digest";
-    const STAYS: &str = "__stays";
-    const OWN_REPEATS: &str = "__own_repeats";
-    let same = same_digest(compared.clone(), known.clone(), DIGEST, STAYS)?;
-    let decisions = match threshold {
-        None => same.select(vec![
+    let same = same_digest(compared.clone(), known.clone())?;
+    let Some(threshold) = threshold else {
+        return Ok(same.select(vec![
             col(DIGEST),
             col(STAYS),
             lit(1.0).alias(SIMILARITY),
             null_of(&DataType::UInt32).alias(OWN_REPEATS),
             lit(false).alias(IS_NEAR),
-        ])?,
-        Some(threshold) => {
-            let part = |name: &str| get_field(col(FOUND), name);
-            let near = near(compared.clone(), known, threshold)?.select(vec![
-                part("digest").alias("__near_digest"),
-                part("survivor").alias("__near_stays"),
-                part("similarity").alias("__near_similarity"),
-                part("own_repeats").alias(OWN_REPEATS),
-            ])?;
-            // A text that leaves takes its copies along, to the one for which it leaves. One join, since a plan that is
-            // used twice is run twice.
-            let either = |near: &str, same: Expr| coalesce(vec![col(near), same]);
-            near.join(same, JoinType::Full, &["__near_digest"], &[DIGEST], None)?.select(vec![
-                either("__near_digest", col(DIGEST)).alias(DIGEST),
-                either("__near_stays", cast(col(STAYS), DataType::BinaryView)).alias(STAYS),
-                either("__near_similarity", lit(1.0)).alias(SIMILARITY),
-                col(OWN_REPEATS),
-                col("__near_digest").is_not_null().alias(IS_NEAR),
-            ])?
-        }
+        ])?);
     };
-    let leaving = decisions.join(compared, JoinType::Inner, &[DIGEST], &["digest"], None)?;
-    let leaving = leaving.filter(col(IS_NEAR).or(col(STAYS).not_eq(col("precedence"))))?;
-    Ok(leaving.select(vec![
-        col("row").alias("__leaving"),
-        precedence_key(col(STAYS)).alias(SURVIVOR),
-        col(SIMILARITY),
-        relation(col(STAYS), col("precedence"), col(OWN_REPEATS)).alias(RELATION),
-        col(IS_NEAR),
-        known_number(col(STAYS)).alias(KNOWN),
+    let part = |name: &str| get_field(col(FOUND), name);
+    let near = near(compared, known, threshold)?.select(vec![
+        part("digest").alias("__near_digest"),
+        part("survivor").alias("__near_stays"),
+        part("similarity").alias("__near_similarity"),
+        part("own_repeats").alias(OWN_REPEATS),
+    ])?;
+    // A text that leaves takes its copies along, to the one for which it leaves. One join, since a plan that is used
+    // twice is run twice.
+    let either = |near: &str, same: Expr| coalesce(vec![col(near), same]);
+    Ok(near.join(same, JoinType::Full, &["__near_digest"], &[DIGEST], None)?.select(vec![
+        either("__near_digest", col(DIGEST)).alias(DIGEST),
+        either("__near_stays", cast(col(STAYS), DataType::BinaryView)).alias(STAYS),
+        either("__near_similarity", lit(1.0)).alias(SIMILARITY),
+        col(OWN_REPEATS),
+        col("__near_digest").is_not_null().alias(IS_NEAR),
     ])?)
 }
 
 /// The digests that several rows have, or a row and a known text, with the precedence of the first of each.
-fn same_digest(
-    compared: DataFrame,
-    known: Option<DataFrame>,
-    digest: &str,
-    stays: &str,
-) -> Result<DataFrame, StageError> {
+fn same_digest(compared: DataFrame, known: Option<DataFrame>) -> Result<DataFrame, StageError> {
     let number = key_number(col("digest"));
     let repeated = compared
         .clone()
@@ -162,7 +182,7 @@ fn same_digest(
             known_precedence(null_of(&DataType::BinaryView), col("key"), col(NUMBER)).alias("precedence");
         copies = copies.union(known.select(vec![col("digest"), first])?)?;
     }
-    Ok(copies.aggregate(vec![col("digest").alias(digest)], vec![min(col("precedence")).alias(stays)])?)
+    Ok(copies.aggregate(vec![col("digest").alias(DIGEST)], vec![min(col("precedence")).alias(STAYS)])?)
 }
 
 const FOUND: &str = "__near";

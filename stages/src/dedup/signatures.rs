@@ -37,12 +37,14 @@ pub struct Signatures {
 
 const RECORD: &str = "__record";
 const VERSION: &str = "__version";
+/// What of a text is compared.
+const FORM: &str = "__form";
 
 impl Stage for Signatures {
     fn card(&self) -> Card {
         Card {
             name: "signatures",
-            version: 3,
+            version: 4,
             scope: Scope::Corpus,
             at_rest: true,
             input: events,
@@ -66,19 +68,19 @@ impl Stage for Signatures {
 
     fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
         let rows = rows.filter(is_kept())?;
-        let rows = with_versions(rows)?;
         // Each in a projection of its own: what is used twice is not worked out twice.
+        let rows = with_versions(rows)?.with_column(FORM, self.exact.forms(written()))?;
         let mut columns = vec![
             col("key"),
             col("source"),
             col("row"),
             col("current"),
-            text_digest(written(), self.across.scope(), self.exact).alias("digest"),
+            text_digest(col(FORM), self.across.scope(), Exact::Raw).alias("digest"),
             precedence_of(&self.prefer).alias("precedence"),
             self.shingles()?.alias("shingles"),
             self.across.scope().alias("__scope"),
         ];
-        columns.extend(known::hashes(&self.lists, self.exact));
+        columns.extend(known::hashes(&self.lists, &col(FORM)));
         let rows = known::looked_up(rows.select(columns)?, &self.lists, cx)?;
         let bands = match self.near {
             Some((_, plan)) => bands(col("shingles"), col("__scope"), plan),
@@ -141,11 +143,12 @@ fn with_versions(rows: DataFrame) -> Result<DataFrame, StageError> {
 }
 
 impl Signatures {
+    /// The shingles of the form that has the digest: texts of one digest have one set, and share what is decided.
     fn shingles(&self) -> Result<Expr, StageError> {
         Ok(match self.near {
             // What is in no scope is compared with nothing.
             Some((shingle, _)) => {
-                when(self.across.scope().is_not_null(), shingles(written(), shingle)).end()?
+                when(self.across.scope().is_not_null(), shingles(col(FORM), shingle)).end()?
             }
             None => null_of(&DataType::Binary),
         })

@@ -17,8 +17,14 @@ const MIN_CASED_LETTERS: usize = 20;
 /// What is looked for in what a text answers: as long as `dedup`'s shingles.
 const CONTAINED: Shingle = Shingle::Words(NonZeroUsize::new(5).unwrap());
 
-/// Placeholders of platforms for what is gone.
-const PLACEHOLDERS: [&str; 4] = ["[deleted]", "[removed]", "[ removed by reddit ]", "[deleted by user]"];
+/// Placeholders of platforms for what is gone, in any case.
+const PLACEHOLDERS: [&str; 3] = ["[deleted]", "[removed]", "[deleted by user]"];
+
+/// How a notice of Reddit begins, behind its bracket. It may give the reason.
+const NOTICE: &str = "removed by reddit";
+
+/// Bytes that such a notice has fewer than.
+const MAX_NOTICE_BYTES: usize = 150;
 
 /// A record as the tables have it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -218,7 +224,17 @@ fn reached(record: &Record<'_>, limits: Engagement) -> (Option<bool>, Option<boo
 /// Whether a text only says that a text was taken away.
 pub(crate) fn is_placeholder(text: &str) -> bool {
     let text = text.trim();
-    text.starts_with('[') && PLACEHOLDERS.iter().any(|known| known.eq_ignore_ascii_case(text))
+    text.starts_with('[')
+        && (PLACEHOLDERS.iter().any(|known| known.eq_ignore_ascii_case(text)) || is_notice(text))
+}
+
+/// Whether a trimmed text is a notice such as `[ Removed by reddit in response to a copyright notice. ]`.
+fn is_notice(text: &str) -> bool {
+    let Some(words) = text.strip_prefix('[').map(str::trim_start) else { return false };
+    text.len() < MAX_NOTICE_BYTES
+        && text.ends_with(']')
+        && !text.contains(['\n', '\r'])
+        && words.get(..NOTICE.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(NOTICE))
 }
 
 fn plain(is_broken: bool) -> Verdict {

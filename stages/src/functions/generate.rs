@@ -293,7 +293,7 @@ impl Generate {
 
     /// Makes one answer of those to the prompts of a row.
     fn gather(&self, calls: &[Call], given: &[Answer]) -> Gathered {
-        if given.len() < 2 {
+        if given.is_empty() || given.len() == 1 && self.spec.parts.len() == 1 {
             let answer = given.first().cloned().unwrap_or_else(unasked);
             return Gathered { answer, several: Vec::new() };
         }
@@ -309,12 +309,13 @@ impl Generate {
             let windows = calls.iter().zip(given).filter(|(call, _)| call.part == place);
             let mut readable = Vec::new();
             let mut failed: Option<&Answer> = None;
+            let mut lost = 0;
             for (call, answer) in windows {
                 if let Some(value) = read(part, answer) {
                     readable.push(value);
                 } else {
                     failed = failed.or(Some(answer));
-                    whole.lost += call.shown;
+                    lost += call.shown;
                 }
             }
             if let (true, Some(failed)) = (readable.is_empty(), failed) {
@@ -323,11 +324,13 @@ impl Generate {
                     (failed.text.clone(), failed.finish.clone(), failed.error.clone());
                 return Gathered { answer: Answer { text, finish, error, ..whole }, several: Vec::new() };
             }
+            // Parts are shown the same history, each as much of it as fits.
+            whole.lost = whole.lost.max(lost);
             said.extend(readable);
         }
         let several: Vec<Value> = said.iter().filter(|value| value.is_object()).cloned().collect();
         let merged = merge(&self.spec.form, &said).unwrap_or(Value::Null);
-        whole.text = merged.to_string();
+        whole.text = self.spec.form.write(&merged);
         let reduces = self.spec.reduce.is_some() && several.len() > 1;
         Gathered { answer: whole, several: if reduces { several } else { Vec::new() } }
     }

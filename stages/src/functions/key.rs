@@ -7,6 +7,7 @@ use arrow::array::{
 };
 use arrow::datatypes::DataType;
 use datafusion::prelude::Expr;
+use genome_kernels::text::sentences::opening;
 use genome_schemas::{KEY_BYTES, Key, KeyDomain, key_type};
 
 use super::{array_function, keys, string_at, strings};
@@ -31,6 +32,24 @@ pub fn row_key(domain: &'static str, parts: Vec<Expr>) -> Expr {
         Ok(Arc::new(out.finish()) as ArrayRef)
     })
     .call(parts)
+}
+
+/// A key of the first words of a text, see [`opening`]; null for a text of fewer than `fewest`.
+pub(crate) fn opening_key(text: Expr, fewest: usize, most: usize) -> Expr {
+    let domain = KeyDomain::new("genome opening");
+    let name = format!("opening_key[{fewest}, {most}]");
+    array_function(&name, vec![DataType::Utf8View], key_type(), move |args| {
+        let texts = strings(args, 0)?;
+        let mut out = FixedSizeBinaryBuilder::new(16);
+        for text in texts {
+            match text.and_then(|text| opening(text, fewest, most)) {
+                Some(opening) => out.append_value(domain.hasher().part(opening).finish().0)?,
+                None => out.append_null(),
+            }
+        }
+        Ok(Arc::new(out.finish()) as ArrayRef)
+    })
+    .call(vec![text])
 }
 
 /// A key in hex.

@@ -32,7 +32,7 @@ pub use generate::{CallSpec, PartSpec, answer_parts, generate};
 pub use history::in_time_order;
 pub(crate) use k_core::{core_rule_name, pairs_outside_core};
 pub use key::{key_fraction, key_hex, row_key};
-pub(crate) use key::{key_number, short_number};
+pub(crate) use key::{key_number, opening_key, short_number};
 pub(crate) use leak::{LeakSpec, RULE, SIMILARITY, WORDS, leaks};
 pub(crate) use likelihood::{Likelihood, likelihoods};
 pub(crate) use overlap::{overlap, overlap_part};

@@ -23,18 +23,16 @@ fn keys_type() -> DataType {
     DataType::List(Arc::new(Field::new("item", DataType::UInt64, true)))
 }
 
-/// The passages of a text in a scope, each once; null where either is null or there are none.
-pub(crate) fn passage_keys(text: Expr, scope: Expr, min_words: usize) -> Expr {
+/// The passages of a text in a scope that do not stand in what it answers, each once; null where text or scope is null,
+/// or there are none.
+pub(crate) fn passage_keys(text: Expr, scope: Expr, answered: Expr, min_words: usize) -> Expr {
     let name = format!("passage_keys[{min_words}]");
-    array_function(&name, vec![DataType::Utf8View; 2], keys_type(), move |args| {
-        let (texts, scopes) = (strings(args, 0)?, strings(args, 1)?);
+    array_function(&name, vec![DataType::Utf8View; 3], keys_type(), move |args| {
+        let (texts, scopes, answered) = (strings(args, 0)?, strings(args, 1)?, strings(args, 2)?);
         let mut out = ListBuilder::new(PrimitiveBuilder::<UInt64Type>::new());
         for row in 0..texts.len() {
-            let mut keys: Vec<u64> = match (string_at(texts, row), string_at(scopes, row)) {
-                (Some(text), Some(scope)) => {
-                    let scope = scope_number(scope);
-                    passages(text, min_words).map(|passage| passage.key(scope)).collect()
-                }
+            let mut keys = match (string_at(texts, row), string_at(scopes, row)) {
+                (Some(text), Some(scope)) => own_keys(text, scope, string_at(answered, row), min_words),
                 _ => Vec::new(),
             };
             keys.sort_unstable();
@@ -44,7 +42,30 @@ pub(crate) fn passage_keys(text: Expr, scope: Expr, min_words: usize) -> Expr {
         }
         Ok(Arc::new(out.finish()) as ArrayRef)
     })
-    .call(vec![text, scope])
+    .call(vec![text, scope, answered])
+}
+
+/// The keys of the passages of a text that do not stand in what it answers.
+fn own_keys(text: &str, scope: &str, answered: Option<&str>, min_words: usize) -> Vec<u64> {
+    let all: Vec<Passage> = passages(text, min_words).collect();
+    if all.is_empty() {
+        return Vec::new();
+    }
+    let (scope, answered) = (scope_number(scope), Answered::of(answered));
+    all.iter().filter(|passage| !answered.has(passage)).map(|passage| passage.key(scope)).collect()
+}
+
+/// What a text answers, in the form that passages have; none for nothing.
+struct Answered(Option<String>);
+
+impl Answered {
+    fn of(text: Option<&str>) -> Self {
+        Self(text.filter(|text| !text.is_empty()).map(normalize))
+    }
+
+    fn has(&self, passage: &Passage) -> bool {
+        self.0.as_ref().is_some_and(|answered| answered.contains(&passage.form))
+    }
 }
 
 /// What is looked for in a text: its scope, what it answers (null for nothing), and passages that stand elsewhere.
@@ -128,12 +149,10 @@ impl Rows<'_> {
         } else {
             HashSet::new()
         };
-        let answered = string_at(self.answered, row).filter(|text| !text.is_empty()).map(normalize);
+        let answered = Answered::of(string_at(self.answered, row));
         let scope = scope_number(string_at(self.scopes, row).unwrap_or_default());
-        let stands_elsewhere = |passage: &Passage| {
-            answered.as_ref().is_some_and(|answered| answered.contains(&passage.form))
-                || keys.contains(&passage.key(scope))
-        };
+        let stands_elsewhere =
+            |passage: &Passage| answered.has(passage) || keys.contains(&passage.key(scope));
         own.into_iter().filter(stands_elsewhere).collect()
     }
 }

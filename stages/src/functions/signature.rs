@@ -5,7 +5,8 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryBuilder, FixedSizeBinaryBuilder, StringViewArray, UInt16Array,
+    Array, ArrayRef, AsArray, BinaryBuilder, FixedSizeBinaryBuilder, StringViewArray, StringViewBuilder,
+    UInt16Array,
 };
 use arrow::datatypes::{DataType, Int64Type, UInt16Type, UInt32Type};
 use datafusion::error::{DataFusionError, Result};
@@ -34,7 +35,7 @@ pub(crate) fn text_digest(text: Expr, scope: Expr, exact: Exact) -> Expr {
                 out.append_null();
                 continue;
             };
-            let form = form(text, exact);
+            let form = exact.form(text);
             if form.is_empty() {
                 out.append_null();
             } else {
@@ -51,23 +52,42 @@ pub(super) fn scope_number(scope: &str) -> u64 {
     KeyHasher::new("genome scope").part(scope).finish().seed()
 }
 
-/// What of a text is compared.
-fn form(text: &str, exact: Exact) -> Cow<'_, str> {
-    match exact {
-        Exact::Raw => Cow::Borrowed(text),
-        Exact::Normalized => Cow::Owned(normalize(text)),
-        Exact::WithoutLinks => Cow::Owned(normalize_handles(text)),
+impl Exact {
+    /// What of a text is compared.
+    fn form(self, text: &str) -> Cow<'_, str> {
+        match self {
+            Self::Raw => Cow::Borrowed(text),
+            Self::Normalized => Cow::Owned(normalize(text)),
+            Self::WithoutLinks => Cow::Owned(normalize_handles(text)),
+        }
+    }
+
+    /// What of texts is compared, as a column; null for null. Texts of one form are the same by [`Exact::Raw`].
+    pub(crate) fn forms(self, texts: Expr) -> Expr {
+        if self == Self::Raw {
+            return texts;
+        }
+        let name = format!("text_form[{self:?}]");
+        array_function(&name, vec![DataType::Utf8View], DataType::Utf8View, move |args| {
+            let texts = strings(args, 0)?;
+            let mut out = StringViewBuilder::with_capacity(texts.len());
+            for text in texts {
+                out.append_option(text.map(|text| self.form(text)));
+            }
+            Ok(Arc::new(out.finish()) as ArrayRef)
+        })
+        .call(vec![texts])
     }
 }
 
-/// The digest of a text by a function that others use too, 32 bytes; null for null.
-pub(crate) fn text_hash(text: Expr, exact: Exact, hash: TextHash) -> Expr {
-    let name = format!("text_hash[{exact:?}, {hash:?}]");
+/// The digest of a form by a function that others use too, 32 bytes; null for null, and for one without content.
+pub(crate) fn text_hash(form: Expr, hash: TextHash) -> Expr {
+    let name = format!("text_hash[{hash:?}]");
     array_function(&name, vec![DataType::Utf8View], DataType::FixedSizeBinary(32), move |args| {
-        let texts = strings(args, 0)?;
-        let mut out = FixedSizeBinaryBuilder::with_capacity(texts.len(), 32);
-        for text in texts {
-            match text.map(|text| form(text, exact)) {
+        let forms = strings(args, 0)?;
+        let mut out = FixedSizeBinaryBuilder::with_capacity(forms.len(), 32);
+        for form in forms {
+            match form.filter(|form| !form.is_empty()) {
                 Some(form) if hash == TextHash::Sha256 => {
                     out.append_value(Sha256::digest(form.as_bytes()))?;
                 }
@@ -77,7 +97,7 @@ pub(crate) fn text_hash(text: Expr, exact: Exact, hash: TextHash) -> Expr {
         }
         Ok(Arc::new(out.finish()) as ArrayRef)
     })
-    .call(vec![text])
+    .call(vec![form])
 }
 
 /// The set of shingles of a text, 4 bytes each; null for null and for a text shorter than a shingle.

@@ -15,14 +15,15 @@ use super::author_class::AuthorClass;
 use super::bytes::frames::SpareContext;
 use super::config::{Deletions, SourceConfig};
 use super::pseudonym::{AuthorId, Pseudonymizer};
-use super::record::{EventIdentity, Record, event_key, is_placeholder};
+use super::record::{EventIdentity, Record, event_key};
 use super::repeating::Repeating;
 use super::values::text::{shortened, without_nul};
+use crate::filter::is_placeholder;
 
 /// What a scan produces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Produces {
-    /// Rows of `events` without context, and the ids to find it by.
+    /// Rows of `events` without context, and the ids to find it and notices by.
     Events,
     /// Messages that can be context of an event, by id.
     Messages,
@@ -70,6 +71,8 @@ static EVENT_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         text_field("rule", true),
         text_field("parent_id", true),
         text_field("root_id", true),
+        text_field("own_id", true),
+        text_field("quoted_id", true),
         text_field("quoted_name", true),
         text_field("quoted_content", true),
     ]))
@@ -144,6 +147,8 @@ pub(super) struct EventBuilder {
     rule: Repeating,
     parent_id: StringViewBuilder,
     root_id: StringViewBuilder,
+    own_id: StringViewBuilder,
+    quoted_id: StringViewBuilder,
     quoted_name: StringViewBuilder,
     quoted_content: StringViewBuilder,
 }
@@ -182,6 +187,8 @@ impl EventBuilder {
             rule: Repeating::new(rows),
             parent_id: text(),
             root_id: text(),
+            own_id: text(),
+            quoted_id: text(),
             quoted_name: text(),
             quoted_content: text(),
         }
@@ -245,6 +252,8 @@ impl EventBuilder {
         }
         self.parent_id.append_option(record.parent_id);
         self.root_id.append_option(record.root_id);
+        self.own_id.append_option(record.own_id.as_deref());
+        self.quoted_id.append_option(record.quoted_id);
         let quoted = record.quoted.map(|(handle, content)| {
             let name = handle.map(|handle| facts.names.author_id(facts.platform, &handle));
             (name, without_nul(shortened(content, facts.context_chars)).0)
@@ -283,6 +292,8 @@ impl EventBuilder {
             &mut self.attributes,
             &mut self.parent_id,
             &mut self.root_id,
+            &mut self.own_id,
+            &mut self.quoted_id,
             &mut self.quoted_name,
             &mut self.quoted_content,
         ] {
@@ -347,6 +358,8 @@ impl EventBuilder {
             self.rule.finish()?,
             Arc::new(self.parent_id.finish()),
             Arc::new(self.root_id.finish()),
+            Arc::new(self.own_id.finish()),
+            Arc::new(self.quoted_id.finish()),
             Arc::new(self.quoted_name.finish()),
             Arc::new(self.quoted_content.finish()),
         ];

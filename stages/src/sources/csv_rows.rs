@@ -50,7 +50,8 @@ impl CsvRow<'_> {
 /// Commas separate values as RFC 4180 has it, so that a quoted value can hold line ends; tabs separate values without
 /// quotes. Where that does not give as many values as the header has, because a quote is missing or too many, the
 /// first line of the row is read by itself; if it does not fit either, it is `malformed` by rule `wrong_columns`, and
-/// reading goes on behind it. So a broken quote costs no row but its own.
+/// reading goes on behind it. So a broken quote costs no row but its own. Such rows before the first one that fits are
+/// told after it, so that `read` can name the file by it.
 pub(super) fn each_csv_row(
     out: &mut Output<'_>,
     stream: impl io::Read,
@@ -59,9 +60,12 @@ pub(super) fn each_csv_row(
 ) -> Read {
     let syntax = if format == Format::Tsv { Syntax::Tabs } else { Syntax::Commas };
     let mut rows = Rows { source: ReadAhead::new(stream), syntax, limit: out.options().max_line_bytes };
-    let result = each_row(out, &mut rows, &mut read);
+    let mut early = Early::default();
+    let result = each_row(out, &mut rows, &mut early, &mut read);
     out.read_bytes(rows.source.offset());
-    match result? {
+    let ended_by = result?;
+    early.tell(out)?;
+    match ended_by {
         None => Ok(()),
         Some(error) => out.broken(rows.source.offset(), &error),
     }
@@ -71,6 +75,7 @@ pub(super) fn each_csv_row(
 fn each_row<R: io::Read>(
     out: &mut Output<'_>,
     rows: &mut Rows<R>,
+    early: &mut Early,
     read: &mut impl FnMut(&mut Output<'_>, &CsvRow<'_>, u64) -> Read,
 ) -> Read<Option<io::Error>> {
     let mut record = ByteRecord::new();
@@ -105,9 +110,38 @@ fn each_row<R: io::Read>(
         let (_, offset) = rows.source.take(length.unwrap_or(line));
         if length.is_some() {
             read(out, &CsvRow { header: &header, record: &record, guessed: Cell::new(false) }, offset)?;
+            early.tell(out)?;
         } else {
-            out.malformed("wrong_columns", offset)?;
+            early.misfit(out, offset)?;
         }
+    }
+}
+
+/// As many rows wait for the first one that fits; a file with more is hardly a table.
+const MAX_EARLY: usize = 1 << 20;
+
+/// Rows with a wrong number of values before the first one that fits.
+#[derive(Default)]
+struct Early {
+    offsets: Vec<u64>,
+    over: bool,
+}
+
+impl Early {
+    /// Tells the row at `offset`, or lets it wait.
+    fn misfit(&mut self, out: &mut Output<'_>, offset: u64) -> Read {
+        if self.over || self.offsets.len() == MAX_EARLY {
+            return out.malformed("wrong_columns", offset);
+        }
+        self.offsets.push(offset);
+        Ok(())
+    }
+
+    /// Tells the rows that waited; no further ones have to.
+    fn tell(&mut self, out: &mut Output<'_>) -> Read {
+        self.over = true;
+        let mut offsets = std::mem::take(&mut self.offsets).into_iter();
+        offsets.try_for_each(|offset| out.malformed("wrong_columns", offset))
     }
 }
 

@@ -6,7 +6,7 @@ use datafusion::functions::core::expr_fn::named_struct;
 use datafusion::functions_nested::expr_fn::make_array;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{ExprFunctionExt, JoinType, cast, lit, when};
-use datafusion::prelude::{DataFrame, Expr, col};
+use datafusion::prelude::{DataFrame, Expr, coalesce, col};
 use genome_schemas::{Outcome, Platform};
 
 use super::amazon::holds_items;
@@ -110,16 +110,23 @@ impl SourceConfig {
         let noticed: Vec<InputFile> = files.iter().filter(|file| may_hold_notices(file)).cloned().collect();
         let deletions = || read(ReaderKind::TwitterDeletions, &noticed);
         if !noticed.is_empty() {
-            let deletion = Lookup { prefix: "deletion", id: "native_id", role: "notice" };
-            tweets = deletion.join(tweets, deletions()?)?;
-            let taken_back = deletion.message().is_there.and(col("outcome").eq(lit(Outcome::Kept.as_str())));
+            // An edited tweet goes by the id of its first version, and a notice may name any.
+            let first = Lookup { prefix: "deletion", id: "native_id", role: "notice" };
+            let version = Lookup { prefix: "version_deletion", id: "own_id", role: "notice" };
+            tweets = version.join(first.join(tweets, deletions()?)?, deletions()?)?;
+            let is_noticed = first.message().is_there.or(version.message().is_there);
+            let taken_back = is_noticed.and(col("outcome").eq(lit(Outcome::Kept.as_str())));
             let mut marks = vec![("author_class", lit(AuthorClass::Deleted.as_str()))];
             if self.deletions == Deletions::Honour {
-                marks.push(("rule", col(deletion.column("content"))));
+                let rule = coalesce(vec![col(first.column("content")), col(version.column("content"))]);
+                marks.push(("rule", rule));
                 marks.push(("stage", lit(READER_STAGE)));
                 marks.push(("outcome", lit(Outcome::Deleted.as_str())));
             }
             tweets = replaced(tweets, &taken_back, &marks)?;
+            if self.deletions == Deletions::Honour {
+                tweets = without_quotations(tweets, deletions()?)?;
+            }
         }
         if !self.context {
             return events(tweets, &[quoted("tweet")]);
@@ -132,6 +139,15 @@ impl SourceConfig {
         let parent = Lookup { prefix: "parent", id: "parent_id", role: "tweet" };
         events(parent.join(tweets, answered)?, &[parent.message(), quoted("tweet")])
     }
+}
+
+/// Tweets without the words that they quote of those that a notice takes back.
+fn without_quotations(tweets: DataFrame, notices: DataFrame) -> Result<DataFrame, StageError> {
+    let quotation = Lookup { prefix: "quotation", id: "quoted_id", role: "notice" };
+    let tweets = quotation.join(tweets, notices)?;
+    let nothing = || lit(ScalarValue::Utf8View(None));
+    let columns = [("quoted_name", nothing()), ("quoted_content", nothing())];
+    replaced(tweets, &quotation.message().is_there, &columns)
 }
 
 /// `rows` with other values in some columns where `when` is true. Columns are replaced in order, and `when` is asked for

@@ -10,7 +10,7 @@ use datafusion::error::{DataFusionError, Result};
 use genome_schemas::Platform;
 
 use super::batches::Produces;
-use super::bytes::container::is_plain;
+use super::bytes::container::has_plain_lines;
 use super::bytes::location::Location;
 use super::listing::InputFile;
 
@@ -87,7 +87,7 @@ impl ReaderKind {
         }
     }
 
-    /// Whether its files can be read in parts, line by line.
+    /// Whether its files can be read in parts if they are lines.
     const fn splits(self) -> bool {
         matches!(
             self,
@@ -147,8 +147,18 @@ pub(super) fn leaf_schema() -> SchemaRef {
 /// the parts of a file are counted by where they begin.
 const PART_BYTES: u64 = 64 << 20;
 
-/// The files of `source` for `reader`, in the order of `files`; long plain ones in parts.
+/// The files of `source` for `reader`, in the order of `files`; long plain ones of lines in parts.
 pub(super) fn dump_files(source: &str, reader: ReaderKind, files: &[InputFile]) -> Vec<DumpFile> {
+    in_parts(source, reader, files, PART_BYTES)
+}
+
+/// As [`dump_files`], in parts of `part_bytes`.
+pub(super) fn in_parts(
+    source: &str,
+    reader: ReaderKind,
+    files: &[InputFile],
+    part_bytes: u64,
+) -> Vec<DumpFile> {
     let names = distinct_names(files);
     let mut dumps = Vec::with_capacity(files.len());
     for (file, name) in files.iter().zip(names) {
@@ -160,13 +170,13 @@ pub(super) fn dump_files(source: &str, reader: ReaderKind, files: &[InputFile]) 
             bytes: file.bytes,
             range: None,
         };
-        if file.bytes < 2 * PART_BYTES || !reader.splits() || !is_plain(&file.location) {
+        if file.bytes < 2 * part_bytes || !reader.splits() || !has_plain_lines(&file.location) {
             dumps.push(whole);
             continue;
         }
         let mut start = 0;
         while start < file.bytes {
-            let end = (start + PART_BYTES).min(file.bytes);
+            let end = (start + part_bytes).min(file.bytes);
             dumps.push(DumpFile { bytes: end - start, range: Some(start..end), ..whole.clone() });
             start = end;
         }
@@ -174,7 +184,8 @@ pub(super) fn dump_files(source: &str, reader: ReaderKind, files: &[InputFile]) 
     dumps
 }
 
-/// The shortest ends of the locations that tell them apart.
+/// The shortest ends of the locations that tell them apart, whatever their case: a handle in a name is replaced by what is
+/// the same for all ways to write it.
 fn distinct_names(files: &[InputFile]) -> Vec<String> {
     let parts: Vec<Vec<String>> = files.iter().map(|file| file.location.parts()).collect();
     let ends = |length: usize| -> Vec<String> {
@@ -186,13 +197,13 @@ fn distinct_names(files: &[InputFile]) -> Vec<String> {
         let longer = ends(length);
         let mut seen = BTreeMap::new();
         for name in &names {
-            *seen.entry(name.clone()).or_insert(0_usize) += 1;
+            *seen.entry(name.to_lowercase()).or_insert(0_usize) += 1;
         }
         if seen.len() == names.len() {
             break;
         }
         for (name, longer) in names.iter_mut().zip(longer) {
-            if seen.get(name).is_some_and(|count| *count > 1) {
+            if seen.get(&name.to_lowercase()).is_some_and(|count| *count > 1) {
                 *name = longer;
             }
         }

@@ -1,5 +1,6 @@
 //! The streams inside a dump: the file itself, or the members of an archive.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use super::bytes::archive::{Archive, is_blog};
@@ -70,6 +71,7 @@ pub(super) fn each_member(
                 Err(error) => return out.broken(0, &error),
             };
             let mut read_so_far = 0;
+            let mut places = BTreeSet::new();
             for entry in entries {
                 let entry = match entry {
                     Ok(entry) => entry,
@@ -82,7 +84,12 @@ pub(super) fn each_member(
                 if !entry.header().entry_type().is_file() || !wanted(&name) {
                     continue;
                 }
-                out.set_source_file(place(&file, &name, read_so_far));
+                let mut place = place(&file, &name, read_so_far);
+                if !places.insert(place.clone()) {
+                    // `tar --append` leaves members of one name, and a place must be that of one record.
+                    place = format!("{place}#{read_so_far}");
+                }
+                out.set_source_file(place);
                 read_so_far += 1;
                 let length = entry.size();
                 let member = decoded(out.location(), Box::new(Whole { entry, unread: length }));

@@ -74,7 +74,8 @@ impl Pseudonymizer {
     }
 
     /// `text` with the handles it mentions replaced: `@name` becomes `@user_1a2b3c4d` on Twitter, `u/name` becomes
-    /// `u/user_1a2b3c4d` on Reddit; links to profiles likewise. Other platforms have no mentions.
+    /// `u/user_1a2b3c4d` on Reddit; links to profiles likewise, and on Reddit their labels that are the name. Other
+    /// platforms have no mentions.
     pub fn mentions<'t>(&self, platform: Platform, text: &'t str) -> Cow<'t, str> {
         let find: fn(&str, usize) -> Option<Mention> = match platform {
             Platform::Twitter => next_twitter_mention,
@@ -87,7 +88,8 @@ impl Pseudonymizer {
         loop {
             out.push_str(&text[copied..mention.start]);
             out.push_str("user_");
-            out.push_str(self.author_id(platform, &text[mention.start..mention.end]).short());
+            let handle = unescaped(&text[mention.start..mention.end]);
+            out.push_str(self.author_id(platform, &handle).short());
             copied = mention.end;
             match find(text, mention.end) {
                 Some(next) => mention = next,
@@ -107,9 +109,26 @@ struct Mention {
     end: usize,
 }
 
-/// Length of the run of handle characters that `text` begins with.
-fn handle_len(text: &str, dash: bool) -> usize {
-    text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_' || (dash && *b == b'-')).count()
+/// Length of the Twitter handle that `text` begins with.
+fn twitter_handle_len(text: &str) -> usize {
+    text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count()
+}
+
+/// Length of the Reddit handle that `text` begins with, with the backslashes that Markdown has before `_` and `-`.
+fn reddit_handle_len(text: &str) -> usize {
+    let mut rest = text.as_bytes();
+    loop {
+        rest = match rest {
+            [b'\\', b'_' | b'-', rest @ ..] | [b'_' | b'-', rest @ ..] => rest,
+            [byte, rest @ ..] if byte.is_ascii_alphanumeric() => rest,
+            _ => return text.len() - rest.len(),
+        };
+    }
+}
+
+/// A handle without the backslashes of Markdown.
+fn unescaped(handle: &str) -> Cow<'_, str> {
+    if handle.contains('\\') { Cow::Owned(handle.replace('\\', "")) } else { Cow::Borrowed(handle) }
 }
 
 fn is_word(byte: Option<u8>) -> bool {
@@ -134,7 +153,7 @@ fn next_at_sign(text: &str, from: usize) -> Option<Mention> {
     // U+FF20 is the full-width sign that East Asian keyboards type; Twitter takes both.
     text[from..].match_indices(['@', '\u{ff20}']).find_map(|(i, sign)| {
         let start = from + i + sign.len();
-        let end = start + handle_len(&text[start..], false);
+        let end = start + twitter_handle_len(&text[start..]);
         let after = &text.as_bytes()[end..];
         let mail = is_word(byte_before(text, from + i))
             && after.first() == Some(&b'.')
@@ -165,33 +184,65 @@ fn next_profile_link(text: &str, from: usize) -> Option<Mention> {
                 start += prefix.len();
             }
         }
-        let end = start + handle_len(&text[start..], false);
+        let end = start + twitter_handle_len(&text[start..]);
         let name = &text[start..end];
         (end > start && !NOT_HANDLES.iter().any(|word| word.eq_ignore_ascii_case(name)))
             .then_some(Mention { start, end })
     })
 }
 
-/// The next `u/name`, `user/name` or profile subreddit `r/u_name` at or after `from`.
+/// The next `u/name`, `u/[name]`, `user/name` or profile subreddit `r/u_name` at or after `from`; where a link leads
+/// there, its label before it.
 fn next_reddit_mention(text: &str, from: usize) -> Option<Mention> {
     let bytes = text.as_bytes();
     memchr::memchr_iter(b'/', &bytes[from..]).find_map(|i| {
         let slash = from + i;
-        let after = slash + 1;
-        let start = if ends_with_word(bytes, slash, b"u") || ends_with_word(bytes, slash, b"user") {
-            after
-        } else if ends_with_word(bytes, slash, b"r")
-            && bytes.len() > after + 2
-            && bytes[after..after + 2].eq_ignore_ascii_case(b"u_")
-        {
-            after + 2
-        } else {
-            return None;
-        };
-        let end = start + handle_len(&text[start..], true);
+        let start = reddit_handle_start(bytes, slash)?;
+        let end = start + reddit_handle_len(&text[start..]);
+        let name = unescaped(&text[start..end]);
+        let is_label = byte_before(text, start) == Some(b'[');
+        let is_other_label = is_label && (bytes.get(end) != Some(&b']') || is_nobody(&name));
         // Reddit names have 3 to 20 characters; shorter runs are paths such as /u/0/.
-        (end - start >= 3).then_some(Mention { start, end })
+        if name.len() < 3 || is_other_label {
+            return None;
+        }
+        Some(label_of_link(text, from, slash, &name).unwrap_or(Mention { start, end }))
     })
+}
+
+/// What a profile subreddit's name begins with, as it is and in Markdown.
+const PROFILES: [&[u8]; 2] = [b"u_", b"u\\_"];
+
+/// Where the handle begins that the slash at `slash` announces, if it does.
+fn reddit_handle_start(bytes: &[u8], slash: usize) -> Option<usize> {
+    let after = slash + 1;
+    if ends_with_word(bytes, slash, b"u") || ends_with_word(bytes, slash, b"user") {
+        return Some(after + usize::from(bytes.get(after) == Some(&b'[')));
+    }
+    if !ends_with_word(bytes, slash, b"r") {
+        return None;
+    }
+    let rest = bytes.get(after..)?;
+    let begins = |start: &[u8]| rest.get(..start.len()).is_some_and(|b| b.eq_ignore_ascii_case(start));
+    PROFILES.iter().find(|start| begins(start)).map(|start| after + start.len())
+}
+
+/// Whether a label stands for an account that is gone: `u/[deleted]`.
+fn is_nobody(label: &str) -> bool {
+    ["deleted", "removed"].iter().any(|word| word.eq_ignore_ascii_case(label))
+}
+
+/// The label of the Markdown link that leads to `name` over the slash at `slash`, if it is that name:
+/// `[name](https://www.reddit.com/user/name)`. In `[u/name](…)` it is a mention by itself.
+fn label_of_link(text: &str, from: usize, slash: usize, name: &str) -> Option<Mention> {
+    let (before, target) = text.get(from..slash)?.rsplit_once("](")?;
+    // Behind these the link has ended.
+    if target.contains([' ', '\n', ')']) {
+        return None;
+    }
+    let (_, label) = before.rsplit_once('[')?;
+    let end = from + before.len();
+    unescaped(label).eq_ignore_ascii_case(name).then(|| Mention { start: end - label.len(), end })
 }
 
 fn ends_with_word(bytes: &[u8], end: usize, word: &[u8]) -> bool {
@@ -206,7 +257,7 @@ mod tests {
 
     fn check(platform: Platform, text: &str, expected: &str) {
         let names = Pseudonymizer::from_secret("test");
-        let shown = ["Ada_L", "grace", "lin-42"].iter().fold(expected.to_owned(), |text, name| {
+        let shown = ["Ada_L", "grace", "lin-42", "_kim_"].iter().fold(expected.to_owned(), |text, name| {
             let id = names.author_id(platform, name);
             text.replace(&format!("<{name}>"), &format!("user_{}", id.short()))
         });
@@ -243,6 +294,36 @@ mod tests {
             ("r/u_grace and r/math", "r/u_<grace> and r/math"),
             ("menu/grace mail.google.com/mail/u/0/", "menu/grace mail.google.com/mail/u/0/"),
             ("u/", "u/"),
+        ] {
+            check(Platform::Reddit, text, expected);
+        }
+    }
+
+    #[test]
+    fn reddit_mentions_in_markdown() {
+        for (text, expected) in [
+            ("u/Ada\\_L and /user/lin\\-42/ say", "u/<Ada_L> and /user/<lin-42>/ say"),
+            ("u/\\_kim\\_, u/_kim\\_.", "u/<_kim_>, u/<_kim_>."),
+            ("r/u\\_Ada\\_L", "r/u\\_<Ada_L>"),
+            ("u/grace\\* u/a\\_ u/\\", "u/<grace>\\* u/a\\_ u/\\"),
+            (
+                "u/[Ada_L](https://www.reddit.com/user/Ada_L/)!",
+                "u/[<Ada_L>](https://www.reddit.com/user/<Ada_L>/)!",
+            ),
+            ("/u/[Ada\\_L](/u/ada_l) u/[grace]", "/u/[<Ada_L>](/u/<Ada_L>) u/[<grace>]"),
+            ("[u/Ada\\_L](/user/Ada_L)", "[u/<Ada_L>](/user/<Ada_L>)"),
+            ("[/u/lin-42](/u/lin-42)", "[/u/<lin-42>](/u/<lin-42>)"),
+            (
+                "[GRACE](https://www.reddit.com/user/grace) é [Ada\\_L](https://reddit.com/r/u_Ada_L \"her\")",
+                "[<grace>](https://www.reddit.com/user/<grace>) é [<Ada_L>](https://reddit.com/r/u_<Ada_L> \"her\")",
+            ),
+            ("[grace](u/grace)[grace](u/grace)", "[<grace>](u/<grace>)[<grace>](u/<grace>)"),
+            // Labels that are no names.
+            ("[her page](/u/grace)", "[her page](/u/<grace>)"),
+            ("[grace](https://example.org) or /u/grace", "[grace](https://example.org) or /u/<grace>"),
+            ("[grace](https://example.org),/u/grace", "[grace](https://example.org),/u/<grace>"),
+            ("u/[deleted] u/[someone else](/u/grace)", "u/[deleted] u/[someone else](/u/<grace>)"),
+            ("grace](u/grace [](u/grace", "grace](u/<grace> [](u/<grace>"),
         ] {
             check(Platform::Reddit, text, expected);
         }

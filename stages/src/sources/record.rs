@@ -26,6 +26,8 @@ pub(super) struct Record<'a> {
     pub(super) text: Cow<'a, str>,
     /// Somebody else's words that stand in the record itself: raw handle and text.
     pub(super) quoted: Option<(Option<Cow<'a, str>>, Cow<'a, str>)>,
+    /// The platform's id of what these words are from, if the record tells it.
+    pub(super) quoted_id: Option<&'a str>,
     pub(super) item_id: Option<&'a str>,
     pub(super) rating: Option<f64>,
     pub(super) engagement: Option<i64>,
@@ -58,6 +60,7 @@ impl Default for Record<'_> {
             title: None,
             text: Cow::Borrowed(""),
             quoted: None,
+            quoted_id: None,
             item_id: None,
             rating: None,
             engagement: None,
@@ -70,14 +73,6 @@ impl Default for Record<'_> {
             lossy: false,
         }
     }
-}
-
-/// Whether `text` only says that a text was taken away.
-pub(super) fn is_placeholder(text: &str) -> bool {
-    matches!(
-        text.trim(),
-        "[deleted]" | "[removed]" | "[ Removed by reddit ]" | "[ Removed by Reddit ]" | "[deleted by user]"
-    )
 }
 
 /// What makes an event the one it is.

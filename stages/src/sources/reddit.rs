@@ -104,7 +104,9 @@ fn record(out: &mut Output<'_>, line: &[u8], offset: u64, decoder: &mut Decoder)
     if !is_comment && !is_submission {
         return out.malformed("not_a_record", offset);
     }
-    out.conflicts(raw.conflicts(), offset);
+    let at = raw.created.get().and_then(epoch_micros);
+    let untimely = (at.is_none() && raw.created.get().is_some()).then_some("created_utc");
+    out.conflicts(raw.conflicts().chain(untimely), offset);
     let names = out.facts().names;
     let author = raw.author.filled().filter(|author| *author != "[deleted]");
     let id = raw.id.filled().or_else(|| raw.name.filled().map(bare_id));
@@ -133,7 +135,7 @@ fn record(out: &mut Output<'_>, line: &[u8], offset: u64, decoder: &mut Decoder)
             author_class::reddit(author, raw.distinguished.as_str())
         },
         native_id: id,
-        at: raw.created.get().and_then(epoch_micros),
+        at,
         engagement: raw.score.int(),
         attributes: serde_json::to_string(&attributes).unwrap_or_default(),
         retrieved: retrieved(&raw),

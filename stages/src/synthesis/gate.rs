@@ -36,7 +36,7 @@ impl Stage for QualityGate {
     fn card(&self) -> Card {
         Card {
             name: "quality_gate",
-            version: 2,
+            version: 3,
             scope: Scope::Corpus,
             at_rest: true,
             input: completions,
@@ -77,6 +77,12 @@ impl Stage for QualityGate {
                 Ok(rubric) => rubric.head.metrics.iter().map(String::as_str).collect(),
             }
         };
+        problems.extend(
+            thresholds
+                .iter()
+                .filter(|(_, threshold)| !threshold.is_finite())
+                .map(|(metric, threshold)| format!("thresholds.{metric} is {threshold}, which is no number")),
+        );
         let named = thresholds.keys().chain(&self.keep_best);
         problems.extend(named.filter(|metric| !known.contains(&metric.as_str())).map(|metric| {
             format!("rubric `{}` has no score `{metric}`; its scores are: {}", self.rubric, known.join(", "))
@@ -108,6 +114,10 @@ impl Stage for QualityGate {
         }
         let Some(metric) = &self.keep_best else { return Ok(rows) };
         let (joined, score) = self.with_score(cx, rows, metric)?;
+        // What nobody gave a score cannot be the best.
+        let is_missing = column(&score).is_null().or(column(&score).eq(lit(f64::NEG_INFINITY)));
+        let missing = Mark::new("threshold", Outcome::BelowThreshold, self.is_gated().and(is_missing));
+        let joined = mark_rows(joined, "quality_gate", &[missing])?;
         let order = vec![column(&score).sort(false, false), col("key").sort(true, false)];
         let rank = rank_kept(vec![col("subject_key"), col("recipe"), col("source")], order)?;
         let ranked = joined.window(vec![rank.alias(RANK)])?;

@@ -34,7 +34,7 @@ impl Stage for Judge {
     fn card(&self) -> Card {
         Card {
             name: "judge",
-            version: 1,
+            version: 2,
             scope: Scope::Row,
             at_rest: true,
             input: completions,

@@ -1,6 +1,7 @@
 //! Synthesis: recipes asked of a model, answers checked, judged and measured, and a gate.
 
 mod calibrate;
+mod excerpt;
 mod gate;
 mod judge;
 mod leaks;

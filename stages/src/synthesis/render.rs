@@ -11,8 +11,9 @@ use genome_kernels::llm::{Field, FieldKind};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::excerpt::excerpt;
 use super::recipe::{Over, Recipe, Rubric};
-use super::view::{AuthorRow, AuthorView, ContextView, EventRow, EventView, PersonView, row_json, shorten};
+use super::view::{AuthorRow, AuthorView, ContextView, EventRow, EventView, PersonView, row_json};
 use super::window::Budget;
 use crate::StageError;
 use crate::functions::{Call, PromptCounter, ReduceView, Template, array_function, external};
@@ -34,7 +35,7 @@ pub(super) const LEFT_OUT: i64 = 4;
 /// Place of the most tokens of events in a prompt; 0 over events.
 pub(super) const BUDGET: i64 = 5;
 
-/// Place of the calls as JSON where there are several, or none; null where there is one.
+/// Place of the calls as JSON where there are several or none, or a recipe has parts; null where there is one.
 pub(super) const CALLS: i64 = 6;
 
 /// What [`render_recipe`] makes of one row.
@@ -63,6 +64,7 @@ pub(super) fn render_recipe(
         .iter()
         .map(|part| Ok((Arc::clone(part), Template::new(&part.head.name, &part.template)?)))
         .collect::<Result<Vec<_>, StageError>>()?;
+    let has_parts = parts.len() > 1;
     let made = OnceLock::new();
     let function = array_function(
         &format!("render[{}]", recipe.head.name),
@@ -83,7 +85,8 @@ pub(super) fn render_recipe(
             };
             let mut lists = ListBuilder::new(StringBuilder::new());
             for row in rendered {
-                let calls = (row.calls.len() != 1).then(|| serde_json::to_string(&row.calls)).transpose();
+                let is_plain = row.calls.len() == 1 && !has_parts;
+                let calls = (!is_plain).then(|| serde_json::to_string(&row.calls)).transpose();
                 let prompts: Vec<&str> = row.calls.iter().map(|call| call.prompt.as_str()).collect();
                 let texts = [
                     Some(prompts.join("\n\n")),
@@ -209,12 +212,9 @@ pub(super) fn render_rubric(
             ];
             let prompts = (0..args[0].len())
                 .map(|row| {
-                    let evidence = shorten(columns[0].value(row), rubric.head.max_evidence_chars);
-                    template.render(&Judged {
-                        evidence: &evidence,
-                        answer: columns[1].value(row),
-                        recipe: columns[2].value(row),
-                    })
+                    let (evidence, answer) = (columns[0].value(row), columns[1].value(row));
+                    let evidence = excerpt(evidence, answer, rubric.head.max_evidence_chars);
+                    template.render(&Judged { evidence: &evidence, answer, recipe: columns[2].value(row) })
                 })
                 .collect::<Result<Vec<_>>>()?;
             Ok(Arc::new(StringArray::from(prompts)) as ArrayRef)
@@ -230,7 +230,7 @@ pub(super) fn render_judged(
     answer: &str,
     recipe: &str,
 ) -> Result<String, StageError> {
-    let evidence = shorten(evidence, rubric.head.max_evidence_chars);
+    let evidence = excerpt(evidence, answer, rubric.head.max_evidence_chars);
     let template = Template::new(&rubric.head.name, &rubric.template)?;
     template
         .render(&Judged { evidence: &evidence, answer, recipe })

@@ -47,7 +47,7 @@ impl Stage for AnswerRepeats {
     fn card(&self) -> Card {
         Card {
             name: "answer_repeats",
-            version: 1,
+            version: 2,
             scope: Scope::Corpus,
             at_rest: true,
             input: completions,
@@ -103,7 +103,7 @@ impl Stage for AnswerRepeats {
         let texts = rows.clone().filter(is_kept().and(col(DIGEST).is_not_null()))?.select(vec![
             order.alias("__precedence"),
             col(DIGEST),
-            shingles(col(TEXT), near.shingle).alias("__shingles"),
+            shingles(Exact::Normalized.forms(col(TEXT)), near.shingle).alias("__shingles"),
         ])?;
         let of_bands = bands(cast(col("__shingles"), DataType::BinaryView), lit(""), near.bands());
         let binary = |name: &str| cast(col(name), DataType::BinaryView);

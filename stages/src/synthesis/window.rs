@@ -103,7 +103,8 @@ impl Budget<'_> {
             let context = event.context.iter().map(|message| self.counter.text(&message.content));
             let cost = self.counter.text(&event.own)? + context.sum::<Result<usize>>()?;
             if cost > budget.min(left) {
-                in_vain += 1;
+                // One that is too long for any window says nothing of the room that is left.
+                in_vain += usize::from(cost <= budget);
                 continue;
             }
             in_vain = 0;
@@ -168,6 +169,10 @@ mod tests {
 
     /// The texts of each window, in a token for three characters, and how many were left out.
     fn shown(keys: &str) -> (Vec<String>, usize) {
+        shown_of(keys, &["fivefive5", "a longer text that is long", "abc", "last"])
+    }
+
+    fn shown_of(keys: &str, texts: &[&str]) -> (Vec<String>, usize) {
         let file = format!(
             "+++\nname = 'r'\nabout = ''\nover = 'authors'\nsystem = ''\nmax_tokens = 1\n{keys}\n[form]\nfields = []\n+++\n\
              {{% for event in events %}}{{{{ event.own }}}}{{% endfor %}}"
@@ -176,8 +181,7 @@ mod tests {
         library.add_recipe(&file).unwrap();
         let recipe = Arc::clone(library.recipe("r").unwrap());
         let template = Template::new("r", &recipe.template).unwrap();
-        let events =
-            ["fivefive5", "a longer text that is long", "abc", "last"].map(|text| event(text, None)).into();
+        let events = texts.iter().map(|text| event(text, None)).collect();
         let row = AuthorRow { platform: "reddit".into(), events };
         let budget = Budget { recipe: &recipe, template: &template, counter: &PromptCounter::Estimate };
         let windows = budget.windows(&row).unwrap();
@@ -200,6 +204,16 @@ mod tests {
         one("max_history_tokens = 12\npacking = 'informative'", "fivefive5|a longer text that is long", 2);
         one("max_history_tokens = 99\nmax_events = 2\npacking = 'latest'", "abc|last", 2);
         one("max_history_tokens = 99\nhold_out_last = true", "fivefive5|a longer text that is long|abc", 0);
+    }
+
+    #[test]
+    fn texts_that_are_too_long_keep_no_short_one_out() {
+        let mut texts = vec!["a longer text that is long"; 3 * MOST_IN_VAIN];
+        texts.push("abc");
+        for packing in ["oldest", "informative"] {
+            let keys = format!("max_history_tokens = 4\npacking = '{packing}'");
+            assert_eq!(shown_of(&keys, &texts), (vec!["abc".to_owned()], 3 * MOST_IN_VAIN), "{packing}");
+        }
     }
 
     #[test]

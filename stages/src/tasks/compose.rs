@@ -9,15 +9,16 @@ use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::functions_aggregate::expr_fn::min;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::{DataFrame, Expr, cast, col, get_field, lit, named_struct, when};
-use genome_schemas::{Message, completions, events, examples, key_type, message_list_type};
+use genome_schemas::{Message, Outcome, completions, events, examples, key_type, message_list_type};
 use serde::{Deserialize, Serialize};
 
 use super::prompts::{Draft, Parts, drafts, n_chars, thin};
 use super::task::Task;
 use crate::StageError;
+use crate::filter::written;
 use crate::frames::union_all;
-use crate::functions::{array_function, external, key_hex, list_array, row_key, strings};
-use crate::mark::{column, fresh_ledger, is_kept, null_of, rank_kept};
+use crate::functions::{array_function, external, key_hex, list_array, opening_key, row_key, strings};
+use crate::mark::{Mark, column, fresh_ledger, is_kept, mark_rows, null_of, rank_kept};
 use crate::stage::{Card, Scope, Stage, StageContext};
 use crate::synthesis::{EventRow, event_struct, row_json};
 
@@ -37,10 +38,30 @@ pub struct Compose {
     /// statements, with this probability, as split `test_dropout` (`HumanLM`: 0.6; papers' section 2.4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub persona_dropout: Option<f64>,
+    /// What becomes of train examples that answer a text which is held out.
+    #[serde(default)]
+    pub held_out_context: HeldOutContext,
     /// Seed of what is dropped.
     #[serde(default = "default_dropout_seed")]
     pub dropout_seed: u64,
 }
+
+/// What becomes of train examples that show, as what is answered, a validation or test text of somebody else.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldOutContext {
+    /// They leave as `leaked`.
+    #[default]
+    Drop,
+    /// They stay, as where rows are split without regard to threads on purpose.
+    Keep,
+}
+
+/// Words by whose equality a text that is answered is known for one that is held out.
+const OPENING_WORDS: usize = 24;
+
+/// Fewest words of a text that tells anything by being held out.
+const FEWEST_WORDS: usize = 6;
 
 fn default_context_chars() -> usize {
     1200
@@ -58,13 +79,13 @@ impl Stage for Compose {
     fn card(&self) -> Card {
         Card {
             name: "compose",
-            version: 2,
+            version: 3,
             scope: Scope::Corpus,
             at_rest: true,
             input: completions,
             output: examples,
             reads: &[events],
-            outcomes: &[],
+            outcomes: &[Outcome::Leaked],
         }
     }
 
@@ -87,7 +108,12 @@ impl Stage for Compose {
             .iter()
             .map(|task| self.examples(*task, &answers, &events))
             .collect::<Result<Vec<_>, _>>()?;
-        union_all(examples)?.ok_or_else(|| StageError::Config("compose.tasks is empty".to_owned()))
+        let examples = union_all(examples)?;
+        let examples = examples.ok_or_else(|| StageError::Config("compose.tasks is empty".to_owned()))?;
+        match self.held_out_context {
+            HeldOutContext::Drop => without_exposed(examples, &events),
+            HeldOutContext::Keep => Ok(examples),
+        }
     }
 }
 
@@ -153,9 +179,9 @@ impl Compose {
         let (_, event_type) = event_struct(events)?;
         let no_text = || null_of(&DataType::Utf8);
         let rows = match task.recipe() {
-            Some("persona") => {
-                return Ok(answers.clone().filter(col("recipe").eq(lit("persona")))?.select(vec![
-                    col("subject_key"),
+            Some(recipe) if task.is_over_authors() => {
+                return Ok(answers.clone().filter(col("recipe").eq(lit(recipe)))?.select(vec![
+                    col("key").alias("subject_key"),
                     null_of(&key_type()).alias("event_key"),
                     col("author_id"),
                     col("platform"),
@@ -265,6 +291,35 @@ impl Compose {
             col("persona"),
         ])])
     }
+}
+
+/// The examples, of which those of train events that answer a held-out text leave.
+fn without_exposed(examples: DataFrame, events: &DataFrame) -> Result<DataFrame, StageError> {
+    const HELD_OUT: &str = "__held_out";
+    const SHOWN: &str = "__shown";
+    const EXPOSED: &str = "__exposed";
+    let plain: Vec<Expr> = examples.schema().fields().iter().map(|f| column(f.name())).collect();
+    let is_train = || col("split").eq(lit("train"));
+    let of_text = |text: Expr| opening_key(cast(text, DataType::Utf8View), FEWEST_WORDS, OPENING_WORDS);
+    let held_out = events
+        .clone()
+        .filter(is_train().is_not_true())?
+        .select(vec![of_text(written()).alias(HELD_OUT)])?
+        .filter(col(HELD_OUT).is_not_null())?;
+    let shown = events
+        .clone()
+        .filter(is_train())?
+        .select(vec![col("key"), col("context")])?
+        .unnest_columns(&["context"])?
+        .select(vec![col("key"), of_text(get_field(col("context"), "content")).alias(SHOWN)])?
+        .filter(col(SHOWN).is_not_null())?;
+    let exposed = held_out
+        .join(shown, JoinType::RightSemi, &[HELD_OUT], &[SHOWN], None)?
+        .select(vec![col("key").alias(EXPOSED)])?
+        .distinct()?;
+    let examples = exposed.join(examples, JoinType::Right, &[EXPOSED], &["event_key"], None)?;
+    let leak = Mark::new("held_out_context", Outcome::Leaked, col(EXPOSED).is_not_null());
+    Ok(mark_rows(examples, "compose", &[leak])?.select(plain)?)
 }
 
 /// What is left of a persona: `thinned(author, persona)`.

@@ -51,6 +51,11 @@ impl Task {
         }
     }
 
+    /// Whether the answers are about a whole person, and not about an event.
+    pub(super) const fn is_over_authors(self) -> bool {
+        matches!(self, Self::ProfileGeneration)
+    }
+
     /// Rubric that an RL row is scored by.
     pub(super) const fn rubric(self) -> Option<&'static str> {
         match self {

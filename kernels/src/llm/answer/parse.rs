@@ -87,6 +87,14 @@ impl AnswerForm {
         Ok(Some(value))
     }
 
+    /// An answer as a model would write it down, which [`Self::parse`] reads back: JSON, or a row of tags.
+    pub fn write(&self, answer: &Value) -> String {
+        match (self.layout, answer) {
+            (Layout::Tags, Value::Object(_)) => tags(&self.fields, answer),
+            _ => answer.to_string(),
+        }
+    }
+
     /// The quotations in a parsed answer, in the order of the fields.
     pub fn quotes<'v>(&self, answer: &'v Value) -> Vec<&'v str> {
         quotes(&self.fields, answer)
@@ -132,6 +140,22 @@ fn without_fence(text: &str) -> &str {
         .and_then(|rest| rest.split_once('\n'))
         .map(|(_language, inside)| inside.trim());
     inside.unwrap_or(text)
+}
+
+/// An object that has these fields as a row of tags.
+fn tags(fields: &[Field], object: &Value) -> String {
+    let tag = |name: &str, inside: &str| format!("<{name}>{inside}</{name}>");
+    let of = |field: &Field| {
+        let inside = match (&field.kind, object.get(&field.name)) {
+            (FieldKind::List { item, .. }, Some(Value::Array(items))) => {
+                items.iter().map(|value| tag(ITEM, &tags(item, value))).collect::<Vec<_>>().join("\n")
+            }
+            (_, Some(Value::String(text))) => text.clone(),
+            (_, value) => value.map(Value::to_string).unwrap_or_default(),
+        };
+        tag(&field.name, &inside)
+    };
+    fields.iter().map(of).collect::<Vec<_>>().join("\n")
 }
 
 /// The values between tags, as an object.
@@ -186,7 +210,9 @@ fn end_with_sentences(fields: &[Field], value: &mut Value) {
                 }
             }
             (FieldKind::List { item, .. }, Some(Value::Array(items))) => {
-                items.iter_mut().for_each(|value| end_with_sentences(item, value));
+                for value in items {
+                    end_with_sentences(item, value);
+                }
             }
             _ => {}
         }
@@ -380,6 +406,10 @@ mod tests {
         let good =
             "<mood>good</mood>\n<age>7</age>\n<list><item><q>a b</q></item>\n<item><q>c</q></item></list>";
         assert_eq!(tagged.parse(good), form().parse(GOOD));
+        let value = form().parse(GOOD).unwrap().unwrap();
+        assert_eq!(tagged.write(&value), good);
+        assert_eq!(form().parse(&form().write(&value)).unwrap(), Some(value));
+        assert_eq!(tagged.write(&Value::Null), "null");
         let cases = [
             (good.replace(">7<", ">seven<"), "age is no whole number"),
             (good.replace(">good<", ">fine<"), "mood is \"fine\", which is no option"),

@@ -9,7 +9,7 @@
 use genome_schemas::Platform;
 use memchr::memmem;
 
-use super::post::{Attributes, Post};
+use super::post::{Attributes, Post, stated_age};
 use super::unpacked;
 use crate::sources::bytes::archive::{file_name, is_blog};
 use crate::sources::bytes::container::Stream;
@@ -37,13 +37,9 @@ fn blog(out: &mut Output<'_>, name: &str, bytes: &[u8], cut: bool) -> Read<u64> 
     let id = facts.next().unwrap_or_default();
     let is_named = is_blog(unpacked);
     let mut fact = || facts.next().filter(|_| is_named);
-    let attributes = Attributes {
-        gender: fact(),
-        age: fact().and_then(|age| age.parse().ok()),
-        topic: fact(),
-        sign: fact(),
-    };
-    let attributes = attributes.json();
+    let (gender, age, topic, sign) = (fact(), fact(), fact(), fact());
+    let (age, given_up) = stated_age(age);
+    let attributes = Attributes { gender, age, topic, sign }.json();
     if is_named || memmem::find(bytes, b"<post>").is_some() {
         hide_handle(out, name, id);
     }
@@ -63,8 +59,15 @@ fn blog(out: &mut Output<'_>, name: &str, bytes: &[u8], cut: bool) -> Read<u64> 
             Ok(RawPost { date, text }) => {
                 let date = decode_among(date.unwrap_or_default(), usual);
                 let text = decode_among(text, usual);
-                let author = Some(id);
-                Post { author, attributes: &attributes, date: &date, text: &text, offset: index }.add(out)?;
+                Post {
+                    author: Some(id),
+                    attributes: &attributes,
+                    given_up,
+                    date: &date,
+                    text: &text,
+                    offset: index,
+                }
+                .add(out)?;
             }
         }
         index += 1;

@@ -32,12 +32,21 @@ impl Attributes<'_> {
     }
 }
 
+/// The age that the corpus states, and the name of the field if what stands there is none.
+pub(super) fn stated_age(text: Option<&str>) -> (Option<u16>, Option<&'static str>) {
+    let text = text.map(str::trim).filter(|text| !text.is_empty());
+    let age: Option<u16> = text.and_then(|text| text.parse().ok());
+    (age, (text.is_some() && age.is_none()).then_some("age"))
+}
+
 /// One post as it stands in the corpus.
 pub(super) struct Post<'a> {
     /// The id of the blog, which is a handle.
     pub(super) author: Option<&'a str>,
     /// A JSON object, or empty.
     pub(super) attributes: &'a str,
+    /// The attribute that cannot be read, if there is one.
+    pub(super) given_up: Option<&'static str>,
     pub(super) date: &'a str,
     pub(super) text: &'a str,
     pub(super) offset: u64,
@@ -49,7 +58,8 @@ impl Post<'_> {
     pub(super) fn add(&self, out: &mut Output<'_>) -> Read {
         let at = blog_date(self.date);
         let stated = self.date.chars().any(char::is_alphanumeric);
-        out.conflicts((at.is_none() && stated).then_some("date").into_iter(), self.offset);
+        let undated = (at.is_none() && stated).then_some("date");
+        out.conflicts(undated.into_iter().chain(self.given_up), self.offset);
         out.record(Record {
             kind: EventKind::Post,
             author: self.author,

@@ -1,6 +1,6 @@
 //! The Blog Authorship Corpus as one table, as Kaggle has it: `id,gender,age,topic,sign,date,text`, one row a post.
 
-use super::post::{Attributes, Post};
+use super::post::{Attributes, Post, stated_age};
 use crate::StageError;
 use crate::sources::bytes::container::Stream;
 use crate::sources::config::Format;
@@ -31,15 +31,13 @@ pub(super) fn read(out: &mut Output<'_>, stream: Stream<'_>, format: Format) -> 
         let id = get(&author);
         let id = id.as_deref().map(str::trim).filter(|id| !id.is_empty());
         let (gender, age, topic, sign) = (get("gender"), get("age"), get("topic"), get("sign"));
-        let attributes = Attributes {
-            gender: gender.as_deref(),
-            age: age.and_then(|age| age.trim().parse().ok()),
-            topic: topic.as_deref(),
-            sign: sign.as_deref(),
-        };
+        let (age, given_up) = stated_age(age.as_deref());
+        let attributes =
+            Attributes { gender: gender.as_deref(), age, topic: topic.as_deref(), sign: sign.as_deref() };
         Post {
             author: id.or(csv.author.as_deref()),
             attributes: &attributes.json(),
+            given_up,
             date: &get(&at).unwrap_or_default(),
             text: &get(&text).unwrap_or_default(),
             offset,

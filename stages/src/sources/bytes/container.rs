@@ -13,7 +13,7 @@ use super::faults::Faults;
 use super::frames::{Frames, Fused, Members, SpareContext};
 use super::location::{Location, ReadSeek};
 use super::overlap::Overlapped;
-use super::peek::Peeked;
+use super::peek::{Peeked, beginning};
 use crate::StageError;
 
 /// What libzstd takes without being told.
@@ -161,12 +161,14 @@ fn packing(head: &[u8]) -> Option<Packing> {
     }
 }
 
-/// Whether a file is plain, so that any part of it can be read by itself.
-pub(in crate::sources) fn is_plain(location: &Location) -> bool {
+/// Whether a file is plain and begins with an object, so that it is one of lines and any part of it can be read by
+/// itself. A part of an array or of a table does not tell what it is.
+pub(in crate::sources) fn has_plain_lines(location: &Location) -> bool {
     let Ok(mut file) = location.open() else { return false };
-    let head = Peeked::new(&mut file, 512);
+    let head = Peeked::new(&mut file, HEAD_BYTES);
     let head = head.head();
-    packing(head).is_none() && !is_tar(head) && !head.starts_with(b"PK") && !head.starts_with(PARQUET_MAGIC)
+    // No packing begins like this; a tar file does if its first member is named so.
+    beginning(head).starts_with(b"{") && !is_tar(head)
 }
 
 fn is_tar(head: &[u8]) -> bool {

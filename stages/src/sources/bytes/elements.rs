@@ -275,6 +275,13 @@ impl<'a> ElementReader<&'a [u8]> {
     }
 }
 
+/// How many bytes of `rest`, which begins inside an object, belong to that object, with its closing brace; none if it
+/// is not closed.
+pub(in crate::sources) fn rest_of_object(rest: &[u8]) -> Option<usize> {
+    let mut scan = Scan { depth: 1, ..Scan::default() };
+    scan.run(rest).then_some(scan.at)
+}
+
 impl Scan {
     /// Goes on in `bytes`; true when the object ends, with `at` after its last brace.
     fn run(&mut self, bytes: &[u8]) -> bool {
@@ -340,6 +347,15 @@ mod tests {
             });
         }
         shown
+    }
+
+    #[test]
+    fn an_object_is_followed_to_its_own_brace() {
+        for (rest, length) in
+            [("}", Some(1)), (r#""a":{"b":["}"]}} {}"#, Some(16)), (r#""a":1,"b":"}"#, None), ("", None)]
+        {
+            assert_eq!(rest_of_object(rest.as_bytes()), length, "{rest}");
+        }
     }
 
     #[test]

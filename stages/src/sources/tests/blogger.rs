@@ -214,6 +214,25 @@ fn the_table_gives_what_the_files_give() {
 }
 
 #[test]
+fn ages_that_mean_nothing_are_counted() {
+    let bytes = blog(&[("1,May,2004", "a"), ("2,May,2004", "b")]);
+    let ages = [("17", r#""age":17,"#, 0), ("", "", 0), ("old", "", 2), ("70000", "", 2), ("-1", "", 2)];
+    for (age, shown, lost) in ages {
+        let name = format!("1234567.female.{age}.Student.Leo.xml");
+        let row = |date: &str, text: &str| format!("1234567,female,{age},Student,Leo,\"{date}\",{text}\r\n");
+        let table = format!("{TABLE}{}{}", row("1,May,2004", "a"), row("2,May,2004", "b"));
+        let dumps = Dumps::with(&[("b.zip", &zip(&[(&name, &bytes)])), ("b.csv", table.as_bytes())]);
+        let attributes = format!(r#"{{"gender":"female",{shown}"topic":"Student","sign":"Leo"}}"#);
+        for file in ["b.zip", "b.csv"] {
+            let found = run().read(&[dumps.path().join(file)]);
+            assert_eq!(found.lines(&["attributes"]), [attributes.as_str(); 2], "{file}: {age}");
+            let counted = found.counts[0].type_conflicts.get("age").map_or(0, |conflict| conflict.count);
+            assert_eq!(counted, lost, "{file}: {age}");
+        }
+    }
+}
+
+#[test]
 fn the_table_names_its_columns() {
     let reordered = "Text;,sign,id,Date\nx,,,\n";
     let shuffled = b"DATE,text,Id,rest\n\"2,Mai,2004\",caf\xe9 \x93q\x94, 1234567 ,x\n,only text,,\nbroken\n";

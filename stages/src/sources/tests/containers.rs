@@ -1,7 +1,18 @@
-use genome_schemas::Platform;
+use std::path::Path;
 
-use super::super::{ReaderOptions, TruncatedPolicy};
-use super::{Dumps, Run, bzip2, gzip, tar, text, xz, zip, zstd};
+use arrow::array::RecordBatch;
+use genome_schemas::Platform;
+use serde_json::Value;
+
+use super::super::batches::FileFacts;
+use super::super::bytes::frames::SpareContext;
+use super::super::bytes::location::Location;
+use super::super::file_group::{ReaderKind, in_parts};
+use super::super::listing::InputFile;
+use super::super::output::Output;
+use super::super::read_dumps::read_file;
+use super::super::{Pseudonymizer, ReaderOptions, TruncatedPolicy};
+use super::{Dumps, Run, bzip2, gzip, json_rows, tar, text, xz, zip, zstd};
 
 fn run() -> Run {
     Run { context: false, ..Run::of(Platform::Reddit) }
@@ -64,6 +75,72 @@ fn the_container_makes_no_difference() {
         rows.insert(lines);
     }
     assert_eq!(rows.len(), 1);
+}
+
+/// How many parts of `part_bytes` a file has, and the rows that reading them one after the other gives.
+fn read_in_parts(reader: ReaderKind, path: &Path, part_bytes: u64) -> (usize, Vec<Value>) {
+    let bytes = path.metadata().unwrap().len();
+    let file = InputFile { location: Location::Local(path.to_owned()), bytes, version: None };
+    let parts = in_parts("source", reader, &[file], part_bytes);
+    let run = Run::of(reader.platform());
+    let source = run.source(&[]);
+    let (names, spare) = (Pseudonymizer::from_secret("test"), SpareContext::default());
+    let mut rows = Vec::new();
+    for part in &parts {
+        let facts = FileFacts {
+            config: &source,
+            platform: source.platform,
+            names: &names,
+            context_chars: 100,
+            spare: &spare,
+        };
+        let mut send = |batch: RecordBatch| {
+            rows.extend(json_rows(&batch));
+            true
+        };
+        let mut out = Output::new(part, facts, &run.options, reader.produces(), &mut send);
+        let result = read_file(&mut out, reader);
+        let (_, result) = out.finish(result);
+        assert!(result.is_ok(), "{result:?}");
+    }
+    (parts.len(), rows)
+}
+
+#[test]
+fn only_plain_lines_are_read_in_parts() {
+    use ReaderKind::{AmazonItems, AmazonReviews, RedditEvents};
+    let review = |n: u32| format!("{{\"user_id\":\"A{n}\",\"asin\":\"B{n}\",\"text\":\"words {n}\"}}\n");
+    let item = |n: u32| format!("{{'asin': 'B{n}', 'title': 'Kettle {n}'}}\n");
+    let row = |n: u32| format!("A{n}\tB{n}\t5\twords {n}\t2015-08-31\n");
+    let reviews: String = (0..40).map(review).collect();
+    let items: String = (0..40).map(item).collect();
+    let table = "customer_id\tproduct_id\tstar_rating\treview_body\treview_date\n".to_owned()
+        + &(0..40).map(row).collect::<String>();
+    let lines = posts(0..40);
+    let list = |lines: &str, between: &str| format!("[{}]", lines.trim().replace('\n', between)).into_bytes();
+    let cases: [(&str, ReaderKind, Vec<u8>, bool); 12] = [
+        ("lines.jsonl", RedditEvents, lines.clone().into_bytes(), true),
+        ("blanks.jsonl", RedditEvents, format!("\u{feff}\r\n  {lines}").into_bytes(), true),
+        ("array over lines.json", RedditEvents, list(&lines, ",\n"), false),
+        ("array on one line.json", RedditEvents, list(&lines, ","), false),
+        ("mark.json", RedditEvents, [&b"\xef\xbb\xbf\n"[..], &list(&lines, ",\n")].concat(), false),
+        ("tar", RedditEvents, tar(&[("{a}.jsonl", lines.as_bytes())]), false),
+        ("lines.jsonl.gz", RedditEvents, gzip(lines.as_bytes()), false),
+        ("reviews.jsonl", AmazonReviews, reviews.clone().into_bytes(), true),
+        ("reviews.json", AmazonReviews, list(&reviews, ",\n"), false),
+        ("reviews.tsv", AmazonReviews, table.into_bytes(), false),
+        ("meta_lines.json", AmazonItems, items.clone().into_bytes(), true),
+        ("meta_array.json", AmazonItems, list(&items.replace('\'', "\""), ",\n"), false),
+    ];
+    for (name, reader, bytes, is_split) in cases {
+        let dumps = Dumps::new();
+        let path = dumps.put(name, &bytes);
+        let (parts, rows) = read_in_parts(reader, &path, 100);
+        assert_eq!(parts > 1, is_split, "{name}");
+        assert_eq!(rows.len(), 40, "{name}");
+        assert!(rows.iter().all(|row| row["rule"].is_null()), "{name}: {rows:?}");
+        assert_eq!(read_in_parts(reader, &path, bytes.len() as u64), (1, rows), "{name}");
+    }
 }
 
 #[test]
@@ -193,7 +270,7 @@ fn batches_keep_their_limits_and_metrics_their_counts() {
         let task = std::sync::Arc::new(frame.task_ctx());
         let plan = frame.create_physical_plan().await.unwrap();
         let batches = datafusion::physical_plan::collect(std::sync::Arc::clone(&plan), task).await.unwrap();
-        let rows: Vec<usize> = batches.iter().map(arrow::array::RecordBatch::num_rows).collect();
+        let rows: Vec<usize> = batches.iter().map(RecordBatch::num_rows).collect();
         assert_eq!(rows, [4, 4, 2]);
         let reader = plan.children()[0];
         assert_eq!(reader.name(), "ReadDumps");
@@ -333,6 +410,17 @@ fn a_damaged_tar_file_mixes_no_members() {
         assert!(read.iter().all(|row| row.starts_with("dump.tar.zst!a.jsonl | p")), "{rows:?}");
         assert_eq!(read.is_empty(), broken == 0, "{rows:?}");
     }
+}
+
+#[test]
+fn members_of_one_name_have_places_of_their_own() {
+    let (a, b) = (posts(0..2), posts(2..4));
+    let dumps = Dumps::new();
+    let appended = tar(&[("a.jsonl", a.as_bytes()), ("a.jsonl", b.as_bytes())]);
+    let found = keeping().read(&[dumps.put("dump.tar", &appended)]);
+    let places: Vec<String> = found.rows.iter().map(|row| text(row, "source_file")).collect();
+    let (first, again) = ("dump.tar!a.jsonl", "dump.tar!a.jsonl#1");
+    assert_eq!(places, [first, first, again, again]);
 }
 
 #[test]

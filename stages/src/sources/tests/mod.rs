@@ -4,6 +4,7 @@
 mod amazon;
 mod blogger;
 mod blogger_feeds;
+mod conflicts;
 mod containers;
 mod corruption;
 mod reddit;

@@ -132,6 +132,19 @@ fn no_handle_gets_out() {
     assert_no_handles(&found, &["Ada_L", "grace"]);
 }
 
+#[test]
+fn no_handle_gets_out_of_markdown() {
+    let (ada, lin) = (mention(Platform::Reddit, "Ada_L"), mention(Platform::Reddit, "lin-42"));
+    for (body, expected) in [
+        ("u/[Ada_L](https://reddit.com/user/Ada_L/)", format!("u/[{ada}](https://reddit.com/user/{ada}/)")),
+        ("[Ada\\\\_L](https://reddit.com/user/Ada_L)", format!("[{ada}](https://reddit.com/user/{ada})")),
+        ("/u/Ada\\\\_L, u/lin\\\\-42", format!("/u/{ada}, u/{lin}")),
+    ] {
+        let line = format!("{{\"id\":\"c\",\"body\":\"{body}\",\"author\":\"grace\",\"link_id\":\"t3_p1\"}}");
+        check(&[(line.as_str(), expected.as_str())], &["text"]);
+    }
+}
+
 const THREAD: &str = r#"
 {"id":"p1","title":"Title","selftext":"Self","author":"Ada_L","created_utc":1}
 {"id":"c1","body":"one","author":"grace","link_id":"t3_p1","parent_id":"t3_p1"}
@@ -291,7 +304,14 @@ fn a_parent_in_base_10_is_found() {
 
 #[test]
 fn texts_that_were_taken_away_stay_as_they_are_and_are_nobodys_context() {
-    for words in ["[deleted]", "[removed]", "[ Removed by reddit ]", "[deleted by user]"] {
+    for words in [
+        "[deleted]",
+        "[removed]",
+        "[ Removed by reddit ]",
+        "[deleted by user]",
+        "[ Removed by reddit in response to a copyright notice. ]",
+        "[ Removed by Reddit on account of violating the [content policy](/help/contentpolicy). ]",
+    ] {
         let lines = format!(
             "{{\"id\":\"p1\",\"title\":\"{words}\",\"selftext\":\"{words}\",\"author\":\"Ada_L\"}}\n\
              {{\"id\":\"c1\",\"body\":\"why\",\"author\":\"grace\",\"link_id\":\"t3_p1\",\"parent_id\":\"t3_p1\"}}\n"
@@ -300,6 +320,8 @@ fn texts_that_were_taken_away_stay_as_they_are_and_are_nobodys_context() {
         let found = run().read(&[dumps.path().to_owned()]);
         let expected = [format!("<Ada_L> | {words} | -"), "<grace> | why | -".into()];
         assert_eq!(found.lines(&["author_id", "text", "context"]), expected);
+        let honoured = Run { deletions: Deletions::Honour, ..run() }.read(&[dumps.path().to_owned()]);
+        assert_eq!(honoured.lines(&["outcome"]), ["deleted", "kept"], "{words}");
     }
 }
 

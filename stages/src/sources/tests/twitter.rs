@@ -1,6 +1,6 @@
 use genome_schemas::Platform;
 
-use super::super::{ReaderOptions, TruncatedPolicy};
+use super::super::{Deletions, ReaderOptions, TruncatedPolicy};
 use super::{Dumps, Run, assert_no_handles, mention, zip};
 
 fn run() -> Run {
@@ -177,5 +177,79 @@ fn what_is_no_archive_is_an_error() {
         let dumps = Dumps::with(&[("archive.zip", &zip(&[(name, content.as_bytes())]))]);
         let error = run().read(&[dumps.path().to_owned()]).error.unwrap_or_default();
         assert!(error.contains(part) && error.contains("archive.zip"), "{error}");
+    }
+}
+
+/// Bob passes on Ada's words: quoted and retweeted in v1.1; flattened, beside a page and by hand in v2.
+const PASSED_ON: [&str; 5] = [
+    r#"{"id_str":"2","text":"so true","user":{"screen_name":"bob_tw"},"quoted_status":{"id_str":"1","text":"her words","user":{"screen_name":"ada_tw"}}}"#,
+    r#"{"id_str":"2","text":"RT @ada_tw: her w…","user":{"screen_name":"bob_tw"},"retweeted_status":{"id":1,"text":"her words","user":{"screen_name":"ada_tw"}}}"#,
+    r#"{"id":"2","text":"so true","author":{"id":"8","username":"bob_tw"},"referenced_tweets":[{"type":"quoted","id":"1","text":"her words","author":{"id":"7","username":"ada_tw"}}]}"#,
+    r#"{"data":[{"id":"2","text":"so true","author_id":"8","referenced_tweets":[{"type":"quoted","id":"1"}]}],"includes":{"users":[{"id":"7","username":"ada_tw"},{"id":"8","username":"bob_tw"}],"tweets":[{"id":"1","text":"her words","author_id":"7"}]}}"#,
+    r#"{"id":"2","text":"RT @ada_tw: her words","author":{"id":"8","username":"bob_tw"},"referenced_tweets":[{"type":"retweeted","id":"1"}]}"#,
+];
+
+const DELETED_TWEET: &str = r#"{"delete":{"status":{"id_str":"1"}}}"#;
+
+/// Outcome and context of the first record of some lines, where deletions are honoured and where they are not.
+fn honoured_and_kept(lines: &str) -> [String; 2] {
+    let dumps = Dumps::with(&[("a.jsonl", lines.as_bytes())]);
+    [Deletions::Honour, Deletions::Keep].map(|deletions| {
+        let found = Run { deletions, ..run() }.read(&[dumps.path().to_owned()]);
+        found.lines(&["native_id", "outcome", "context"])[0].clone()
+    })
+}
+
+#[test]
+fn words_of_deleted_tweets_are_quoted_by_nobody() {
+    let shown = "2 | kept | tweet <ada_tw>: her words";
+    for line in PASSED_ON {
+        assert_eq!(honoured_and_kept(line), [shown, shown], "{line}");
+        let with_notice = format!("{line}\n{DELETED_TWEET}\n");
+        assert_eq!(honoured_and_kept(&with_notice), ["2 | kept | -", shown], "{line}");
+        let about_another = with_notice.replace("\"id_str\":\"1\"}}}", "\"id_str\":\"11\"}}}");
+        assert_eq!(honoured_and_kept(&about_another)[0], shown, "{line}");
+    }
+}
+
+#[test]
+fn words_of_withheld_tweets_and_people_are_quoted_by_nobody() {
+    let tweet = r#""text":"her words","withheld":{"country_codes":["XY"]}"#;
+    let older = r#""text":"her words","withheld_in_countries":["XY"]"#;
+    let person = r#""ada_tw","withheld":{"country_codes":["XY"]}"#;
+    let older_person = r#""ada_tw","withheld_in_countries":["XY"]"#;
+    let expected = ["2 | kept | -", "2 | kept | tweet <ada_tw>: her words"];
+    for line in &PASSED_ON[..4] {
+        let withheld = line.replace(r#""text":"her words""#, tweet);
+        assert_eq!(honoured_and_kept(&withheld), expected, "{withheld}");
+        let withheld = line.replace(r#""ada_tw""#, person);
+        assert_eq!(honoured_and_kept(&withheld), expected, "{withheld}");
+    }
+    for line in &PASSED_ON[..2] {
+        let withheld = line.replace(r#""text":"her words""#, older);
+        assert_eq!(honoured_and_kept(&withheld), expected, "{withheld}");
+        let withheld = line.replace(r#""ada_tw""#, older_person);
+        assert_eq!(honoured_and_kept(&withheld), expected, "{withheld}");
+    }
+    let answered = PASSED_ON[2].replace("quoted", "replied_to");
+    assert_eq!(honoured_and_kept(&answered), [expected[1], expected[1]]);
+    let answered = answered.replace(r#""text":"her words""#, tweet);
+    assert_eq!(honoured_and_kept(&answered), expected);
+}
+
+#[test]
+fn a_notice_may_name_any_version_of_a_tweet() {
+    let page = r#"{"data":[{"id":"102","text":"second version","author_id":"7","edit_history_tweet_ids":["101","102"]},{"id":"103","text":"another","author_id":"7"}]}"#;
+    let deleted = "101 | deleted | source | delete_notice | deleted";
+    let kept = "101 | kept | - | - | person";
+    let columns = ["native_id", "outcome", "stage", "rule", "author_class"];
+    for (named, expected) in [("101", deleted), ("102", deleted), ("103", kept), ("104", kept)] {
+        let lines = format!("{page}\n{{\"delete\":{{\"status\":{{\"id_str\":\"{named}\"}}}}}}\n");
+        let dumps = Dumps::with(&[("a.jsonl", lines.as_bytes())]);
+        let found = Run { deletions: Deletions::Honour, ..run() }.read(&[dumps.path().to_owned()]);
+        assert_eq!(found.lines(&columns)[0], expected, "{named}");
+        let found = run().read(&[dumps.path().to_owned()]);
+        let class = if expected == deleted { "deleted" } else { "person" };
+        assert_eq!(found.lines(&columns)[0], format!("101 | kept | - | - | {class}"), "{named}");
     }
 }

@@ -233,6 +233,93 @@ fn of_a_damaged_page_the_other_tweets_are_read() {
     assert_eq!(run().read(&[dumps.path().to_owned()]).lines(&["native_id", "outcome"])[0], "1 | kept");
 }
 
+/// A page as scripts lay it out, with one tweet.
+fn laid_out(id: u64) -> String {
+    let tweet = format!("{{\n   \"id\": \"{id}\",\n   \"text\": \"page {id}\"\n  }}");
+    format!("{{\n \"data\": [\n  {tweet}\n ],\n \"meta\": {{\n  \"result_count\": 1\n }}\n}}")
+}
+
+#[test]
+fn pages_laid_out_follow_each_other_in_a_file() {
+    let pages = [1, 2, 3].map(laid_out);
+    let empty = "{\n \"meta\": {\n  \"result_count\": 0\n }\n}";
+    let cut = &pages[1][..pages[1].len() - 9];
+    let alone = [1, 2].map(|id| format!("{{\n \"id\": \"{id}\",\n \"text\": \"alone\"\n}}"));
+    let cases: [(&str, String, &[&str]); 8] = [
+        ("one", pages[0].clone(), &["1 | -"]),
+        ("line ends between", pages.join("\n") + "\n", &["1 | -", "2 | -", "3 | -"]),
+        ("nothing between", pages.concat(), &["1 | -", "2 | -", "3 | -"]),
+        (
+            "byte-order marks",
+            "\u{feff}".to_owned() + &pages.join("\n\u{feff}").replace('\n', "\r\n"),
+            &["1 | -", "2 | -", "3 | -"],
+        ),
+        (
+            "a page without tweets at the end",
+            [pages[0].as_str(), &pages[1], empty].join("\n"),
+            &["1 | -", "2 | -", "- | page_without_tweets"],
+        ),
+        ("tweets", alone.join("\n"), &["1 | -", "2 | -"]),
+        (
+            "the second damaged",
+            pages.join("\n").replace("page 2\"", "page 2"),
+            &["1 | -", "- | invalid_json", "3 | -"],
+        ),
+        ("the second cut", [pages[0].as_str(), cut, &pages[2]].join("\n"), &["1 | -", "2 | -", "3 | -"]),
+    ];
+    for (name, text, expected) in cases {
+        let dumps = Dumps::with(&[("pages.json", text.as_bytes())]);
+        let found = run().read(&[dumps.path().to_owned()]);
+        assert_eq!(found.lines(&["native_id", "rule"]), expected, "{name}");
+        for row in found.rows.iter().filter(|row| row["outcome"] == "kept") {
+            let at = usize::try_from(row["source_offset"].as_u64().unwrap()).unwrap();
+            let id = format!("\"id\": {}", row["native_id"]);
+            assert!(text[at..].trim_start_matches(['{', ' ', '\r', '\n']).starts_with(&id), "{name}: {at}");
+        }
+    }
+}
+
+#[test]
+fn what_stands_behind_a_damaged_page_is_told() {
+    let (first, second) = (laid_out(1), laid_out(2));
+    // Its first field is none that pages are known by.
+    let other = second.replacen("{\n", "{\n \"query\": \"q\",\n", 1);
+    let cut = &first[..first.len() - 9];
+    let cases: [(String, &str, &[&str]); 3] = [
+        (format!("{first}\n? {second}"), "? {", &["1", "2"]),
+        (format!("{first}\n? {other}"), "? {", &["1"]),
+        (format!("{cut}\n{other}"), "[\n  {\n   \"id\": \"2\"", &["1"]),
+    ];
+    for (text, behind, ids) in cases {
+        let dumps = Dumps::with(&[("pages.json", text.as_bytes())]);
+        let found = run().read(&[dumps.path().to_owned()]);
+        let place = format!("- | {} | invalid_json", text.find(behind).unwrap());
+        let lines = found.lines(&["native_id", "source_offset", "rule"]);
+        let (lost, read): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.ends_with("invalid_json"));
+        assert_eq!(lost, [&place], "{text}");
+        let read: Vec<&str> = read.iter().filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(read, ids, "{text}");
+    }
+}
+
+#[test]
+fn notices_laid_out_take_back_tweets() {
+    let tweets = [1, 2, 3].map(|id| tweet(id, "says", "")).concat();
+    let notices = [2, 3]
+        .map(|id| format!("{{\n \"delete\": {{\n  \"status\": {{\n   \"id_str\": \"{id}\"\n  }}\n }}\n}}\n"));
+    let dumps = Dumps::with(&[("a.json", tweets.as_bytes()), ("b.json", notices.concat().as_bytes())]);
+    assert_eq!(
+        honouring().read(&[dumps.path().to_owned()]).lines(&["native_id", "outcome", "rule"]),
+        [
+            "1 | kept | -",
+            "2 | deleted | delete_notice",
+            "3 | deleted | delete_notice",
+            "2 | notice | delete_notice",
+            "3 | notice | delete_notice",
+        ]
+    );
+}
+
 #[test]
 fn search_results_of_v1() {
     let results = format!(

@@ -74,7 +74,8 @@ pub(super) fn read(out: &mut Output<'_>, mut archive: Archive) -> Read {
     out.rename_file(&archive_name);
     let long_posts = long_posts(&mut archive, out.options().max_member_bytes)?;
     for member in &members {
-        out.set_source_file(format!("{archive_name}!{member}"));
+        let member_name = without_handle(out, member, owner.handle.as_deref());
+        out.set_source_file(format!("{archive_name}!{member_name}"));
         tweets(out, &mut archive, member, &owner, &long_posts)?;
     }
     Ok(())

@@ -1,11 +1,12 @@
 //! Tweets as the interfaces of Twitter sent them: streams, search results and pages, of v1.1 and v2.
 //!
 //! A line is a tweet, a notice of the platform, or a page of tweets. A page gives one record for each of its tweets; a
-//! page without any is one notice. A file that is one object laid out over many lines is one page.
+//! page without any is one notice. Where the first line of a file is a brace, its objects are laid out over many lines,
+//! and each of them is read as a line is.
 
 use super::status::{Beside, Tweet, User, embedded_messages, tweet};
 use crate::sources::batches::Produces;
-use crate::sources::bytes::elements::{Element, ElementReader};
+use crate::sources::bytes::elements::{Element, ElementReader, rest_of_object};
 use crate::sources::bytes::peek::beginning;
 use crate::sources::json_objects::objects;
 use crate::sources::members::{Member, read_whole};
@@ -119,18 +120,28 @@ struct Decoders {
 }
 
 /// Reads one file of JSON.
-pub(super) fn read(out: &mut Output<'_>, mut member: Member<'_>) -> Read {
+pub(super) fn read(out: &mut Output<'_>, member: Member<'_>) -> Read {
     let mut decoders = Decoders::default();
-    if !is_one_document(member.stream.head()) {
-        return objects(out, member, &mut |out, bytes, offset| line(out, bytes, offset, &mut decoders));
+    each_object(out, member, &mut |out, bytes, offset| line(out, bytes, offset, &mut decoders))
+}
+
+/// Gives every object of a file to `read`, however it is laid out.
+fn each_object(
+    out: &mut Output<'_>,
+    mut member: Member<'_>,
+    read: &mut impl FnMut(&mut Output<'_>, &[u8], u64) -> Read,
+) -> Read {
+    if !is_laid_out(member.stream.head()) {
+        return objects(out, member, read);
     }
     let mut bytes = Vec::new();
     let broken = read_whole(out, &mut member.stream, &mut bytes)?;
-    if is_page(&bytes) {
-        out.found();
-        line(out, &bytes, 0, &mut decoders)?;
-    } else {
-        lines_of(out, &bytes, &mut decoders)?;
+    let mut start = 0;
+    // What is damaged in one page costs none of the next.
+    let pages = memchr::memchr_iter(b'{', &bytes).filter(|brace| begins_page(&bytes, *brace));
+    for end in pages.chain([bytes.len()]) {
+        documents(out, &bytes[start..end], start as u64, read)?;
+        start = end;
     }
     match broken {
         Some(error) => out.broken(bytes.len() as u64, &error),
@@ -138,30 +149,81 @@ pub(super) fn read(out: &mut Output<'_>, mut member: Member<'_>) -> Read {
     }
 }
 
-/// Whether a file is one object over many lines: its first line is an opening brace and nothing else.
-fn is_one_document(head: &[u8]) -> bool {
+/// Whether the objects of a file are laid out over many lines: its first line is an opening brace and nothing else.
+fn is_laid_out(head: &[u8]) -> bool {
     let first = beginning(head).split(|b| *b == b'\n').next().unwrap_or_default();
     first.trim_ascii() == b"{" && memchr::memchr(b'\n', head).is_some()
+}
+
+/// Whether the brace at `brace` opens a page behind something else. Inside of JSON, no object follows anything but a
+/// comma, a bracket or a colon.
+fn begins_page(bytes: &[u8], brace: usize) -> bool {
+    let (before, object) = bytes.split_at(brace);
+    if matches!(before.trim_ascii_end().last(), None | Some(b',' | b'[' | b':')) {
+        return false;
+    }
+    let fields = object.strip_prefix(b"{").unwrap_or_default().trim_ascii_start();
+    PAGE_FOLLOWERS.iter().any(|name| {
+        let rest = fields.strip_prefix(b"\"").and_then(|rest| rest.strip_prefix(name.as_bytes()));
+        rest.is_some_and(|rest| rest.starts_with(b"\""))
+    })
+}
+
+/// Gives the objects that `bytes` are, one behind the other, to `read`. What is no object any more is one damaged page,
+/// or else lines. `offset` is where `bytes` begin in the file.
+fn documents(
+    out: &mut Output<'_>,
+    bytes: &[u8],
+    offset: u64,
+    read: &mut impl FnMut(&mut Output<'_>, &[u8], u64) -> Read,
+) -> Read {
+    let mut decoder = Decoder::default();
+    let mut unread = beginning(bytes);
+    while !unread.is_empty() {
+        let at = offset + (bytes.len() - unread.len()) as u64;
+        let whole = first_document(unread, &mut decoder);
+        if whole.is_none() && !is_page(unread) {
+            return lines_of(out, unread, at, read);
+        }
+        let (object, behind) = whole.unwrap_or((unread, &[]));
+        out.found();
+        read(out, object, at)?;
+        unread = behind;
+    }
+    Ok(())
+}
+
+/// The object that `bytes` begin with and what follows it, if it is whole and nothing but objects can follow.
+fn first_document<'b>(bytes: &'b [u8], decoder: &mut Decoder) -> Option<(&'b [u8], &'b [u8])> {
+    let object = first_object(bytes)?;
+    let behind = beginning(bytes[object.len()..].trim_ascii_start());
+    let is_followed = behind.is_empty() || behind.starts_with(b"{");
+    (is_followed && decoder.decode::<Envelope<'_>>(object).is_ok()).then_some((object, behind))
 }
 
 fn is_page(bytes: &[u8]) -> bool {
     PAGE_FIELDS.iter().any(|field| field_of(bytes, field).is_some())
 }
 
-/// Reads bytes that turned out not to be one object, line by line.
-fn lines_of(out: &mut Output<'_>, bytes: &[u8], decoders: &mut Decoders) -> Read {
-    let mut offset = 0;
+/// Gives bytes that turned out to be no objects to `read`, line by line.
+fn lines_of(
+    out: &mut Output<'_>,
+    bytes: &[u8],
+    offset: u64,
+    read: &mut impl FnMut(&mut Output<'_>, &[u8], u64) -> Read,
+) -> Read {
+    let mut at = offset;
     for bytes in bytes.split_inclusive(|b| *b == b'\n') {
         if !bytes.trim_ascii().is_empty() {
             out.found();
-            line(out, bytes.trim_ascii_end(), offset, decoders)?;
+            read(out, bytes.trim_ascii_end(), at)?;
         }
-        offset += bytes.len() as u64;
+        at += bytes.len() as u64;
     }
     Ok(())
 }
 
-/// Reads one line, or one element of a list, which was counted as found.
+/// Reads one line, one element of a list, or one object that is laid out, which was counted as found.
 fn line(out: &mut Output<'_>, bytes: &[u8], offset: u64, decoders: &mut Decoders) -> Read {
     let rule = match decoders.tweets.decode::<Tweet<'_>>(bytes) {
         Ok(Decoded { record, lossy }) => {
@@ -229,10 +291,12 @@ fn page(
     let start = PAGE_FIELDS.iter().find_map(|field| field_of(bytes, field));
     let mut rows = Rows { found: 0 };
     let mut broken = Vec::new();
+    let mut behind = bytes.len();
     match start {
         Some(at) if bytes[at] == b'{' => {
             if let Some(object) = first_object(&bytes[at..]) {
                 element(out, object, &beside, offset + at as u64, &mut rows, &mut broken, decoder)?;
+                behind = at + object.len();
             }
         }
         None if damaged.is_none() => {}
@@ -257,7 +321,13 @@ fn page(
                     elements.go_back(length);
                 }
             }
+            behind = begin + usize::try_from(elements.offset()).unwrap_or_default();
         }
+    }
+    if damaged.is_some()
+        && let Some(at) = behind_page(bytes, behind)
+    {
+        broken.push(("invalid_json", offset + at as u64));
     }
     if out.produces() == Produces::Messages {
         for included in includes.into_iter().flat_map(|includes| includes.tweets.as_slice()) {
@@ -317,6 +387,16 @@ fn element(
     Ok(())
 }
 
+/// Where something stands behind a page whose fields go on at `from`: if it is not closed, where another list begins.
+fn behind_page(bytes: &[u8], from: usize) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    let Some(end) = rest_of_object(rest) else {
+        return PAGE_FIELDS.iter().find_map(|field| field_of(rest, field)).map(|at| from + at);
+    };
+    let behind = rest.get(end..)?.trim_ascii_start();
+    (!behind.is_empty()).then_some(bytes.len() - behind.len())
+}
+
 /// Whether what follows `before` can be an element of a list, and not the value of a field.
 fn follows_in_list(before: &[u8]) -> bool {
     matches!(before.trim_ascii_end().last(), None | Some(b',' | b'['))
@@ -325,7 +405,7 @@ fn follows_in_list(before: &[u8]) -> bool {
 /// Reads the ids of tweets that a file says are not to be shown any more, as messages.
 pub(super) fn read_deletions(out: &mut Output<'_>, member: Member<'_>) -> Read {
     let mut decoder = Decoder::default();
-    objects(out, member, &mut |out, bytes, _| {
+    each_object(out, member, &mut |out, bytes, _| {
         let has = |key: &[u8]| memchr::memmem::find(bytes, key).is_some();
         if !has(b"\"delete\"") && !has(b"\"status_withheld\"") {
             return Ok(());

@@ -11,8 +11,9 @@ use genome_schemas::EventKind;
 use serde::Serialize;
 
 use super::without_handle;
-use super::words::{Parts, Quoted, app_name, parts, retweeted_handle, without_leading_mentions};
+use super::words::{Parts, app_name, parts, retweeted_handle, without_leading_mentions};
 use crate::sources::author_class::{self, AuthorClass};
+use crate::sources::config::Deletions;
 use crate::sources::output::{Output, Read};
 use crate::sources::record::Record;
 use crate::sources::values::fields::{Epoch, Flag, List, Nested, Number, Seen, Text, Texts};
@@ -85,6 +86,7 @@ json_record! {
         text: Text<'a> = "text",
         note: Nested<Note<'a>> = "note_tweet",
         author: Nested<User<'a>> = "author",
+        withheld: Seen = "withheld",
     }
 }
 
@@ -168,9 +170,14 @@ impl<'p> Beside<'p> {
             .or_else(|| self.owner?.handle.as_deref())
     }
 
+    /// Whether `tweet` or its author may not be shown.
+    fn is_withheld(&'p self, tweet: &'p Tweet<'_>) -> bool {
+        tweet.is_withheld() || self.user_of(tweet).is_some_and(User::is_withheld)
+    }
+
     fn class_of(&'p self, tweet: &'p Tweet<'_>, handle: &str) -> AuthorClass {
         let user = self.user_of(tweet);
-        if tweet.is_withheld() || user.is_some_and(User::is_withheld) {
+        if self.is_withheld(tweet) {
             return AuthorClass::Deleted;
         }
         match self.owner {
@@ -181,6 +188,40 @@ impl<'p> Beside<'p> {
                 author_class::twitter(handle, bio.unwrap_or_default())
             }
         }
+    }
+}
+
+/// Somebody else's words that a tweet passes on.
+struct PassedOn<'a> {
+    /// The tweet that they are from, if that is known.
+    id: Option<&'a str>,
+    handle: Option<Cow<'a, str>>,
+    words: Cow<'a, str>,
+    /// Whether that tweet or its author may not be shown.
+    is_withheld: bool,
+}
+
+impl<'a> PassedOn<'a> {
+    fn of(tweet: &'a Tweet<'a>, beside: &'a Beside<'a>) -> Self {
+        Self {
+            id: tweet.id(),
+            handle: beside.handle_of(tweet).map(Cow::Borrowed),
+            words: unescape_api(tweet.words().unwrap_or_default()),
+            is_withheld: beside.is_withheld(tweet),
+        }
+    }
+}
+
+/// A tweet's text, taken apart by whose words they are.
+struct Content<'a> {
+    own: &'a str,
+    passed_on: Option<PassedOn<'a>>,
+}
+
+impl Reference<'_> {
+    /// Whether the tweet or its author may not be shown.
+    fn is_withheld(&self) -> bool {
+        self.withheld.is_there() || self.author.get().is_some_and(User::is_withheld)
     }
 }
 
@@ -246,39 +287,42 @@ impl Tweet<'_> {
         self.referenced.as_slice().iter().find(|reference| reference.relation.as_str() == Some(relation))
     }
 
-    /// Handle and words of the tweet that this one stands in the given relation to.
+    /// The words of the tweet that this one stands in the given relation to.
     fn passed_on<'t>(
         &'t self,
         relation: &str,
         embedded: Option<&'t Tweet<'t>>,
         beside: &'t Beside<'t>,
-    ) -> Option<Quoted<'t>> {
+    ) -> Option<PassedOn<'t>> {
         if let Some(tweet) = embedded {
-            let handle = beside.handle_of(tweet).map(Cow::Borrowed);
-            return Some((handle, unescape_api(tweet.words().unwrap_or_default())));
+            return Some(PassedOn::of(tweet, beside));
         }
         let reference = self.refers_to(relation)?;
         let note = reference.note.get().and_then(|note| note.text.as_str());
         if let Some(text) = note.or(reference.text.as_str()) {
             let handle = reference.author.get().and_then(|author| author.name.filled());
-            return Some((handle.map(Cow::Borrowed), unescape_api(text)));
+            return Some(PassedOn {
+                id: reference.id.filled(),
+                handle: handle.map(Cow::Borrowed),
+                words: unescape_api(text),
+                is_withheld: reference.is_withheld(),
+            });
         }
         let tweet = beside.tweets.get(reference.id.filled()?)?;
-        let handle = beside.handle_of(tweet).map(Cow::Borrowed);
-        Some((handle, unescape_api(tweet.words().unwrap_or_default())))
+        Some(PassedOn::of(tweet, beside))
     }
 
     /// The text, taken apart by whose words they are. `text` is the unescaped text of this tweet.
-    fn parts<'t>(&'t self, text: &'t str, beside: &'t Beside<'t>) -> Parts<'t> {
-        if let Some((handle, words)) = self.passed_on("retweeted", self.retweeted.get(), beside) {
-            let handle = handle.or_else(|| retweeted_handle(text).map(Cow::Borrowed));
-            return Parts { own: "", quoted: Some((handle, words)) };
+    fn content<'t>(&'t self, text: &'t str, beside: &'t Beside<'t>) -> Content<'t> {
+        if let Some(retweeted) = self.passed_on("retweeted", self.retweeted.get(), beside) {
+            let handle = retweeted.handle.or_else(|| retweeted_handle(text).map(Cow::Borrowed));
+            return Content { own: "", passed_on: Some(PassedOn { handle, ..retweeted }) };
         }
-        let parts = parts(text);
-        match self.passed_on("quoted", self.quoted.get(), beside) {
-            Some(quoted) if parts.quoted.is_none() => Parts { quoted: Some(quoted), ..parts },
-            _ => parts,
-        }
+        let Parts { own, quoted } = parts(text);
+        let id = self.refers_to("retweeted").and_then(|reference| reference.id.filled());
+        let by_hand = quoted.map(|(handle, words)| PassedOn { id, handle, words, is_withheld: false });
+        let passed_on = by_hand.or_else(|| self.passed_on("quoted", self.quoted.get(), beside));
+        Content { own, passed_on }
     }
 }
 
@@ -303,14 +347,15 @@ pub(super) fn tweet(
     let is_reply =
         reply_to.is_some() || raw.reply_to_user.filled().is_some() || raw.reply_to_name.filled().is_some();
     let text = unescape_api(words);
-    let parts = raw.parts(&text, beside);
-    let own = if is_reply { without_leading_mentions(parts.own) } else { parts.own };
-    let kind = match (&parts.quoted, own.is_empty()) {
+    let Content { own, passed_on } = raw.content(&text, beside);
+    let own = if is_reply { without_leading_mentions(own) } else { own };
+    let kind = match (&passed_on, own.is_empty()) {
         (Some(_), true) => EventKind::Repost,
         (Some(_), false) => EventKind::Comment,
         (None, _) if is_reply => EventKind::Comment,
         (None, _) => EventKind::Post,
     };
+    let passed_on = passed_on.filter(|passed_on| !passed_on.is_withheld || !honours_deletions(out));
     // People name programs of their own after themselves.
     let app = raw.source.filled().and_then(app_name).map(|app| without_handle(out, &app, author).into());
     let attributes = Attributes { app, lang: raw.lang.filled() };
@@ -328,7 +373,8 @@ pub(super) fn tweet(
         thread_id: raw.conversation.filled().or(reply_to).or(Some(id)).map(Cow::Borrowed),
         at,
         text: Cow::Borrowed(own),
-        quoted: parts.quoted,
+        quoted_id: passed_on.as_ref().and_then(|passed_on| passed_on.id),
+        quoted: passed_on.map(|PassedOn { handle, words, .. }| (handle, words)),
         engagement: raw.favorites.int().or(likes),
         replies: raw.reply_count.int().or(replies),
         attributes: serde_json::to_string(&attributes).unwrap_or_default(),
@@ -340,10 +386,18 @@ pub(super) fn tweet(
     })
 }
 
+/// Whether what was taken back is not to be shown.
+fn honours_deletions(out: &Output<'_>) -> bool {
+    out.source().deletions == Deletions::Honour
+}
+
 /// Adds the tweets that `raw` refers to and that stand in it, as context of others. They are nobody's record here.
 pub(super) fn embedded_messages(out: &mut Output<'_>, raw: &Tweet<'_>) -> Read {
     for reference in raw.referenced.as_slice() {
         let (Some(id), Some(text)) = (reference.id.filled(), reference.text.as_str()) else { continue };
+        if reference.is_withheld() && honours_deletions(out) {
+            continue;
+        }
         let text = unescape_api(text);
         out.record(Record {
             author: reference.author.get().and_then(|author| author.name.filled()),

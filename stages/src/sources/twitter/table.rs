@@ -16,7 +16,7 @@ use crate::sources::options::TruncatedPolicy;
 use crate::sources::output::{Output, Read, Stop};
 use crate::sources::parquet_rows;
 use crate::sources::record::Record;
-use crate::sources::values::fields::{Number, Text};
+use crate::sources::values::fields::{Field, Number, Text};
 use crate::sources::values::json::{Decoded, Decoder, JsonRecord, json_record};
 use crate::sources::values::text::unescape_api;
 use crate::sources::values::time::table_time;
@@ -47,21 +47,33 @@ pub(in crate::sources) fn csv_fields() -> impl Iterator<Item = &'static str> {
 /// can be read, each of its rows is malformed by rule `not_a_record`.
 pub(super) fn read(out: &mut Output<'_>, member: Member<'_>, format: Format) -> Read {
     let config = out.source().csv.clone().unwrap_or_default();
+    hide_handle(out, config.author.as_deref());
     let mut checked = false;
     each_csv_row(out, member.stream, format, |out, row, offset| {
         if !checked {
             if out.options().on_truncated == TruncatedPolicy::Fail {
                 check_header(out, row, &config)?;
             }
-            // People name files after whose tweets they hold.
-            let author = value(row, &config, "author").or(config.author.as_deref().map(Cow::Borrowed));
-            let name = without_handle(out, out.source_file(), author.as_deref());
-            out.rename_file(&name);
-            out.set_source_file(name);
+            let owner = config.author.as_deref().map(bare_handle);
+            let is_other =
+                |author: &&str| owner.is_none_or(|owner| !owner.eq_ignore_ascii_case(bare_handle(author)));
+            hide_handle(out, value(row, &config, "author").as_deref().filter(is_other));
             checked = true;
         }
         csv_row(out, row, &config, offset)
     })
+}
+
+/// Takes the handle of `author` out of the file's name: people name files after whose tweets they hold.
+fn hide_handle(out: &mut Output<'_>, author: Option<&str>) {
+    let name = without_handle(out, out.source_file(), author.map(bare_handle));
+    out.rename_file(&name);
+    out.set_source_file(name);
+}
+
+/// A handle as a column or the config writes it, without blanks and the sign before it.
+fn bare_handle(name: &str) -> &str {
+    name.trim().trim_start_matches('@')
 }
 
 fn value<'r>(row: &'r CsvRow<'_>, config: &CsvConfig, field: &str) -> Option<Cow<'r, str>> {
@@ -97,6 +109,16 @@ fn whole_id(id: &str) -> Option<&str> {
     (!id.is_empty() && id.bytes().all(|b| b.is_ascii_digit())).then_some(id)
 }
 
+/// What R and pandas write for no value, in lower case.
+const MISSING: [&str; 4] = ["na", "nan", "none", "null"];
+
+/// Whether a value is anything but blanks or a word for no value.
+fn is_written(value: Option<&str>) -> bool {
+    let is_missing =
+        |value: &str| value.is_empty() || MISSING.iter().any(|word| value.eq_ignore_ascii_case(word));
+    value.is_some_and(|value| !is_missing(value.trim()))
+}
+
 /// The id in `https://twitter.com/name/status/123`.
 fn id_of_url(url: &str) -> Option<&str> {
     let (_, id) = url.split_once("/status/").or_else(|| url.split_once("/statuses/"))?;
@@ -106,30 +128,33 @@ fn id_of_url(url: &str) -> Option<&str> {
 fn csv_row(out: &mut Output<'_>, row: &CsvRow<'_>, config: &CsvConfig, offset: u64) -> Read {
     let Some(text) = value(row, config, "text") else { return out.malformed("not_a_record", offset) };
     let author = value(row, config, "author").or(config.author.as_deref().map(Cow::Borrowed));
-    let author = author.as_deref().map(|name| name.trim().trim_start_matches('@'));
+    let author = author.as_deref().map(bare_handle);
     let (id, url) = (value(row, config, "id"), value(row, config, "url"));
     let whole = id.as_deref().and_then(whole_id).or(url.as_deref().and_then(id_of_url));
-    let ruined = (id.is_some() && whole.is_none()).then_some("id");
     let written_at = value(row, config, "at");
     let at = written_at.as_deref().and_then(|at| table_time(at, config.dates));
-    let undated = (at.is_none() && written_at.is_some()).then_some("at");
-    let (reply_to, lang, app) =
+    let (answered, lang, app) =
         (value(row, config, "reply_to"), value(row, config, "lang"), value(row, config, "app"));
-    let reply_to = reply_to.as_deref().and_then(whole_id);
-    let number = |field| value(row, config, field).map_or_else(Number::default, |n| Number::parse(&n)).int();
-    out.conflicts([ruined, undated].into_iter().flatten(), offset);
+    let reply_to = answered.as_deref().and_then(whole_id);
+    let number = |field| {
+        let value = value(row, config, field);
+        value.as_deref().filter(|value| is_written(Some(value))).map_or_else(Number::default, Number::parse)
+    };
+    let (engagement, replies) = (number("engagement"), number("replies"));
+    let given_up = [
+        ("id", id.is_some() && whole.is_none()),
+        ("at", written_at.is_some() && at.is_none()),
+        ("reply_to", is_written(answered.as_deref()) && reply_to.is_none()),
+        ("engagement", engagement.is_conflict()),
+        ("replies", replies.is_conflict()),
+    ];
+    out.conflicts(given_up.into_iter().filter_map(|(field, lost)| lost.then_some(field)), offset);
     let attributes = super::status::Attributes {
         app: app.as_deref().and_then(app_name).map(|app| without_handle(out, &app, author).into()),
         lang: lang.as_deref().filter(|lang| !lang.is_empty()),
     };
-    let facts = Facts {
-        id: whole,
-        author,
-        at,
-        reply_to,
-        engagement: number("engagement"),
-        replies: number("replies"),
-    };
+    let facts =
+        Facts { id: whole, author, at, reply_to, engagement: engagement.int(), replies: replies.int() };
     let attributes = serde_json::to_string(&attributes).unwrap_or_default();
     row_record(out, &facts, &text, attributes, offset, row.is_guessed() || text.contains('\u{fffd}'))
 }
@@ -207,9 +232,11 @@ pub(super) fn read_tweets(out: &mut Output<'_>, file: Box<dyn ReadSeek>) -> Read
         let Some(text) = raw.tweet.as_str() else { return out.malformed("not_a_record", offset) };
         let at = raw.date.filled().and_then(|date| table_time(date, None));
         let undated = (at.is_none() && raw.date.filled().is_some()).then_some("date");
-        out.conflicts(raw.conflicts().chain(undated), offset);
+        let id = raw.id.filled().and_then(whole_id);
+        let ruined = (id.is_none() && is_written(raw.id.filled())).then_some("id");
+        out.conflicts(raw.conflicts().chain(undated).chain(ruined), offset);
         let facts = Facts {
-            id: raw.id.filled().and_then(whole_id),
+            id,
             author: raw.user.filled(),
             at,
             reply_to: None,

@@ -162,7 +162,7 @@ impl Texts<'_> {
     }
 }
 
-/// An object inside the record.
+/// An object inside the record. It is a conflict as well if a field of its own had to be given up.
 #[derive(Debug)]
 pub(in crate::sources) struct Nested<T> {
     value: Option<Box<T>>,
@@ -195,7 +195,8 @@ impl Seen {
     }
 }
 
-/// A list of objects, or a single one; what is no object in it is passed over.
+/// A list of objects, or a single one; what is no object in it is passed over. It is a conflict as well if one of them
+/// had to give up a field of its own.
 #[derive(Debug)]
 pub(in crate::sources) struct List<T> {
     values: Vec<T>,
@@ -310,7 +311,9 @@ impl<'a, T: JsonRecord<'a>> Field<'a> for Nested<T> {
     fn read(scanner: &mut Scanner<'a>) -> Result<Self, Refused> {
         let conflict = match scanner.value()? {
             Token::Object => {
-                return Ok(Self { value: Some(Box::new(T::read(scanner)?)), conflict: false });
+                let record = T::read(scanner)?;
+                let conflict = record.has_conflict();
+                return Ok(Self { value: Some(Box::new(record)), conflict });
             }
             Token::Null => false,
             Token::Text(text) => !text.is_empty(),
@@ -341,7 +344,11 @@ impl<'a> Field<'a> for Seen {
 impl<'a, T: JsonRecord<'a>> Field<'a> for List<T> {
     fn read(scanner: &mut Scanner<'a>) -> Result<Self, Refused> {
         let conflict = match scanner.value()? {
-            Token::Object => return Ok(Self { values: vec![T::read(scanner)?], conflict: false }),
+            Token::Object => {
+                let record = T::read(scanner)?;
+                let conflict = record.has_conflict();
+                return Ok(Self { values: vec![record], conflict });
+            }
             Token::List => {
                 let mut list = Self::default();
                 scanner.elements(|scanner| {

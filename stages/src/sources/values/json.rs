@@ -119,6 +119,11 @@ pub(in crate::sources) trait JsonRecord<'a>: Default {
     /// Fields whose value was of a type that they cannot hold.
     fn conflicts(&self) -> impl Iterator<Item = &'static str>;
 
+    /// Whether there is any such field.
+    fn has_conflict(&self) -> bool {
+        self.conflicts().next().is_some()
+    }
+
     /// Reads the object that is next.
     fn read(scanner: &mut Scanner<'a>) -> Result<Self, Refused> {
         let mut record = Self::default();
@@ -173,7 +178,7 @@ pub(in crate::sources) use json_record;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sources::values::fields::{Flag, Nested, Number, Text, Texts};
+    use crate::sources::values::fields::{Flag, List, Nested, Number, Text, Texts};
 
     json_record! {
         struct Sample<'a> {
@@ -187,6 +192,12 @@ mod tests {
     json_record! {
         struct Inner<'a> {
             name: Text<'a> = "name",
+        }
+    }
+    json_record! {
+        struct Outer<'a> {
+            sample: Nested<Sample<'a>> = "sample",
+            inners: List<Inner<'a>> = "inners",
         }
     }
 
@@ -234,6 +245,27 @@ mod tests {
             ("\0\0\0", "nul_bytes"),
         ] {
             assert_eq!(shown(json.as_bytes()), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn conflicts_of_an_object_are_told_of_its_field() {
+        for (json, expected) in [
+            (r#"{"sample":{"id":1,"score":"1.5","flag":null,"new":{}}}"#, ""),
+            (r#"{"sample":{"score":"1.2K"}}"#, "sample"),
+            (r#"{"sample":{"inner":{"name":{}}}}"#, "sample"),
+            (r#"{"sample":{"inner":1}}"#, "sample"),
+            (r#"{"inners":[{"name":"a"},{"name":2},{}]}"#, ""),
+            (r#"{"inners":[{"name":"a"},{"name":[1]}]}"#, "inners"),
+            (r#"{"inners":[{"name":"a"},1]}"#, "inners"),
+            (r#"{"inners":{"name":{}}}"#, "inners"),
+            (r#"{"inners":{"name":"a"},"sample":""}"#, ""),
+            (r#"{"inners":{"name":{}},"sample":{"id":[]}}"#, "sample inners"),
+        ] {
+            let mut decoder = Decoder::default();
+            let outer = decoder.decode::<Outer<'_>>(json.as_bytes()).unwrap().record;
+            assert_eq!(outer.conflicts().collect::<Vec<_>>().join(" "), expected, "{json}");
+            assert_eq!(outer.has_conflict(), !expected.is_empty(), "{json}");
         }
     }
 
