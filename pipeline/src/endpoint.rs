@@ -124,9 +124,9 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// So many, the last for `reason`.
-    pub fn new(count: u64, reason: String) -> Self {
-        Self { count, unclear: 0, reason }
+    /// So many that may be for what was asked, the last for `reason`.
+    pub fn unclear(count: u64, reason: String) -> Self {
+        Self { count, unclear: count, reason }
     }
 
     /// Counts others too.
@@ -173,7 +173,7 @@ enum Fault {
     Server,
 }
 
-/// Requests of a part that must all have been taken for wrong ones before it is the config's fault.
+/// Requests of a part that must all have failed for what may be their own fault before it is not for them.
 const FEWEST_UNCLEAR: u64 = 8;
 
 /// Longest pause between two attempts.
@@ -306,7 +306,7 @@ impl Endpoint {
         if let (FinishReason::Error(reason), true) = (&finish, fault != Fault::Row) {
             let unclear = u64::from(fault == Fault::Unclear);
             let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            failed.add(&Failures { unclear, ..Failures::new(1, reason.clone()) });
+            failed.add(&Failures { count: 1, unclear, reason: reason.clone() });
         }
         ended(finish)
     }

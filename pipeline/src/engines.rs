@@ -137,13 +137,13 @@ impl Engines {
         self.state.lock().is_ok_and(|state| state.cancelled)
     }
 
-    /// Answers that failed so far for no fault of their rows: the decoder of a model failed, or the server of an endpoint.
+    /// Answers that failed so far, and not by what their rows alone ask for: the decoder of a model failed, or an endpoint.
     pub fn failures(&self) -> Failures {
         let mut all = Failures::default();
         if let Ok(state) = self.state.lock() {
             for engine in state.loaded.values() {
                 let (count, reason) = engine.handle().failures();
-                all.add(&Failures::new(count, reason));
+                all.add(&Failures::unclear(count, reason));
             }
             state.endpoints.values().for_each(|endpoint| all.add(&endpoint.failures()));
         }

@@ -154,7 +154,8 @@ impl SharedPassages {
             precedence_of(&[]).alias(PRECEDENCE),
             keys.alias(KEY),
         ])?;
-        Ok(rows.filter(col(KEY).is_not_null())?.unnest_columns(&[KEY])?)
+        // Not before they are taken apart: a condition on the list would have it worked out twice.
+        Ok(rows.unnest_columns(&[KEY])?.filter(col(KEY).is_not_null())?)
     }
 
     /// What a text answers, where passages of that count.

@@ -33,7 +33,7 @@ pub fn words(text: &str) -> Vec<String> {
 
 /// The first words of a text as [`words`] gives them, at most `most`, numbers left out; none if there are fewer than `fewest`.
 ///
-/// Two texts with one opening are one text, or one the beginning of the other; numbers of placeholders do not tell them apart.
+/// Texts that go on differently behind it have one opening, and so have texts that differ in numbers, as those of placeholders.
 pub fn opening(text: &str, fewest: usize, most: usize) -> Option<String> {
     let parts = text.split(|c: char| !c.is_alphanumeric());
     let words = parts.filter(|part| part.chars().any(|c| !c.is_ascii_digit())).take(most);

@@ -295,6 +295,9 @@ fn deviation(group: &[Grade]) -> f32 {
     (group.iter().map(|grade| (grade.reward - mean).powi(2)).sum::<f32>() / (count - 1.0)).sqrt()
 }
 
+/// Raised when a step does something else for the same config: what was begun before is not gone on with.
+const VERSION: u32 = 2;
+
 fn identity(
     setup: &Setup<'_>,
     project: &Project,
@@ -303,6 +306,7 @@ fn identity(
 ) -> Result<Identity> {
     let mut grpo = serde_json::json!(setup.config.grpo);
     if let Some(fields) = grpo.as_object_mut() {
+        fields.insert("version".to_owned(), VERSION.into());
         fields.remove("steps");
         fields.remove("checkpoint_every");
         // What an adapter or a model is matters, not where it lies.

@@ -231,10 +231,22 @@ pub(crate) fn is_placeholder(text: &str) -> bool {
 /// Whether a trimmed text is a notice such as `[ Removed by reddit in response to a copyright notice. ]`.
 fn is_notice(text: &str) -> bool {
     let Some(words) = text.strip_prefix('[').map(str::trim_start) else { return false };
-    text.len() < MAX_NOTICE_BYTES
-        && text.ends_with(']')
+    let is_begun = words.get(..NOTICE.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(NOTICE));
+    let goes_on = words.get(NOTICE.len()..).unwrap_or_default();
+    is_begun
+        && text.len() < MAX_NOTICE_BYTES
         && !text.contains(['\n', '\r'])
-        && words.get(..NOTICE.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(NOTICE))
+        && !goes_on.starts_with(char::is_alphanumeric)
+        && closing(text) == Some(text.len() - 1)
+}
+
+/// Where the bracket closes that a text begins with, in bytes.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0_i32;
+    text.bytes().position(|byte| {
+        depth += i32::from(byte == b'[') - i32::from(byte == b']');
+        depth == 0
+    })
 }
 
 fn plain(is_broken: bool) -> Verdict {

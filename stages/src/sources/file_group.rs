@@ -1,6 +1,6 @@
 //! The leaf of a scan: an in-memory table of files, one partition a group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
@@ -184,8 +184,8 @@ pub(super) fn in_parts(
     dumps
 }
 
-/// The shortest ends of the locations that tell them apart, whatever their case: a handle in a name is replaced by what is
-/// the same for all ways to write it.
+/// The shortest ends of the locations that tell them apart. Of those that differ in case alone all but the first get a
+/// number: a handle in a name is replaced by what is the same for all ways to write it.
 fn distinct_names(files: &[InputFile]) -> Vec<String> {
     let parts: Vec<Vec<String>> = files.iter().map(|file| file.location.parts()).collect();
     let ends = |length: usize| -> Vec<String> {
@@ -197,18 +197,24 @@ fn distinct_names(files: &[InputFile]) -> Vec<String> {
         let longer = ends(length);
         let mut seen = BTreeMap::new();
         for name in &names {
-            *seen.entry(name.to_lowercase()).or_insert(0_usize) += 1;
+            *seen.entry(name.clone()).or_insert(0_usize) += 1;
         }
         if seen.len() == names.len() {
             break;
         }
         for (name, longer) in names.iter_mut().zip(longer) {
-            if seen.get(&name.to_lowercase()).is_some_and(|count| *count > 1) {
+            if seen.get(name).is_some_and(|count| *count > 1) {
                 *name = longer;
             }
         }
     }
-    names
+    let mut seen = BTreeSet::new();
+    names.into_iter().enumerate().map(|(number, name)| distinct(&mut seen, name, number)).collect()
+}
+
+/// A name that differs from those seen by more than its case: with `number` behind it if it does not by itself.
+pub(super) fn distinct(seen: &mut BTreeSet<String>, name: String, number: usize) -> String {
+    if seen.insert(name.to_lowercase()) { name } else { format!("{name}#{number}") }
 }
 
 /// Deals files out to at most `groups` groups of similar byte length: the largest first, each to the group that is
@@ -312,13 +318,13 @@ mod tests {
 
     #[test]
     fn names_are_as_long_as_they_must_be() {
-        let paths = ["/d/2020/a.zst", "/d/2021/a.zst", "/d/b.zst", "/e/2020/a.zst"].map(|path| InputFile {
-            location: Location::Local(path.into()),
-            bytes: 0,
-            version: None,
-        });
+        let input =
+            |path: &str| InputFile { location: Location::Local(path.into()), bytes: 0, version: None };
+        let paths = ["/d/2020/a.zst", "/d/2021/a.zst", "/d/b.zst", "/e/2020/a.zst"].map(input);
         assert_eq!(distinct_names(&paths), ["d/2020/a.zst", "2021/a.zst", "b.zst", "e/2020/a.zst"]);
         assert_eq!(distinct_names(&paths[1..3]), ["a.zst", "b.zst"]);
+        let cases = ["d/x/ann.csv", "d/x/Ann.csv", "d/y/ANN.csv"].map(input);
+        assert_eq!(distinct_names(&cases), ["ann.csv", "Ann.csv#1", "ANN.csv#2"]);
     }
 
     #[test]

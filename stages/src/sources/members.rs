@@ -8,6 +8,7 @@ use super::bytes::container::{Dump, Stream, decoded};
 use super::bytes::frames::Fused;
 use super::bytes::peek::beginning;
 use super::config::Format;
+use super::file_group::distinct;
 use super::output::{Output, Read};
 use crate::StageError;
 
@@ -84,12 +85,9 @@ pub(super) fn each_member(
                 if !entry.header().entry_type().is_file() || !wanted(&name) {
                     continue;
                 }
-                let mut place = place(&file, &name, read_so_far);
-                if !places.insert(place.clone()) {
-                    // `tar --append` leaves members of one name, and a place must be that of one record.
-                    place = format!("{place}#{read_so_far}");
-                }
-                out.set_source_file(place);
+                // `tar --append` leaves members of one name, and a place must be that of one record.
+                let place = place(&file, &name, read_so_far);
+                out.set_source_file(distinct(&mut places, place, read_so_far));
                 read_so_far += 1;
                 let length = entry.size();
                 let member = decoded(out.location(), Box::new(Whole { entry, unread: length }));
@@ -126,8 +124,9 @@ fn each_in_archive(
     if members.is_empty() {
         return out.unreadable(nothing_in(out));
     }
+    let mut places = BTreeSet::new();
     for (ordinal, name) in members.iter().enumerate() {
-        out.set_source_file(place(&file, name, ordinal));
+        out.set_source_file(distinct(&mut places, place(&file, name, ordinal), ordinal));
         let location = out.location();
         match archive.read(name).and_then(|stream| decoded(location, stream)) {
             Ok(stream) => read(out, Member { name: Some(name), stream })?,

@@ -1,7 +1,7 @@
 //! What of a person's texts a judge is shown, where not all of them fit.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use genome_kernels::text::sentences::words;
 
@@ -11,7 +11,8 @@ use super::view::shorten;
 const FEWEST_LETTERS: usize = 4;
 
 /// Evidence of at most `max_chars` characters: all of it, or the lines that have most words in common with the answer, in
-/// their order. An answer may lean on any of the texts, and not on the first ones more than on others.
+/// their order; the first of these is cut if it is too long by itself. An answer may lean on any of the texts, and not on
+/// the first ones more than on others.
 pub(super) fn excerpt(evidence: &str, answer: &str, max_chars: usize) -> String {
     let mut left = max_chars;
     if evidence.chars().count() <= left {
@@ -22,18 +23,18 @@ pub(super) fn excerpt(evidence: &str, answer: &str, max_chars: usize) -> String 
     let mut order: Vec<(usize, usize)> =
         lines.iter().enumerate().map(|(at, line)| (content(line).intersection(&said).count(), at)).collect();
     order.sort_by_key(|&(common, at)| (Reverse(common), at));
-    let mut shown = BTreeSet::new();
+    let mut shown = BTreeMap::new();
     for (_, at) in order {
         let cost = lines[at].chars().count() + 1;
         if cost <= left {
             left -= cost;
-            shown.insert(at);
+            shown.insert(at, lines[at].to_owned());
+        } else if shown.is_empty() {
+            shown.insert(at, shorten(lines[at], left));
+            break;
         }
     }
-    if shown.is_empty() {
-        return shorten(evidence, max_chars);
-    }
-    shown.into_iter().map(|at| lines[at]).collect::<Vec<_>>().join("\n")
+    shown.into_values().collect::<Vec<_>>().join("\n")
 }
 
 fn content(text: &str) -> BTreeSet<String> {
@@ -53,7 +54,8 @@ mod tests {
             (r#"{"story": "Sold a boat"}"#, 30, "I sold my boat in April."),
             (r#"{"story": "Sold a boat; boats leak."}"#, 40, "I sold my boat in April.\nBoats leak."),
             ("of none of them", 40, "The weather was fine today.\nBoats leak."),
-            ("sold", 5, "The …"),
+            ("I sold it", 20, "I sold my boat in …"),
+            ("I sold it", 5, "I …"),
         ] {
             assert_eq!(excerpt(evidence, answer, max_chars), expected, "{answer} {max_chars}");
         }

@@ -65,8 +65,8 @@ impl AnswerForm {
     /// Reads an answer: `None` if it is `null` and may be. A code fence around it is taken off; beyond that every
     /// field must be there, of its kind and within its limits, and no other.
     ///
-    /// A free text that came to its limit in the middle of a sentence ends with the sentence before, if more than half of
-    /// the limit is left of it.
+    /// A free text that came to a limit of 20 words or more in the middle of a sentence ends with the sentence before, if
+    /// more than half of the limit is left of it. Where the limit is lower, it may be a phrase, which has no end of its own.
     ///
     /// Whether quotations occur in the evidence is not checked here; see [`Self::quotes`].
     ///
@@ -219,15 +219,27 @@ fn end_with_sentences(fields: &[Field], value: &mut Value) {
     }
 }
 
+/// Smallest limit of words at which a text is made of sentences.
+const SHORTEST_LIMIT: usize = 20;
+
+/// Whether a full stop behind a word is as likely one of its own: "St.", "Dr.", "U.S.".
+fn is_abbreviation(word: &str) -> bool {
+    let Some(stem) = word.strip_suffix('.') else { return false };
+    stem.contains('.') || stem.starts_with(char::is_uppercase) && stem.chars().count() <= 3
+}
+
 /// Where the last whole sentence ends, in bytes, of a text that is at its limit and goes on behind it.
 fn last_sentence_end(text: &str, min_words: usize, max_words: usize) -> Option<usize> {
     let words = || text.split_ascii_whitespace();
     let count = words().count();
     let ends = |word: &str| {
-        word.trim_end_matches(['"', '\'', '”', '’', ')', '*'])
-            .ends_with(['.', '!', '?', '…', '。', '！', '？'])
+        let word = word.trim_end_matches(['"', '\'', '”', '’', ')', '*']);
+        word.ends_with(['.', '!', '?', '…', '。', '！', '？']) && !is_abbreviation(word)
     };
-    if count < max_words || count == max_words && words().next_back().is_some_and(ends) {
+    if max_words < SHORTEST_LIMIT
+        || count < max_words
+        || count == max_words && words().next_back().is_some_and(ends)
+    {
         return None;
     }
     let fewest = min_words.max(max_words / 2 + 1);
@@ -376,28 +388,36 @@ mod tests {
 
     #[test]
     fn a_text_at_its_limit_ends_with_a_whole_sentence() {
-        let form: AnswerForm = serde_json::from_str(
-            r#"{"fields": [{"name": "list", "kind": {"list": {"min": 1, "max": 1, "item": [
-                {"name": "t", "kind": {"text": {"min_words": 2, "max_words": 6}}}]}}}]}"#,
-        )
-        .unwrap();
-        let cases = [
-            ("She left. He stayed on there.", Some("She left. He stayed on there.")),
-            ("She left at noon. He stayed", Some("She left at noon.")),
-            ("She left “at noon.” He stayedonthereallday", Some("She left “at noon.”")),
-            ("She left at noon! He stayed. Then he left.", Some("She left at noon! He stayed.")),
-            ("She left at noon. He stayed on and", Some("She left at noon.")),
-            // Too little would be left, or it is a phrase.
-            ("She left. He stayed on there", Some("She left. He stayed on there")),
-            ("a phrase of six words only", Some("a phrase of six words only")),
-            ("She left. He stayed on", Some("She left. He stayed on")),
-            ("She left. He stayed on there again", None),
-        ];
-        for (text, expected) in cases {
-            let found = form.parse(&json!({"list": [{"t": text}]}).to_string());
-            let found = found.ok().flatten().map(|value| value["list"][0]["t"].as_str().unwrap().to_owned());
-            assert_eq!(found.as_deref(), expected, "{text}");
+        let read = |text: &str, max_words: usize| {
+            let kind = json!({"list": {"min": 1, "max": 1, "item": [
+                {"name": "t", "kind": {"text": {"min_words": 2, "max_words": max_words}}}]}});
+            let form: AnswerForm =
+                serde_json::from_value(json!({"fields": [{"name": "list", "kind": kind}]})).unwrap();
+            let found = form.parse(&json!({"list": [{"t": text}]}).to_string()).ok().flatten();
+            found.map(|value| value["list"][0]["t"].as_str().unwrap().to_owned())
+        };
+        // Fourteen words before what each case ends with, of twenty.
+        let before = "It was late and she had a very long way to go before she";
+        for (end, expected) in [
+            ("slept. He stayed on there alone.", Some("slept. He stayed on there alone.")),
+            ("slept at noon. He stayed on", Some("slept at noon.")),
+            ("slept “at noon.” He stayedonthereallday and", Some("slept “at noon.”")),
+            ("slept at noon! He stayed. Then he left.", Some("slept at noon! He stayed.")),
+            ("slept at noon. He saw Dr.", Some("slept at noon.")),
+            ("slept in the U.S. and then", Some("slept in the U.S. and then")),
+            ("slept. He stayed on there", Some("slept. He stayed on there")),
+            ("slept and then he stayed on there again", None),
+        ] {
+            let expected = expected.map(|end| format!("{before} {end}"));
+            assert_eq!(read(&format!("{before} {end}"), 20), expected, "{end}");
         }
+        // Too little would be left; and what may be a phrase is never cut.
+        let long = format!("She left. {}", "and ".repeat(18).trim_end());
+        assert_eq!(read(&long, 20).as_ref(), Some(&long));
+        assert_eq!(
+            read("a small town outside St. Louis", 6).as_deref(),
+            Some("a small town outside St. Louis")
+        );
     }
 
     #[test]

@@ -285,20 +285,38 @@ fn what_stands_behind_a_damaged_page_is_told() {
     // Its first field is none that pages are known by.
     let other = second.replacen("{\n", "{\n \"query\": \"q\",\n", 1);
     let cut = &first[..first.len() - 9];
-    let cases: [(String, &str, &[&str]); 3] = [
-        (format!("{first}\n? {second}"), "? {", &["1", "2"]),
-        (format!("{first}\n? {other}"), "? {", &["1"]),
-        (format!("{cut}\n{other}"), "[\n  {\n   \"id\": \"2\"", &["1"]),
+    let cases: [(String, Option<&str>, &[&str]); 3] = [
+        (format!("{first}\n? {second}"), Some("? {"), &["1", "2"]),
+        (format!("{first}\n? {other}"), Some("? {"), &["1"]),
+        // A brace that begins a line begins a page.
+        (format!("{cut}\n{other}"), None, &["1", "2"]),
     ];
     for (text, behind, ids) in cases {
         let dumps = Dumps::with(&[("pages.json", text.as_bytes())]);
         let found = run().read(&[dumps.path().to_owned()]);
-        let place = format!("- | {} | invalid_json", text.find(behind).unwrap());
+        let place = behind.map(|behind| format!("- | {} | invalid_json", text.find(behind).unwrap()));
         let lines = found.lines(&["native_id", "source_offset", "rule"]);
         let (lost, read): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.ends_with("invalid_json"));
-        assert_eq!(lost, [&place], "{text}");
+        assert_eq!(lost, place.iter().collect::<Vec<_>>(), "{text}");
         let read: Vec<&str> = read.iter().filter_map(|line| line.split(' ').next()).collect();
         assert_eq!(read, ids, "{text}");
+    }
+}
+
+#[test]
+fn a_damaged_object_costs_none_behind_it() {
+    let object = |id: usize, text: &str| format!("{{\n \"id\": \"{id}\",\n \"text\": {text}\n}}");
+    let (first, damaged, third) = (object(1, "\"one\""), object(2, "\"two"), object(3, "\"three\""));
+    for (text, malformed) in
+        [([first.as_str(), &damaged, &third].join("\n"), 4), ([first.as_str(), &third].join(",\n"), 0)]
+    {
+        let dumps = Dumps::with(&[("tweets.json", text.as_bytes())]);
+        let lines = run().read(&[dumps.path().to_owned()]).lines(&["native_id", "outcome"]);
+        assert_eq!(lines.iter().filter(|line| line.ends_with("malformed")).count(), malformed, "{lines:?}");
+        assert!(
+            lines.contains(&"1 | kept".to_owned()) && lines.contains(&"3 | kept".to_owned()),
+            "{lines:?}"
+        );
     }
 }
 

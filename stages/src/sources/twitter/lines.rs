@@ -137,9 +137,9 @@ fn each_object(
     let mut bytes = Vec::new();
     let broken = read_whole(out, &mut member.stream, &mut bytes)?;
     let mut start = 0;
-    // What is damaged in one page costs none of the next.
-    let pages = memchr::memchr_iter(b'{', &bytes).filter(|brace| begins_page(&bytes, *brace));
-    for end in pages.chain([bytes.len()]) {
+    // What is damaged in one object costs none of the next.
+    let objects = memchr::memchr_iter(b'{', &bytes).filter(|brace| begins_object(&bytes, *brace));
+    for end in objects.chain([bytes.len()]) {
         documents(out, &bytes[start..end], start as u64, read)?;
         start = end;
     }
@@ -155,12 +155,16 @@ fn is_laid_out(head: &[u8]) -> bool {
     first.trim_ascii() == b"{" && memchr::memchr(b'\n', head).is_some()
 }
 
-/// Whether the brace at `brace` opens a page behind something else. Inside of JSON, no object follows anything but a
-/// comma, a bracket or a colon.
-fn begins_page(bytes: &[u8], brace: usize) -> bool {
+/// Whether the brace at `brace` opens an object of its own behind another. Inside of JSON, no object follows anything but a
+/// comma, a bracket or a colon, and a string holds no line end, so that a brace that begins a line is in none; elsewhere in a
+/// line it has to open a page.
+fn begins_object(bytes: &[u8], brace: usize) -> bool {
     let (before, object) = bytes.split_at(brace);
     if matches!(before.trim_ascii_end().last(), None | Some(b',' | b'[' | b':')) {
         return false;
+    }
+    if before.ends_with(b"\n") {
+        return true;
     }
     let fields = object.strip_prefix(b"{").unwrap_or_default().trim_ascii_start();
     PAGE_FOLLOWERS.iter().any(|name| {
@@ -196,7 +200,8 @@ fn documents(
 /// The object that `bytes` begin with and what follows it, if it is whole and nothing but objects can follow.
 fn first_document<'b>(bytes: &'b [u8], decoder: &mut Decoder) -> Option<(&'b [u8], &'b [u8])> {
     let object = first_object(bytes)?;
-    let behind = beginning(bytes[object.len()..].trim_ascii_start());
+    let behind = bytes[object.len()..].trim_ascii_start();
+    let behind = beginning(behind.strip_prefix(b",").unwrap_or(behind).trim_ascii_start());
     let is_followed = behind.is_empty() || behind.starts_with(b"{");
     (is_followed && decoder.decode::<Envelope<'_>>(object).is_ok()).then_some((object, behind))
 }

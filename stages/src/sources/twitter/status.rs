@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::without_handle;
 use super::words::{Parts, app_name, parts, retweeted_handle, without_leading_mentions};
 use crate::sources::author_class::{self, AuthorClass};
+use crate::sources::batches::Produces;
 use crate::sources::config::Deletions;
 use crate::sources::output::{Output, Read};
 use crate::sources::record::Record;
@@ -337,6 +338,9 @@ pub(super) fn tweet(
     let (Some(id), Some(words)) = (raw.id(), raw.words()) else {
         return out.malformed("not_a_record", offset);
     };
+    if out.produces() == Produces::Messages && honours_deletions(out) && beside.is_withheld(raw) {
+        return Ok(());
+    }
     let at = raw.created_at();
     let undated = (at.is_none() && raw.created_at.filled().is_some()).then_some("created_at");
     out.conflicts(raw.conflicts().chain(undated), offset);
@@ -366,7 +370,11 @@ pub(super) fn tweet(
     out.record(Record {
         kind,
         author,
-        author_class: author.map_or(AuthorClass::Unknown, |handle| beside.class_of(raw, handle)),
+        author_class: match author {
+            Some(handle) => beside.class_of(raw, handle),
+            None if beside.is_withheld(raw) => AuthorClass::Deleted,
+            None => AuthorClass::Unknown,
+        },
         native_id: edited.or(Some(id)),
         own_id: Some(Cow::Borrowed(id)),
         parent_id: reply_to,
