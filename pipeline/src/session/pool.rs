@@ -10,7 +10,8 @@ use datafusion::execution::memory_pool::{
 
 /// Shares memory evenly among what can spill, as DataFusion's fair pool does, but leaves a quarter of it to what cannot:
 /// merges of spilled runs and the open ends of joins come when the sorts before them have long taken their shares, and would
-/// find nothing left.
+/// find nothing left. One that holds nothing may take more than its share of what nobody has: a sort cannot spill its way
+/// around a first batch that is larger, as those of windows are.
 #[derive(Debug)]
 pub(super) struct ReservingPool {
     bytes: usize,
@@ -83,7 +84,10 @@ impl MemoryPool for ReservingPool {
         let can_spill = reservation.consumer().can_spill();
         let (held, available) = if can_spill {
             let spillable = self.bytes.saturating_sub(state.unspillable).min(self.bytes / 4 * 3);
-            (reservation.size(), spillable / state.spillers.max(1))
+            let share = spillable / state.spillers.max(1);
+            let free = spillable.saturating_sub(state.spillable);
+            let held = reservation.size();
+            (held, if held == 0 { share.max(free) } else { share })
         } else {
             (state.spillable + state.unspillable, self.bytes)
         };
@@ -141,5 +145,16 @@ mod tests {
         assert!(other.try_grow(200).is_err());
         drop((one, other, rest));
         assert_eq!(pool.reserved(), 0);
+    }
+
+    #[test]
+    fn a_first_batch_may_be_larger_than_a_share() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(ReservingPool::new(1000));
+        let spiller = |name: &str| MemoryConsumer::new(name).with_can_spill(true).register(&pool);
+        let (one, other) = (spiller("one"), spiller("other"));
+        assert!(other.try_grow(100).is_ok());
+        assert!(one.try_grow(651).is_err());
+        assert!(one.try_grow(650).is_ok());
+        assert!(one.try_grow(1).is_err() && other.try_grow(1).is_ok());
     }
 }

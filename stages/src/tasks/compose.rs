@@ -60,6 +60,9 @@ pub enum HeldOutContext {
 /// Words by whose equality a text that is answered is known for one that is held out: all but those of long texts.
 const OPENING_WORDS: usize = 200;
 
+/// Key of the event, of train events that answer a held-out text.
+const EXPOSED: &str = "__exposed";
+
 /// Fewest words of a text that tells anything by being held out.
 const FEWEST_WORDS: usize = 6;
 
@@ -110,10 +113,10 @@ impl Stage for Compose {
             .collect::<Result<Vec<_>, _>>()?;
         let examples = union_all(examples)?;
         let examples = examples.ok_or_else(|| StageError::Config("compose.tasks is empty".to_owned()))?;
-        match self.held_out_context {
-            HeldOutContext::Drop => without_exposed(examples, &events),
-            HeldOutContext::Keep => Ok(examples),
-        }
+        let leak = Mark::new("held_out_context", Outcome::Leaked, col(EXPOSED).is_not_null());
+        let table = genome_schemas::examples();
+        let wanted: Vec<Expr> = table.columns().map(col).collect();
+        Ok(mark_rows(examples, "compose", &[leak])?.select(wanted)?)
     }
 }
 
@@ -127,6 +130,7 @@ impl Compose {
             col("platform"),
             col("source"),
             col("split"),
+            col(EXPOSED),
             self.compose(task, &parts_type(events)?).alias("__drafts"),
         ])?;
         let drafted = drafted.unnest_columns(&["__drafts"])?;
@@ -150,6 +154,7 @@ impl Compose {
             of_draft("dimension").alias("dimension"),
             task.rubric().map_or_else(|| null_of(&DataType::Utf8), lit).alias("rubric"),
             of_draft("n_chars").alias("n_chars"),
+            col(EXPOSED),
         ];
         columns.extend(fresh_ledger());
         // A row whose parts make no example was unnested to null.
@@ -191,6 +196,7 @@ impl Compose {
                     cast(col("fields"), DataType::Utf8).alias("fields"),
                     cast(col("evidence"), DataType::Utf8).alias("evidence"),
                     no_text().alias("persona"),
+                    null_of(&key_type()).alias(EXPOSED),
                 ])?);
             }
             Some(recipe) => {
@@ -234,6 +240,12 @@ impl Compose {
                 ])?
             }
         };
+        let rows = match self.held_out_context {
+            HeldOutContext::Drop => {
+                exposed(events)?.join(rows, JoinType::Right, &[EXPOSED], &["event_key"], None)?
+            }
+            HeldOutContext::Keep => rows.with_column(EXPOSED, null_of(&key_type()))?,
+        };
         // Two models may each have given a persona: one of them, always the same, is shown.
         let personas = answers.clone().filter(col("recipe").eq(lit("persona")))?.aggregate(
             vec![col("author_id").alias("__author"), col("source").alias("__source")],
@@ -253,6 +265,7 @@ impl Compose {
                     "fields",
                     "evidence",
                     "persona",
+                    EXPOSED,
                 ]
                 .map(column)
                 .to_vec(),
@@ -293,12 +306,10 @@ impl Compose {
     }
 }
 
-/// The examples, of which those of train events that answer a held-out text leave.
-fn without_exposed(examples: DataFrame, events: &DataFrame) -> Result<DataFrame, StageError> {
+/// Keys of the train events that answer a held-out text, as column [`EXPOSED`].
+fn exposed(events: &DataFrame) -> Result<DataFrame, StageError> {
     const HELD_OUT: &str = "__held_out";
     const SHOWN: &str = "__shown";
-    const EXPOSED: &str = "__exposed";
-    let plain: Vec<Expr> = examples.schema().fields().iter().map(|f| column(f.name())).collect();
     let is_train = || col("split").eq(lit("train"));
     let of_text = |text: Expr| opening_key(cast(text, DataType::Utf8View), FEWEST_WORDS, OPENING_WORDS);
     let held_out =
@@ -310,13 +321,8 @@ fn without_exposed(examples: DataFrame, events: &DataFrame) -> Result<DataFrame,
         .unnest_columns(&["context"])?
         .select(vec![col("key"), of_text(get_field(col("context"), "content")).alias(SHOWN)])?;
     // A text without a key is equal to none.
-    let exposed = held_out
-        .join(shown, JoinType::RightSemi, &[HELD_OUT], &[SHOWN], None)?
-        .select(vec![col("key").alias(EXPOSED)])?
-        .distinct()?;
-    let examples = exposed.join(examples, JoinType::Right, &[EXPOSED], &["event_key"], None)?;
-    let leak = Mark::new("held_out_context", Outcome::Leaked, col(EXPOSED).is_not_null());
-    Ok(mark_rows(examples, "compose", &[leak])?.select(plain)?)
+    let shown = held_out.join(shown, JoinType::RightSemi, &[HELD_OUT], &[SHOWN], None)?;
+    Ok(shown.select(vec![col("key").alias(EXPOSED)])?.distinct()?)
 }
 
 /// What is left of a persona: `thinned(author, persona)`.
