@@ -409,26 +409,31 @@ impl Building {
     /// # Errors
     /// The disk refuses; then an older folder stays as it was.
     pub fn commit(self) -> Result<()> {
-        // A folder cannot be renamed onto one that has files: the old one steps aside, and back if that fails.
-        let aside = beside(&self.target, "replaced");
-        let replace = || -> std::io::Result<()> {
-            if aside.exists() {
-                fs::remove_dir_all(&aside)?;
-            }
-            let had_old = self.target.exists();
-            if had_old {
-                fs::rename(&self.target, &aside)?;
-            }
-            if let Err(error) = fs::rename(&self.place, &self.target) {
-                if had_old {
-                    fs::rename(&aside, &self.target)?;
-                }
-                return Err(error);
-            }
-            if had_old { fs::remove_dir_all(&aside) } else { Ok(()) }
-        };
-        replace().with_context(|| format!("cannot finish {}", self.target.display()))
+        replace_folder(&self.place, &self.target, &beside(&self.target, "replaced"))
+            .with_context(|| format!("cannot finish {}", self.target.display()))
     }
+}
+
+/// Gives a complete folder the name `target`; what had this name before is at `aside` for a moment, and goes away.
+///
+/// # Errors
+/// The disk refuses; then what had the name has it still.
+pub(crate) fn replace_folder(complete: &Path, target: &Path, aside: &Path) -> std::io::Result<()> {
+    if aside.exists() {
+        fs::remove_dir_all(aside)?;
+    }
+    // A folder cannot be renamed onto one that has files: the old one steps aside, and back if that fails.
+    let had_old = target.exists();
+    if had_old {
+        fs::rename(target, aside)?;
+    }
+    if let Err(error) = fs::rename(complete, target) {
+        if had_old {
+            fs::rename(aside, target)?;
+        }
+        return Err(error);
+    }
+    if had_old { fs::remove_dir_all(aside) } else { Ok(()) }
 }
 
 impl Drop for Building {

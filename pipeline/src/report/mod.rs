@@ -189,29 +189,27 @@ pub fn remarks(project: &Project) -> Vec<String> {
             _ => false,
         })
     };
-    let remark = |stage: &StageConfig| {
-        match stage {
+    let remark = |stage: &StageConfig| match stage {
         StageConfig::Judge(judge) => {
             let own = judge.recipes.iter().filter(|recipe| wrote(&judge.model, recipe));
             let own: Vec<String> = own.map(|recipe| format!("`{recipe}`")).collect();
-            (!own.is_empty()).then(|| {
-                format!(
-                    "the judge `{}` also wrote answers that it judges, those of {}; its scores are worth less than \
-                     another model's",
-                    judge.model,
-                    own.join(", ")
-                )
-            })
+            let remark = format!(
+                "the judge `{}` also wrote answers that it judges, those of {}; its scores are worth less than \
+                 another model's",
+                judge.model,
+                own.join(", ")
+            );
+            Some(remark).filter(|_| !own.is_empty())
         }
-        StageConfig::ScoreTrace(trace) => wrote(&trace.model, &trace.recipe).then(|| {
-            format!(
+        StageConfig::ScoreTrace(trace) => {
+            let remark = format!(
                 "the likelihoods of `{}` are of answers that it wrote, those of `{}`; they are worth less than \
                  another model's",
                 trace.model, trace.recipe
-            )
-        }),
+            );
+            Some(remark).filter(|_| wrote(&trace.model, &trace.recipe))
+        }
         _ => None,
-    }
     };
     stages.iter().filter_map(remark).collect()
 }

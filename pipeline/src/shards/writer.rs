@@ -14,6 +14,7 @@ use super::series::Series;
 use super::{
     CARD_FILE, CHECKSUMS_FILE, CardFacts, DATASET_INFO_FILE, Form, ShardConfig, ShardError, Split, card,
 };
+use crate::store::replace_folder;
 
 /// One data file of a shard folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -225,22 +226,8 @@ pub(crate) fn check_replaceable(folder: &Path) -> Result<(), ShardError> {
 
 /// Gives a complete folder its name; what had this name before goes away.
 fn put_in_place(temporary: TempDir, target: &Path) -> Result<(), ShardError> {
-    let failed = ShardError::io("write", target);
-    // A folder cannot be renamed onto one that has files: the old one steps aside, and back if that fails.
     let aside = temporary.path().with_extension("old");
-    let had_old = target.exists();
-    if had_old {
-        std::fs::rename(target, &aside).map_err(ShardError::io("replace", target))?;
-    }
-    if let Err(error) = std::fs::rename(temporary.path(), target) {
-        if had_old {
-            std::fs::rename(&aside, target).map_err(ShardError::io("restore", target))?;
-        }
-        return Err(failed(error));
-    }
+    replace_folder(temporary.path(), target, &aside).map_err(ShardError::io("write", target))?;
     let _ = temporary.keep();
-    if had_old {
-        std::fs::remove_dir_all(&aside).map_err(ShardError::io("delete", &aside))?;
-    }
     Ok(())
 }

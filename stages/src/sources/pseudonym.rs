@@ -110,7 +110,7 @@ struct Mention {
 }
 
 /// Length of the Twitter handle that `text` begins with.
-fn twitter_handle_len(text: &str) -> usize {
+pub(super) fn twitter_handle_len(text: &str) -> usize {
     text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count()
 }
 

@@ -14,8 +14,7 @@ const WORD: &str = r#"[^ "\\\t\r\n]+"#;
 
 impl AnswerForm {
     /// The form as a JSON schema. What a schema cannot say, that a quotation is of the person's own text, stands in
-    /// descriptions, and is checked when the answer is read; as are the words of texts that may have
-    /// more than 64.
+    /// descriptions, and is checked when the answer is read; so are numbers of words, where more than 64 are allowed.
     pub fn json_schema(&self) -> Value {
         let object = object(&self.fields);
         if self.nullable { json!({"anyOf": [object, {"type": "null"}]}) } else { object }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::sources::pseudonym::twitter_handle_len;
 use crate::sources::values::text::decode_entities;
 
 /// Somebody else's words: handle and text.
@@ -42,7 +43,7 @@ fn manual_retweet(text: &str) -> Option<Manual<'_>> {
             return None;
         }
         let rest = text[at + rt.len()..].trim_start().strip_prefix('@')?;
-        let length = handle_length(rest);
+        let length = twitter_handle_len(rest);
         let (handle, words) = rest.split_at(length);
         let own = text[..at].trim().trim_end_matches(['"', '“', '(', '/', '|', '\\']).trim_end();
         (length > 0).then(|| Manual { own, handle, words: words.trim_start_matches([':', ' ']).trim() })
@@ -53,17 +54,13 @@ fn manual_retweet(text: &str) -> Option<Manual<'_>> {
 pub(super) fn without_leading_mentions(text: &str) -> &str {
     let mut rest = text.trim_start();
     while let Some(name) = rest.strip_prefix('@') {
-        let length = handle_length(name);
+        let length = twitter_handle_len(name);
         if length == 0 {
             break;
         }
         rest = name[length..].trim_start();
     }
     rest
-}
-
-fn handle_length(text: &str) -> usize {
-    text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count()
 }
 
 /// The name in `<a href="…">name</a>`, or the bare word that old tweets have.
