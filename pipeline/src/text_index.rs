@@ -18,7 +18,7 @@ use datafusion::prelude::{SessionContext, col, lit};
 use futures::StreamExt as _;
 use genome_schemas::{Component, FingerprintHasher, Manifest, Outcome, text_index};
 use genome_stages::StageConfig;
-use genome_stages::dedup::{Dedup, index_columns, place};
+use genome_stages::dedup::{Across, Dedup, Exact, index_columns, place};
 
 use crate::config::Project;
 use crate::outside::no_index;
@@ -128,12 +128,16 @@ async fn digest(session: &SessionContext, folder: &Path) -> Result<String> {
 
 /// What two runs must have in common so that their texts can be compared, by the label in the manifest.
 ///
+/// The author secret matters where authors tell which texts are compared, and where texts are compared with the names that
+/// are mentioned in them, since readers put pseudonyms in their places.
+///
 /// # Errors
 /// There is no author secret, and one matters.
 pub fn comparable(project: &Project, dedup: &Dedup) -> Result<Vec<(&'static str, String)>> {
     let mut all = vec![("config:settings of dedup", dedup.comparable()?)];
-    if dedup.across == genome_stages::dedup::Across::Author {
-        all.push(("config:pseudonyms", project.author_fingerprint()?.short().to_owned()));
+    if dedup.across == Across::Author || dedup.exact != Exact::WithoutLinks {
+        let secret = project.author_fingerprint()?;
+        all.push(("config:pseudonyms", format!("of the author secret with fingerprint {}", secret.short())));
     }
     Ok(all)
 }
@@ -163,4 +167,33 @@ pub fn content(folder: &Path) -> Result<String> {
     let manifest = manifest.ok_or_else(|| no_index(folder))?;
     let content = manifest.components.into_iter().find(|component| component.label == CONTENT);
     Ok(content.ok_or_else(|| no_index(folder))?.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn project(secret: &str) -> Project {
+        let config = format!("[store]\npath = \"store\"\n[authors]\nkey = \"{secret}\"\n");
+        let config: Config = toml::from_str(&config).unwrap();
+        Project { config, path: "genome.toml".into(), model_override: None }
+    }
+
+    #[test]
+    fn texts_with_names_are_compared_under_one_secret() {
+        for (exact, across, is_any_secret) in [
+            (Exact::Normalized, Across::All, false),
+            (Exact::Normalized, Across::Platform, false),
+            (Exact::Raw, Across::All, false),
+            (Exact::WithoutLinks, Across::All, true),
+            (Exact::WithoutLinks, Across::Author, false),
+        ] {
+            let dedup = Dedup { exact, across, ..Dedup::default() };
+            let [one, same, other] =
+                ["one", "one", "other"].map(|secret| comparable(&project(secret), &dedup).unwrap());
+            assert_eq!(one, same);
+            assert_eq!(one == other, is_any_secret, "{exact:?} {across:?}");
+        }
+    }
 }

@@ -19,7 +19,8 @@ use crate::table::Table;
 ///   the source (2 bytes), key, row; behind them 8 bytes that tell authors apart and one that is 1 for automation;
 /// - `bands`: 4 bytes for each band of the text's set of shingles (see `genome_kernels::dedup`), little endian; null for
 ///   a text shorter than a shingle;
-/// - `shingles`: 4 bytes for each shingle, ascending, little endian; null as `bands`;
+/// - `shingles`: 4 bytes for each shingle, ascending, little endian, mixed with a hash of the scope unless texts of all are
+///   compared; null as `bands`;
 /// - `listed`: place in the config of the list of known hashes that has the text; null for none.
 pub fn signatures() -> Table {
     let mut fields = vec![

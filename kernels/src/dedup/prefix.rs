@@ -34,6 +34,17 @@ pub(super) fn prefix_len(len: usize, threshold: f64) -> usize {
     (len + 1).saturating_sub(needed.max(1)).min(len)
 }
 
+/// Members that one alone of two sets of sizes `m` and `n` has, if at least `needed` are common: so many at most.
+fn most_apart(m: usize, n: usize, needed: usize) -> u32 {
+    (m + n).saturating_sub(2 * needed) as u32
+}
+
+/// A set in 64 bits, of which each member flips one. A member that one alone of two sets has makes a difference of at most
+/// one bit, so sets have at least as many such members as their bits differ in places.
+pub(super) fn parities(set: &[u32]) -> u64 {
+    set.iter().fold(0, |bits, shingle| bits ^ (1_u64 << (shingle.wrapping_mul(0x9e37_79b9) >> 26)))
+}
+
 /// In how many sets each shingle is, or a few more: shingles are counted together by their last bits.
 pub(super) struct Rarity {
     counts: Vec<u32>,
@@ -74,13 +85,29 @@ impl Rarity {
 }
 
 /// Which survivors have a shingle among their rarest, by shingle.
-#[derive(Default)]
 pub(super) struct Postings {
+    /// The [`parities`] of all texts.
+    parities: Vec<u64>,
     lists: HashMap<u32, List, BuildHasherDefault<Spread>>,
     /// The entries of all short lists.
     entries: Vec<Posting>,
     /// Long lists, by size of the set and place of the shingle, so that those that cannot be alike are passed over together.
-    long: Vec<BTreeMap<(u32, u32), Vec<u32>>>,
+    long: Vec<BTreeMap<(u32, u32), Group>>,
+}
+
+/// Survivors of a long list that have the shingle in one place, and sets of one size.
+#[derive(Default)]
+struct Group {
+    survivors: Vec<u32>,
+    /// The [`parities`] of each, so that they lie in the order in which they are looked at.
+    parities: Vec<u64>,
+}
+
+impl Group {
+    fn add(&mut self, survivor: u32, parities: u64) {
+        self.survivors.push(survivor);
+        self.parities.push(parities);
+    }
 }
 
 /// The survivors that have one shingle among their rarest.
@@ -108,44 +135,58 @@ struct Posting {
 const MANY: u32 = 32;
 
 impl Postings {
+    /// Without survivors as yet. Each text, survivor or not, has its [`parities`] in the place of its number.
+    pub(super) fn of(parities: Vec<u64>) -> Self {
+        Self { parities, lists: HashMap::default(), entries: Vec::new(), long: Vec::new() }
+    }
+
+    /// Adds a survivor by its number: a set of `len` shingles, `shingle` at `position` among them.
     pub(super) fn add(&mut self, shingle: u32, survivor: u32, position: u32, len: usize) {
         let len = len as u32;
         let list = self.lists.entry(shingle).or_insert(List { len: 0, at: u32::MAX });
         if list.len == MANY {
-            self.long[list.at as usize].entry((len, position)).or_default().push(survivor);
+            let group = self.long[list.at as usize].entry((len, position)).or_default();
+            group.add(survivor, self.parities[survivor as usize]);
             return;
         }
         grow(&mut self.entries, 1);
         self.entries.push(Posting { survivor, position, len, before: list.at });
         *list = List { len: list.len + 1, at: self.entries.len() as u32 - 1 };
         if list.len == MANY {
-            let mut long: BTreeMap<(u32, u32), Vec<u32>> = BTreeMap::new();
+            let mut long: BTreeMap<(u32, u32), Group> = BTreeMap::new();
             for posting in short(&self.entries, *list) {
-                long.entry((posting.len, posting.position)).or_default().push(posting.survivor);
+                let group = long.entry((posting.len, posting.position)).or_default();
+                group.add(posting.survivor, self.parities[posting.survivor as usize]);
             }
             list.at = self.long.len() as u32;
             self.long.push(long);
         }
     }
 
-    /// Calls `each` for the survivors that may be alike a set of `len` shingles, `shingle` at `position` among them.
+    /// Calls `each` for the survivors that may be alike a text of a number: a set of `len` shingles, `shingle` at `position`
+    /// among them. Those are passed over that cannot be, by sizes and places or by [`parities`].
     pub(super) fn candidates(
         &self,
         shingle: u32,
         position: u32,
+        text: u32,
         len: usize,
         threshold: f64,
         mut each: impl FnMut(u32),
     ) {
-        // If this is the first common shingle in order of rarity, no more can be common than comes after it.
-        let may_be_alike = |other_position: u32, other_len: u32| {
+        // How many bits may differ; none if the sets cannot be alike: if this is the first common shingle in order of
+        // rarity, no more can be common than comes after it.
+        let most_differing = |other_position: u32, other_len: u32| {
+            let needed = needed_overlap(len, other_len as usize, threshold);
             let rest = (len - position as usize).min((other_len - other_position) as usize);
-            rest >= needed_overlap(len, other_len as usize, threshold)
+            (rest >= needed).then_some(most_apart(len, other_len as usize, needed))
         };
+        let own = self.parities[text as usize];
         let Some(list) = self.lists.get(&shingle) else { return };
         if list.len < MANY {
             for posting in short(&self.entries, *list) {
-                if may_be_alike(posting.position, posting.len) {
+                let differing = || (self.parities[posting.survivor as usize] ^ own).count_ones();
+                if most_differing(posting.position, posting.len).is_some_and(|most| differing() <= most) {
                     each(posting.survivor);
                 }
             }
@@ -154,9 +195,12 @@ impl Postings {
         let shortest = (threshold * len as f64 - 1e-6).ceil() as u32;
         let longest = (len as f64 / threshold + 1e-6).floor() as u32;
         let long = &self.long[list.at as usize];
-        for (&(other_len, other_position), survivors) in long.range((shortest, 0)..=(longest, u32::MAX)) {
-            if may_be_alike(other_position, other_len) {
-                survivors.iter().copied().for_each(&mut each);
+        for (&(other_len, other_position), group) in long.range((shortest, 0)..=(longest, u32::MAX)) {
+            let Some(most) = most_differing(other_position, other_len) else { continue };
+            for (survivor, parities) in group.survivors.iter().zip(&group.parities) {
+                if (parities ^ own).count_ones() <= most {
+                    each(*survivor);
+                }
             }
         }
     }
@@ -207,7 +251,63 @@ impl Hasher for Spread {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::mix::mix;
+
+    proptest! {
+        #[test]
+        fn parities_pass_over_no_alike_pair(
+            common in proptest::collection::btree_set(any::<u32>(), 0..90),
+            one in proptest::collection::btree_set(any::<u32>(), 0..30),
+            other in proptest::collection::btree_set(any::<u32>(), 0..30),
+            threshold in 0.05_f64..1.0,
+        ) {
+            let with = |own: &BTreeSet<u32>| -> Vec<u32> { common.union(own).copied().collect() };
+            let (a, b) = (with(&one), with(&other));
+            let differing = (parities(&a) ^ parities(&b)).count_ones();
+            let in_both = a.iter().filter(|shingle| b.binary_search(shingle).is_ok()).count();
+            let in_either = a.len() + b.len() - in_both;
+            prop_assert!(differing as usize <= in_either - in_both);
+            // Also where the similarity is the threshold itself.
+            let similarity = in_both as f64 / in_either.max(1) as f64;
+            for threshold in [threshold, similarity.max(0.01)] {
+                if jaccard_from(&a, &b, threshold).is_some() {
+                    let needed = needed_overlap(a.len(), b.len(), threshold);
+                    prop_assert!(differing <= most_apart(a.len(), b.len(), needed));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn parities_tell_fillings_from_small_vocabularies_apart() {
+        // Each of six slots has one of ten values, and stands in five of 43 shingles: hardly any two sets are alike.
+        let filled = |filling: u64| -> Vec<u32> {
+            let form = (1..14).map(|place| mix(place) as u32);
+            let slots = (0..6).flat_map(|slot| {
+                let value = mix(1_000_000 + filling * 6 + slot) % 10;
+                (0..5).map(move |place| mix(1_000 + (slot * 10 + value) * 5 + place) as u32)
+            });
+            let mut set: Vec<u32> = form.chain(slots).collect();
+            set.sort_unstable();
+            set
+        };
+        let sets: Vec<Vec<u32>> = (0..1_000).map(filled).collect();
+        let mut postings = Postings::of(sets.iter().map(|set| parities(set)).collect());
+        for (survivor, set) in (0_u32..).zip(&sets) {
+            postings.add(7, survivor, 0, set.len());
+        }
+        let mut candidates = 0;
+        for (text, set) in (0_u32..).zip(&sets) {
+            postings.candidates(7, 0, text, set.len(), 0.8, |_| candidates += 1);
+        }
+        // Of a million pairs; each set is alike itself.
+        assert!((1_000..1_200).contains(&candidates), "{candidates}");
+    }
 
     #[test]
     fn similarities_at_the_threshold_count() {

@@ -6,6 +6,9 @@ use super::bits::HashBits;
 use super::{from_bytes, to_bytes};
 use crate::KernelError;
 
+/// In how many turns the bands are looked through.
+const TURNS: usize = 4;
+
 /// Collects the bands of texts, 4 bytes for each and 4 for the text, and tells which texts have one that another text
 /// has in the same place. Of texts that are given, such as those of an earlier run, only bands that they share with others
 /// count, not those that they share among themselves.
@@ -90,44 +93,54 @@ impl BandTable {
         Ok(())
     }
 
-    /// Bytes that it takes.
+    /// Bytes that it takes, without what [`BandTable::sharing`] takes beside it.
     pub fn size(&self) -> usize {
         (self.numbers.capacity() + self.given.capacity()) * size_of::<u32>()
     }
 
     /// The texts that share a band with another, ascending and distinct.
+    ///
+    /// A quarter of the bands is sorted at a time, 8 bytes for each text beside 2 to 4 of a table of bits. However many threads
+    /// there are, that is about what the table itself takes, if it has four bands or more.
     pub fn sharing(&self) -> Vec<u32> {
-        let sharing = (1..=self.bands).into_par_iter().map(|band| {
-            let of_text = |text: &[u32]| u64::from(text[band]) << 32 | u64::from(text[0]);
-            let sorted = |mut pairs: Vec<u64>| {
-                pairs.sort_unstable();
-                pairs.dedup();
-                pairs
-            };
-            let pairs = sorted(self.numbers.chunks_exact(self.bands + 1).map(of_text).collect());
-            // Most given texts share nothing: a table of bits passes over them.
-            let bits = HashBits::of(pairs.iter().map(|pair| pair >> 32));
-            let given =
-                self.given.chunks_exact(self.bands + 1).filter(|text| bits.may_have(u64::from(text[band])));
-            let given = sorted(given.map(of_text).collect());
-            let mut given = given.as_slice();
-            let mut sharing = Vec::new();
-            for group in pairs.chunk_by(|a, b| a >> 32 == b >> 32) {
-                let band = group[0] >> 32;
-                let before = given.iter().take_while(|pair| *pair >> 32 < band).count();
-                let same = given[before..].iter().take_while(|pair| *pair >> 32 == band).count();
-                let (of_band, rest) = given[before..].split_at(same);
-                given = rest;
-                if group.len() + same > 1 {
-                    sharing.extend(group.iter().chain(of_band).map(|pair| *pair as u32));
-                }
-            }
-            sharing
-        });
-        let mut texts: Vec<u32> = sharing.flatten().collect();
-        texts.par_sort_unstable();
-        texts.dedup();
+        let places: Vec<usize> = (1..=self.bands).collect();
+        let mut texts: Vec<u32> = Vec::new();
+        for places in places.chunks(self.bands.div_ceil(TURNS).max(1)) {
+            let found: Vec<Vec<u32>> = places.par_iter().map(|band| self.sharing_in(*band)).collect();
+            texts.extend(found.into_iter().flatten());
+            texts.par_sort_unstable();
+            texts.dedup();
+        }
         texts
+    }
+
+    /// The texts that share the band in one place, from 1, with another.
+    fn sharing_in(&self, band: usize) -> Vec<u32> {
+        let of_text = |text: &[u32]| u64::from(text[band]) << 32 | u64::from(text[0]);
+        let sorted = |mut pairs: Vec<u64>| {
+            pairs.par_sort_unstable();
+            pairs.dedup();
+            pairs
+        };
+        let pairs = sorted(self.numbers.chunks_exact(self.bands + 1).map(of_text).collect());
+        // Most given texts share nothing: a table of bits passes over them.
+        let bits = HashBits::of(pairs.iter().map(|pair| pair >> 32));
+        let given =
+            self.given.chunks_exact(self.bands + 1).filter(|text| bits.may_have(u64::from(text[band])));
+        let given = sorted(given.map(of_text).collect());
+        let mut given = given.as_slice();
+        let mut sharing = Vec::new();
+        for group in pairs.chunk_by(|a, b| a >> 32 == b >> 32) {
+            let band = group[0] >> 32;
+            let before = given.iter().take_while(|pair| *pair >> 32 < band).count();
+            let same = given[before..].iter().take_while(|pair| *pair >> 32 == band).count();
+            let (of_band, rest) = given[before..].split_at(same);
+            given = rest;
+            if group.len() + same > 1 {
+                sharing.extend(group.iter().chain(of_band).map(|pair| *pair as u32));
+            }
+        }
+        sharing
     }
 }
 

@@ -4,10 +4,12 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::num::NonZeroU64;
+use std::ops::Range;
 
-use super::prefix::{Postings, Rarity, Spread, grow, jaccard_from, prefix_len};
+use super::prefix::{Postings, Rarity, Spread, grow, jaccard_from, parities, prefix_len};
 use super::{from_bytes, to_bytes};
 use crate::KernelError;
+use crate::mix::mix;
 
 /// What tells a text from others: texts of one digest count as the same, and have one set of shingles.
 pub type Digest = [u8; 16];
@@ -20,12 +22,22 @@ pub type Digest = [u8; 16];
 ///
 /// The texts to compare with are found by prefix filtering (Xiao et al., "Efficient similarity joins for near-duplicate
 /// detection", 2011): of two alike sets of sizes `m` and `n`, the rarest few shingles have one in common, since the sets
-/// share at least `t / (1 + t) * (m + n)`. Rarity is only an order in which to look: the answer does not depend on it. It
-/// is this that keeps forms filled in by programs cheap, which have most shingles and many bands in common and yet are
-/// not alike.
+/// share at least `t / (1 + t) * (m + n)`. Rarity is only an order in which to look: the answer does not depend on it.
 ///
-/// All texts are held at once: precedence, digest, 4 bytes for each band and shingle, about 60 more for each text, and 16
-/// for each rare shingle that several texts have. Those that share no band with any other need not be added.
+/// Forms filled in by programs have most shingles and many bands in common and yet are not alike. Where fillings are rare,
+/// their shingles are, and pairs of such forms are not looked at. Where they come from small vocabularies, even the rarest
+/// shingles of a form are those of many, and every pair that has one in common is looked at: by 64 bits of each set, which
+/// pass over those that differ in more bits than alike sets have shingles of their own. That is a comparison of two numbers
+/// that lie in a row, but one for each pair; and for sets of more than a hundred shingles or so (at a threshold of 0.8) so
+/// few bits tell nothing, and the bands are compared, and the sets of those that share one.
+///
+/// All texts are held at once: precedence, digest, 4 bytes for each band and shingle, and about 90 more for each text. While
+/// repeats are looked for, lists of rare shingles come to it, which [`Texts::size`] does not count: for each rare shingle of
+/// a text that stays, if several texts have it, 16 bytes and about 20 for its list, or 12 if the list is long. Texts that
+/// share no band with any other need not be added.
+///
+/// Of texts that are compared within scopes only, shingles are to be those of [`in_scope`]: else texts of all scopes are
+/// looked at together.
 ///
 /// Texts may be given that stay whatever the others are, such as those of an earlier run. They come first in precedence,
 /// and are not held against each other.
@@ -68,7 +80,7 @@ pub struct Repeat<'a> {
 impl Texts {
     /// Adds a text: its place in the order (bytes are compared), its digest, a number that stands for its author, none for
     /// nobody, its bands, and its shingles, which are ascending and distinct. Of texts with one digest the first by
-    /// precedence is there.
+    /// precedence is there, in the room of the one before it.
     pub fn add(
         &mut self,
         precedence: &[u8],
@@ -101,24 +113,23 @@ impl Texts {
         shingles: impl ExactSizeIterator<Item = u32>,
     ) {
         let known = self.by_digest.get(&digest).map(|index| *index as usize);
-        if known.is_some_and(|index| self.precedence(&self.all[index]) <= precedence) {
+        let old = known.map(|index| self.all[index]);
+        if old.is_some_and(|old| self.precedence(&old) <= precedence) {
             return;
         }
-        let (at, numbers) = (self.precedences.len(), self.numbers.len());
-        grow(&mut self.precedences, precedence.len());
-        self.precedences.extend_from_slice(precedence);
-        grow(&mut self.numbers, bands.len() + shingles.len());
-        self.numbers.extend(bands);
-        let bands = self.numbers.len() - numbers;
-        self.numbers.extend(shingles);
+        let over = old.map(|old| old.precedence..old.precedence + old.precedence_len as usize);
+        let at = put(&mut self.precedences, over, precedence.len(), precedence.iter().copied());
+        let (band_count, shingle_count) = (bands.len(), shingles.len());
+        let over = old.map(|old| old.numbers..old.numbers + (old.bands + old.shingles) as usize);
+        let numbers = put(&mut self.numbers, over, band_count + shingle_count, bands.chain(shingles));
         let text = Text {
             digest,
             precedence: at,
             precedence_len: precedence.len() as u32,
             author,
             numbers,
-            bands: bands as u32,
-            shingles: (self.numbers.len() - numbers - bands) as u32,
+            bands: band_count as u32,
+            shingles: shingle_count as u32,
             is_given,
         };
         if let Some(index) = known {
@@ -178,9 +189,10 @@ impl Texts {
         Ok(())
     }
 
-    /// Bytes that the texts take.
+    /// Bytes that the texts take, and those that [`Texts::repeats`] takes for each of them.
     pub fn size(&self) -> usize {
         self.all.capacity() * size_of::<Text>()
+            + self.all.len() * WORKING
             + self.numbers.capacity() * 4
             + self.precedences.capacity()
             + self.by_digest.capacity() * (size_of::<(Digest, u32)>() + 1)
@@ -192,7 +204,7 @@ impl Texts {
         let mut order: Vec<u32> = (0..self.all.len() as u32).collect();
         order.sort_unstable_by_key(|index| self.precedence(&self.all[*index as usize]));
         let rarity = Rarity::of(self.all.iter().map(|text| self.shingles(text)));
-        let mut postings = Postings::default();
+        let mut postings = Postings::of(self.all.iter().map(|text| parities(self.shingles(text))).collect());
         // For which text a survivor was looked at last.
         let mut looked_at = vec![u32::MAX; self.all.len()];
         let mut leaving: Vec<(u32, u32, f64)> = Vec::new();
@@ -205,7 +217,7 @@ impl Texts {
             let mut best: Option<(u32, f64)> = None;
             let compared = if text.is_given { &[] } else { prefix.as_slice() };
             for (position, shingle) in compared {
-                postings.candidates(*shingle, *position, set.len(), threshold, |survivor| {
+                postings.candidates(*shingle, *position, index, set.len(), threshold, |survivor| {
                     if std::mem::replace(&mut looked_at[survivor as usize], index) == index {
                         return;
                     }
@@ -259,6 +271,38 @@ impl Texts {
     }
 }
 
+/// Bytes that each text takes while repeats are looked for: its place in the order, for which text it was looked at last, how
+/// many repeats it has, and 64 bits of its set.
+const WORKING: usize = 3 * size_of::<u32>() + size_of::<u64>();
+
+/// The shingles of a set by which it has as much in common as before with sets of one scope, and nothing but by chance with
+/// those of another; ascending again. `scope` is a hash.
+///
+/// A text of which many people have a copy has the same shingles for all of them. If each person's texts are compared by
+/// themselves, that would make every pair of them a candidate, though no two share a band.
+pub fn in_scope(set: &mut [u32], scope: u64) {
+    let scope = (mix(scope) >> 32) as u32;
+    for shingle in &mut *set {
+        *shingle ^= scope;
+    }
+    set.sort_unstable();
+}
+
+/// Writes items over as many that are no longer needed, or else behind all others, and tells where the first stands.
+fn put<T>(all: &mut Vec<T>, over: Option<Range<usize>>, len: usize, items: impl Iterator<Item = T>) -> usize {
+    if let Some(over) = over.filter(|over| over.len() == len) {
+        let at = over.start;
+        for (place, item) in all[over].iter_mut().zip(items) {
+            *place = item;
+        }
+        return at;
+    }
+    let at = all.len();
+    grow(all, len);
+    all.extend(items);
+    at
+}
+
 fn share_a_band(a: &[u32], b: &[u32]) -> bool {
     a.iter().zip(b).any(|(a, b)| a == b)
 }
@@ -296,6 +340,12 @@ mod tests {
             }
         }
         texts
+    }
+
+    /// The texts that leave, as [`truth`] has them.
+    fn found(texts: &Texts, threshold: f64) -> Vec<(u8, u8, f64, u32)> {
+        let repeats = texts.repeats(threshold);
+        repeats.iter().map(|r| (r.digest[0], r.survivor[0], r.similarity, r.own_repeats)).collect()
     }
 
     /// The definition, word by word.
@@ -371,9 +421,24 @@ mod tests {
             let (one, other) = cases.split_at(cut.min(cases.len()));
             let mut all = texts(other, given);
             all.merge_bytes(&texts(one, given).to_bytes()).unwrap();
-            let found: Vec<_> =
-                all.repeats(threshold).iter().map(|r| (r.digest[0], r.survivor[0], r.similarity, r.own_repeats)).collect();
-            prop_assert_eq!(found, truth(&cases, given, threshold));
+            prop_assert_eq!(found(&all, threshold), truth(&cases, given, threshold));
+        }
+
+        #[test]
+        fn sets_of_one_scope_have_as_much_in_common_as_before(
+            a in proptest::collection::btree_set(0_u32..100, 0..40),
+            b in proptest::collection::btree_set(0_u32..100, 0..40),
+            scope in any::<u64>(),
+        ) {
+            let scoped = |set: &BTreeSet<u32>| -> Vec<u32> {
+                let mut set: Vec<u32> = set.iter().copied().collect();
+                in_scope(&mut set, scope);
+                set
+            };
+            let (x, y) = (scoped(&a), scoped(&b));
+            prop_assert!(x.is_sorted_by(|one, next| one < next));
+            let common = x.iter().filter(|shingle| y.binary_search(shingle).is_ok()).count();
+            prop_assert_eq!((x.len(), common), (a.len(), a.intersection(&b).count()));
         }
 
         #[test]
@@ -406,6 +471,67 @@ mod tests {
             second.merge_bytes(&texts(&staying, u8::MAX).to_bytes()).unwrap();
             let in_steps: BTreeSet<Digest> = left.union(&leave(&second)).copied().collect();
             prop_assert_eq!(in_steps, leave(&texts(&cases, 0)));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+        #[test]
+        fn texts_with_long_lists_leave_as_the_definition_says(
+            fillings in proptest::collection::vec(any::<u8>(), 200), threshold in 16_u32..=20,
+        ) {
+            // Eight slots of two values: half of all texts have each of the rarest shingles.
+            let case = |(index, filling): (usize, u8)| {
+                let slots = (0..8_u32).map(|slot| 100 + 2 * slot + u32::from(filling >> slot & 1));
+                Case {
+                    precedence: index as u8,
+                    digest: index as u8,
+                    author: filling % 4,
+                    bands: vec![0],
+                    set: (0..24).chain(slots).collect(),
+                }
+            };
+            let cases: Vec<Case> = fillings.into_iter().enumerate().map(case).collect();
+            let threshold = f64::from(threshold) / 20.0;
+            prop_assert_eq!(found(&texts(&cases, 0), threshold), truth(&cases, 0, threshold));
+        }
+    }
+
+    #[test]
+    fn copies_that_come_newest_first_take_the_room_of_one() {
+        let add = |texts: &mut Texts, precedence: u32| {
+            let author = NonZeroU64::new(u64::from(precedence));
+            let (bands, set) = ([1, 2].into_iter(), [3, 4, 5].into_iter());
+            texts.add(&precedence.to_be_bytes(), [7; 16], author, bands, set);
+        };
+        let (mut one, mut many) = (Texts::default(), Texts::default());
+        add(&mut one, 1);
+        for precedence in (1..=10_000).rev() {
+            add(&mut many, precedence);
+        }
+        assert_eq!(many.size(), one.size());
+        assert_eq!(many.to_bytes(), one.to_bytes());
+    }
+
+    #[test]
+    fn scopes_do_not_pay_for_each_other() {
+        // Of each of many people the same text, and once more with one word more.
+        let mut texts = Texts::default();
+        for person in 0..20_000_u32 {
+            for more in 0..2 {
+                let mut set: Vec<u32> = (0..36 + more).map(|place| place * 100_000_003).collect();
+                in_scope(&mut set, u64::from(person) + 1);
+                let precedence = (2 * person + more).to_be_bytes();
+                let mut digest = Digest::default();
+                digest[..4].copy_from_slice(&precedence);
+                texts.add(&precedence, digest, None, [person].into_iter(), set.into_iter());
+            }
+        }
+        let repeats = texts.repeats(0.8);
+        assert_eq!(repeats.len(), 20_000);
+        for repeat in repeats {
+            assert_eq!(repeat.survivor[..3], repeat.digest[..3]);
+            assert_eq!(repeat.survivor[3] + 1, repeat.digest[3]);
         }
     }
 

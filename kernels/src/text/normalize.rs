@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use memchr::memmem;
+use regex::{Captures, Regex};
 use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfkc_quick};
 
 use super::folding::in_one_pass;
-use super::links::{BEHIND_LINK, glued_mentions, link_from, links};
+use super::links::{BEHIND_LINK, glued_mentions, link_from, links, pattern};
 
 /// What a link is folded to.
 pub const LINK_PLACEHOLDER: &str = "<link>";
@@ -20,7 +22,8 @@ pub const MENTION_PLACEHOLDER: &str = "<mention>";
 ///
 /// Two texts with one normal form say the same to a reader. Punctuation stays: "no" and "no?" differ. Of a link the
 /// scheme, `www.`, what only follows the reader around (`utm_source=…`), the place in the page, and a final slash do not
-/// count. The form of a form is itself.
+/// count; a fragment that begins with `!` or `/` is no place but tells a program which page to show, and stays. The form of
+/// a form is itself.
 ///
 /// ```
 /// use genome_kernels::text::normalize::normalize;
@@ -70,6 +73,35 @@ fn has_folded_space(text: &[u8]) -> bool {
         && memmem::find(text, b"  ").is_none()
 }
 
+/// What a name is folded to where it is mentioned.
+const NAME: &str = "name";
+
+/// Mentions whose names readers replace, in lower case; the groups are what stands before the names. `@name` and links to
+/// profiles are Twitter's; `u/name`, `user/name`, `u/[name]`, `r/u_name` and `[name](/u/name)` are Reddit's, with Markdown's
+/// backslashes.
+static MENTIONED: LazyLock<Regex> = LazyLock::new(|| {
+    const TWITTER: &str = r"(@|(?-u:\b)(?:twitter|x)\.com/(?:#!/)?@?)[a-z0-9_]+";
+    const PROFILE: &str = r"(?-u:\b)(?:u(?:ser)?/|r/u\\?_)";
+    const HANDLE: &str = r"(?:\\?[_-]|[a-z0-9]){3,}";
+    // Not longer, so that no text is gone through again for each bracket in it.
+    const HOST: &str = "[a-z0-9:/.-]{0,40}?";
+    pattern(&format!(r"{TWITTER}|({PROFILE}\[?){HANDLE}|(\[){HANDLE}(\]\({HOST}{PROFILE}){HANDLE}"))
+});
+
+/// A text whose case is folded, with `name` for each name that is mentioned in it: so it is the same whether readers put
+/// pseudonyms in the places of these names or not. What looks like a mention counts as one, the host of an e-mail address
+/// too.
+pub(crate) fn fold_names(folded: Cow<'_, str>) -> Cow<'_, str> {
+    if !folded.contains(['@', '/']) || !MENTIONED.is_match(&folded) {
+        return folded;
+    }
+    let named = MENTIONED.replace_all(&folded, |found: &Captures<'_>| {
+        let before = found.iter().skip(1).flatten();
+        before.flat_map(|before| [before.as_str(), NAME]).collect::<String>()
+    });
+    Cow::Owned(named.into_owned())
+}
+
 /// NFKC in lower case, without invisible characters.
 pub(crate) fn fold_case(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
@@ -111,7 +143,7 @@ pub(super) fn is_folded(text: &str) -> bool {
 
 /// One round of folding.
 pub(super) fn fold_once(text: &str) -> String {
-    let visible = text.chars().filter(|c| !is_invisible(*c));
+    let visible = visible(text);
     if is_nfkc_quick(visible.clone()) == IsNormalized::Yes {
         lower(text.len(), visible)
     } else {
@@ -133,7 +165,19 @@ fn lower(len: usize, characters: impl Iterator<Item = char>) -> String {
     lower
 }
 
-/// Characters that a reader does not see: joiners, direction marks, variation selectors, soft hyphen, byte order mark.
+/// The characters of a text that a reader sees. Tags are among them behind a black flag, which they make one of a country
+/// such as Scotland.
+fn visible(text: &str) -> impl Iterator<Item = char> + Clone + '_ {
+    let mut in_flag = false;
+    text.chars().filter(move |&c| {
+        let is_of_flag = in_flag && ('\u{e0020}'..='\u{e007f}').contains(&c);
+        in_flag = c == '\u{1f3f4}' || is_of_flag && c != '\u{e007f}';
+        is_of_flag || !is_invisible(c)
+    })
+}
+
+/// Characters that a reader does not see, tags only where they stand in no flag: joiners, direction marks, variation
+/// selectors, soft hyphen, byte order mark.
 pub(super) fn is_invisible(c: char) -> bool {
     matches!(
         c,
@@ -190,10 +234,13 @@ fn one_form(link: &str) -> String {
     while let Some(rest) = bare.strip_prefix("http://").or_else(|| bare.strip_prefix("www.")) {
         bare = rest;
     }
-    let page = bare.split_once('#').map_or(bare, |(page, _)| page);
+    let (page, fragment) = bare.split_once('#').unwrap_or((bare, ""));
     let (path, query) = page.split_once('?').unwrap_or((page, ""));
     let mut path = path.trim_end_matches('/');
     let mut parameters: Vec<&str> = query.split('&').filter(|parameter| counts(parameter)).collect();
+    if fragment.starts_with(['!', '/']) {
+        return link_of(path, &parameters, &["#", fragment].concat());
+    }
     // That punctuation, the last piece first: all of it now, not a piece each time that the text is gone through.
     let mut behind = Vec::new();
     while let Some(last) = parameters.pop() {
@@ -212,10 +259,13 @@ fn one_form(link: &str) -> String {
         behind.push(&path[shorter.len()..]);
         path = shorter.trim_end_matches('/');
     }
-    let query = parameters.join("&");
-    let mark = if query.is_empty() { "" } else { "?" };
     let behind: String = behind.into_iter().rev().collect();
-    format!("http://{path}{mark}{query}{behind}")
+    link_of(path, &parameters, &behind)
+}
+
+fn link_of(path: &str, parameters: &[&str], behind: &str) -> String {
+    let mark = if parameters.is_empty() { "" } else { "?" };
+    format!("http://{path}{mark}{}{behind}", parameters.join("&"))
 }
 
 /// Whether a parameter of a link tells what is read.
@@ -256,8 +306,62 @@ mod tests {
             ("http://example.com/.?!&gclid", "http://example.com.?!"),
             ("www.example.com?gclid!&utm_x", "http://example.com!"),
             ("either/or www. http://", "either/or www. http://"),
+            ("http://example.com/forum/?gclid=1#!topic/AAA.", "http://example.com/forum#!topic/aaa."),
+            ("https://example.com/#/a?utm_source=x#b", "http://example.com#/a?utm_source=x#b"),
+            ("http://example.com/a.?utm_source=(#!b!) #!c", "http://example.com/a.#!b!) #!c"),
+            ("http://example.com/?utm_source=(#!)", "http://example.com!)"),
+            ("http://example.com/#!", "http://example.com!"),
+            ("http://example.com/a#b/#!c", "http://example.com/a"),
+            ("http:///#!a", "http://#!a"),
         ] {
             assert_eq!(normalize(text), form, "{text:?}");
+            assert_eq!(normalize(form), form, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn tags_are_seen_in_flags_alone() {
+        let [england, scotland] = ["gbeng", "gbsct"].map(|country| {
+            let tags = country.bytes().filter_map(|letter| char::from_u32(0xe0000 + u32::from(letter)));
+            format!("\u{1f3f4}{}\u{e007f}", tags.collect::<String>())
+        });
+        for (text, form) in [
+            (format!("Up {england}!"), format!("up {england}!")),
+            (format!("CAFE\u{301} {scotland}{england}"), format!("café {scotland}{england}")),
+            (format!("{scotland}\u{e0041}b"), format!("{scotland}b")),
+            ("\u{1f3f4}\u{e0067} \u{e0062}".to_owned(), "\u{1f3f4}\u{e0067}".to_owned()),
+            ("\u{1f3f4}\u{200d}\u{e0067}".to_owned(), "\u{1f3f4}".to_owned()),
+            ("a\u{e0067}\u{e0001}b".to_owned(), "ab".to_owned()),
+        ] {
+            for normalize in [normalize, normalize_handles] {
+                assert_eq!(normalize(&text), form, "{text:?}");
+                assert_eq!(normalize(&form), form, "{text:?}");
+            }
+        }
+        assert_ne!(normalize(&england), normalize(&scotland));
+    }
+
+    #[test]
+    fn names_are_one_name() {
+        for (text, form) in [
+            ("hi @ann_1, RT@bob: @a@b", "hi @name, rt@name: @name@name"),
+            ("\u{5199}@ann \u{ff20}Bob", "\u{5199}@name @name"),
+            ("u/one and /U/some-one, (user/a\\_b)", "u/name and /u/name, (user/name)"),
+            ("u/[Ann\\_B](/u/ann_b) r/u_ann r/math", "u/[name](/u/name) r/u_name r/math"),
+            (
+                "[ann](https://example.com/user/Ann) [ann](b) u/c",
+                "[name](https://example.com/user/name) [ann](b) u/c",
+            ),
+            (
+                "twitter.com/#!/Ann x.com/ann/status/1 fedex.com/ann",
+                "twitter.com/#!/name x.com/name/status/1 fedex.com/ann",
+            ),
+            ("mail/u/0/ menu/ann @ é@é", "mail/u/0/ menu/ann @ é@é"),
+            ("either and or", "either and or"),
+        ] {
+            let folded = fold_names(fold_case(text));
+            assert_eq!(folded, form, "{text:?}");
+            assert_eq!(fold_names(Cow::Borrowed(form)), form, "{text:?}");
         }
     }
 

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! Held in memory are the bands of all texts (52 bytes for each with 12 bands), then those texts that share one with
-//! another, other versions of records, and the list of the rows that leave, which is joined to all rows; the first two twice
-//! for a moment, when what each partition has collected is brought together. Everything else spills.
+//! another; what is decided of each text that several rows have or that leaves, other versions of records, and the list of the
+//! rows that leave, which is joined to all rows. The first two are held twice for a moment, when what each partition has
+//! collected is brought together; the decisions until the list is whole. Everything else spills.
 
 use arrow::datatypes::DataType;
 use datafusion::common::JoinType;
@@ -165,24 +166,49 @@ fn decisions(
 
 /// The digests that several rows have, or a row and a known text, with the precedence of the first of each.
 fn same_digest(compared: DataFrame, known: Option<DataFrame>) -> Result<DataFrame, StageError> {
+    const COPIES: &str = "__copies";
+    const KNOWN_COPIES: &str = "__known_copies";
     let number = key_number(col("digest"));
-    let repeated = compared
-        .clone()
-        .aggregate(vec![number.clone().alias("__number")], vec![count(lit(1_i64)).alias("__copies")])?
-        .filter(col("__copies").gt(lit(1_i64)))?
-        .select(vec![col("__number")])?;
-    let copied = || vec![col("digest"), col("precedence")];
-    let copies = compared.clone().with_column("__of", number)?;
-    let mut copies =
-        repeated.join(copies, JoinType::Inner, &["__number"], &["__of"], None)?.select(copied())?;
+    let mut counted = vec![count(lit(1_i64)).alias(COPIES)];
+    let mut is_repeated = col(COPIES).gt(lit(1_i64));
+    let (mut texts, mut precedence) = (compared, col("precedence"));
     if let Some(known) = known {
-        let own = compared.select(vec![col("digest").alias("__own")])?;
-        let known = own.join(known, JoinType::RightSemi, &["__own"], &["digest"], None)?;
-        let first =
-            known_precedence(null_of(&DataType::BinaryView), col("key"), col(NUMBER)).alias("precedence");
-        copies = copies.union(known.select(vec![col("digest"), first])?)?;
+        // Counted with the others and not joined to them: a count spills, a list of the digests of all rows would not.
+        texts = texts_of(texts, Some(known), &["key", "digest"])?;
+        counted.push(count(col(NUMBER)).alias(KNOWN_COPIES));
+        // What indexes alone have concerns nobody.
+        is_repeated = is_repeated.and(col(COPIES).gt(col(KNOWN_COPIES)));
+        precedence = known_precedence(precedence, col("key"), col(NUMBER)).alias("precedence");
     }
+    let repeated = texts
+        .clone()
+        .aggregate(vec![number.clone().alias("__number")], counted)?
+        .filter(is_repeated)?
+        .select(vec![col("__number")])?;
+    let copies = texts.with_column("__of", number)?;
+    let copies = repeated.join(copies, JoinType::Inner, &["__number"], &["__of"], None)?;
+    let copies = copies.select(vec![col("digest"), precedence])?;
     Ok(copies.aggregate(vec![col("digest").alias(DIGEST)], vec![min(col("precedence")).alias(STAYS)])?)
+}
+
+/// Columns of the texts of the run, and of known ones if there are any; with the precedence of the former and the [`NUMBER`]
+/// of the latter, which the others have not.
+fn texts_of(
+    compared: DataFrame,
+    known: Option<DataFrame>,
+    columns: &[&str],
+) -> Result<DataFrame, StageError> {
+    let part = |of: DataFrame, precedence: Expr, number: Expr| {
+        let mut all: Vec<Expr> = columns.iter().map(|name| col(*name)).collect();
+        all.push(cast(precedence, DataType::BinaryView).alias("precedence"));
+        all.push(number.alias(NUMBER));
+        of.select(all)
+    };
+    let texts = part(compared, col("precedence"), null_of(&DataType::UInt16))?;
+    Ok(match known {
+        Some(known) => texts.union(part(known, null_of(&DataType::BinaryView), col(NUMBER))?)?,
+        None => texts,
+    })
 }
 
 const FOUND: &str = "__near";
@@ -192,19 +218,14 @@ fn near(compared: DataFrame, known: Option<DataFrame>, threshold: f64) -> Result
     const TEXT: &str = "__text";
     const SHARING: &str = "__sharing";
     let text = short_number(col("digest"));
-    let parts = |of: DataFrame, precedence: Expr, number: Expr| {
-        let mut columns = ["key", "digest", "bands", "shingles"].map(col).to_vec();
-        columns.push(cast(precedence, DataType::BinaryView).alias("precedence"));
-        columns.push(number.alias(NUMBER));
-        of.filter(col("bands").is_not_null())?.select(columns)
-    };
-    let mut texts = parts(compared, col("precedence"), null_of(&DataType::UInt16))?;
+    let has_bands = || col("bands").is_not_null();
     let mut precedence = col("precedence");
-    if let Some(known) = known {
-        texts = texts.union(parts(known, null_of(&DataType::BinaryView), col(NUMBER))?)?;
+    if known.is_some() {
         // Of the few that are left, and not of all.
         precedence = known_precedence(precedence, col("key"), col(NUMBER));
     }
+    let known = known.map(|known| known.filter(has_bands())).transpose()?;
+    let texts = texts_of(compared.filter(has_bands())?, known, &["key", "digest", "bands", "shingles"])?;
     let sharing = texts
         .clone()
         .aggregate(
