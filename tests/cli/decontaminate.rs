@@ -60,11 +60,13 @@ fn sets_of_every_kind_of_file() {
     // The loaf was posted twice.
     assert_eq!(matched.len(), 3, "{matched:?}");
     assert!(
-        matched.iter().any(|m| m.starts_with("sets/oars.jsonl.gz row 3, story.parts: the tide took")),
+        matched
+            .iter()
+            .any(|m| m.starts_with("sets/oars.jsonl.gz row 3, story.parts in `text`: the tide took")),
         "{matched:?}"
     );
     assert!(
-        matched.iter().any(|m| m.starts_with("sets/loaf.parquet row 2, question: my rye loaf")),
+        matched.iter().any(|m| m.starts_with("sets/loaf.parquet row 2, question in `text`: my rye loaf")),
         "{matched:?}"
     );
     assert!(contaminated.iter().all(|row| row["measured"].as_f64().unwrap() >= 13.0));

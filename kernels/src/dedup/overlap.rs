@@ -1,5 +1,6 @@
 //! What a text has in common with texts that are given: passages, whole short texts, or nearly everything.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::bands::BandPlan;
@@ -7,7 +8,10 @@ use super::bits::HashBits;
 use super::minhash::MinHasher;
 use super::prefix::jaccard_from;
 use super::shingle::{Runs, Shingle, Shingler};
-use crate::text::normalize::fold_case;
+use crate::text::normalize::{fold_case, fold_names};
+
+/// Stands between the parts of one text, such as the messages of a conversation; it is part of no word.
+pub const BETWEEN_PARTS: char = '\u{1e}';
 
 /// What is looked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,9 +29,15 @@ impl Wanted {
     /// Whether a text is long enough to be looked for.
     pub fn is_long_enough(&self, text: &str) -> bool {
         let mut units = Vec::new();
-        self.passage.units(&fold_case(text), &mut units);
+        self.passage.units(&folded(text), &mut units);
         units.len() >= self.shortest
     }
+}
+
+/// What of a text is compared: in lower case, and with one name in the place of every name that is mentioned, since readers
+/// put pseudonyms there.
+fn folded(text: &str) -> Cow<'_, str> {
+    fold_names(fold_case(text))
 }
 
 /// Texts whose passages are looked for in others.
@@ -46,7 +56,7 @@ pub struct GivenTexts {
 #[derive(Debug)]
 struct Given {
     name: String,
-    /// Its case is folded.
+    /// As it is compared.
     text: String,
     start: usize,
     len: usize,
@@ -61,8 +71,18 @@ pub struct Overlap<'a> {
     pub name: &'a str,
     /// Words (or characters) in common; of near texts their similarity, `0.0..=1.0`.
     pub measure: f64,
-    /// What is common, as the given text has it in lower case; of near texts all of it.
+    /// What is common, as the given text has it in lower case, with `name` for names that are mentioned; of near texts all of
+    /// it.
     pub passage: String,
+}
+
+/// A run that is also in a given text.
+#[derive(Debug, Clone, Copy)]
+struct Common {
+    len: usize,
+    text: u32,
+    /// Where it stands in the given text.
+    at: usize,
 }
 
 /// In what way two texts overlap; the first of these that holds counts.
@@ -117,7 +137,7 @@ impl GivenTexts {
     pub fn new(wanted: Wanted, texts: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut given = Self { wanted, texts: Vec::new(), units: Vec::new(), grams: Vec::new(), near: None };
         for (name, text) in texts {
-            let text = fold_case(&text).into_owned();
+            let text = folded(&text).into_owned();
             let start = given.units.len();
             wanted.passage.units(&text, &mut given.units);
             let len = given.units.len() - start;
@@ -172,6 +192,59 @@ impl GivenTexts {
     fn units_of(&self, text: &Given) -> &[u64] {
         &self.units[text.start..][..text.len]
     }
+
+    /// Runs as long as a passage, if a text is.
+    fn passages(&self) -> Option<&Grams> {
+        let run = self.wanted.passage.run();
+        self.grams.iter().find(|grams| grams.len == run)
+    }
+
+    /// Whole texts that are shorter than a passage, from the longest to the shortest.
+    fn wholes(&self) -> impl Iterator<Item = &Grams> {
+        let run = self.wanted.passage.run();
+        self.grams.iter().filter(move |grams| grams.len < run)
+    }
+
+    fn told(&self, kind: OverlapKind, common: Common) -> Overlap<'_> {
+        let text = &self.texts[common.text as usize];
+        let passage = self.wanted.passage.excerpt(&text.text, common.at..common.at + common.len);
+        Overlap { kind, name: &text.name, measure: common.len as f64, passage }
+    }
+}
+
+impl Common {
+    /// Whether it is told and another is not: it is longer, or as long and of a text that was given earlier.
+    fn is_before(self, other: Self) -> bool {
+        self.len > other.len || self.len == other.len && self.text < other.text
+    }
+}
+
+impl Grams {
+    /// The run of units that is told of all that the given texts have too.
+    fn longest(&self, units: &[u64], given: &GivenTexts) -> Option<Common> {
+        let mut best: Option<Common> = None;
+        self.runs.of(units, |from, hash| {
+            if !self.bits.may_have(hash) {
+                return;
+            }
+            let first = self.entries.partition_point(|gram| gram.hash < hash);
+            for gram in self.entries[first..].iter().take_while(|gram| gram.hash == hash) {
+                let text = given.units_of(&given.texts[gram.text as usize]);
+                let at = gram.at as usize;
+                // Part of a run that was looked at from its beginning.
+                if from > 0 && at > 0 && units[from - 1] == text[at - 1] {
+                    continue;
+                }
+                let pairs = units[from..].iter().zip(&text[at..]);
+                let len = pairs.take_while(|(own, theirs)| own == theirs).count();
+                let common = Common { len, text: gram.text, at };
+                if len >= self.len && best.is_none_or(|best| common.is_before(best)) {
+                    best = Some(common);
+                }
+            }
+        });
+        best
+    }
 }
 
 impl NearTexts {
@@ -197,75 +270,70 @@ impl NearTexts {
 impl<'a> OverlapFinder<'a> {
     /// What a text has in common with the given texts: by the first [`OverlapKind`] of which there is any, of these the
     /// longest or most similar one, of several the first given one.
+    ///
+    /// Of a text in several parts, with [`BETWEEN_PARTS`] between them, a passage may begin in one and end in another. Whole
+    /// texts are looked for in each part by itself, and each part is compared with what it may be nearly the same as.
     pub fn find(&mut self, text: &str) -> Option<Overlap<'a>> {
-        let folded = fold_case(text);
+        let folded = folded(text);
         self.units.clear();
         self.given.wanted.passage.units(&folded, &mut self.units);
-        self.common_run().or_else(|| self.near(&folded))
+        self.passage().or_else(|| self.whole(&folded)).or_else(|| self.near(&folded))
     }
 
-    fn common_run(&self) -> Option<Overlap<'a>> {
+    fn passage(&self) -> Option<Overlap<'a>> {
         let given = self.given;
-        let shape = given.wanted.passage;
-        // From the longest runs to the shortest: the first that is found is the longest.
-        for grams in &given.grams {
-            let mut best: Option<(usize, u32, usize)> = None;
-            grams.runs.of(&self.units, |from, hash| {
-                if !grams.bits.may_have(hash) {
-                    return;
-                }
-                let first = grams.entries.partition_point(|gram| gram.hash < hash);
-                for gram in grams.entries[first..].iter().take_while(|gram| gram.hash == hash) {
-                    let text = given.units_of(&given.texts[gram.text as usize]);
-                    let at = gram.at as usize;
-                    // Part of a run that was looked at from its beginning.
-                    if from > 0 && at > 0 && self.units[from - 1] == text[at - 1] {
-                        continue;
-                    }
-                    let pairs = self.units[from..].iter().zip(&text[at..]);
-                    let len = pairs.take_while(|(own, theirs)| own == theirs).count();
-                    let is_longer = best.is_none_or(|(longest, first, _)| {
-                        len > longest || len == longest && gram.text < first
-                    });
-                    if len >= grams.len && is_longer {
-                        best = Some((len, gram.text, at));
-                    }
-                }
-            });
-            if let Some((len, number, at)) = best {
-                let text = &given.texts[number as usize];
-                let kind = if grams.len == shape.run() { OverlapKind::Passage } else { OverlapKind::Whole };
-                let passage = shape.excerpt(&text.text, at..at + len);
-                return Some(Overlap { kind, name: &text.name, measure: len as f64, passage });
+        let common = given.passages()?.longest(&self.units, given)?;
+        Some(given.told(OverlapKind::Passage, common))
+    }
+
+    fn whole(&mut self, folded: &str) -> Option<Overlap<'a>> {
+        let given = self.given;
+        let mut best: Option<Common> = None;
+        for part in folded.split(BETWEEN_PARTS) {
+            // The units of a text that is one part are at hand.
+            if part.len() < folded.len() {
+                self.units.clear();
+                given.wanted.passage.units(part, &mut self.units);
+            }
+            // The first that is found is the longest.
+            let common = given.wholes().find_map(|grams| grams.longest(&self.units, given));
+            if let Some(common) = common
+                && best.is_none_or(|best| common.is_before(best))
+            {
+                best = Some(common);
             }
         }
-        None
+        best.map(|common| given.told(OverlapKind::Whole, common))
     }
 
-    fn near(&mut self, text: &str) -> Option<Overlap<'a>> {
-        let (near, (shingler, hasher)) = (self.given.near.as_ref()?, self.near.as_mut()?);
-        shingler.shingles(text, &mut self.set);
-        self.bands.clear();
-        if self.set.is_empty() {
-            return None;
-        }
-        hasher.bands(&self.set, 0, &mut self.bands);
-        let bands = (0_u32..).zip(&self.bands);
-        let mut candidates: Vec<u32> =
-            bands.filter_map(|(place, band)| near.by_band.get(&(place, *band))).flatten().copied().collect();
-        candidates.sort_unstable();
-        candidates.dedup();
+    fn near(&mut self, folded: &str) -> Option<Overlap<'a>> {
+        let given = self.given;
+        let (near, (shingler, hasher)) = (given.near.as_ref()?, self.near.as_mut()?);
         let mut best: Option<(f64, u32)> = None;
-        for number in candidates {
-            let similarity = jaccard_from(&self.set, &near.sets[number as usize], near.threshold);
-            if let Some(similarity) = similarity
-                && best.is_none_or(|(most, _)| similarity > most)
-            {
-                best = Some((similarity, number));
+        for part in folded.split(BETWEEN_PARTS) {
+            shingler.shingles(part, &mut self.set);
+            hasher.bands(&self.set, 0, &mut self.bands);
+            let bands = (0_u32..).zip(&self.bands);
+            let mut candidates: Vec<u32> = bands
+                .filter_map(|(place, band)| near.by_band.get(&(place, *band)))
+                .flatten()
+                .copied()
+                .collect();
+            candidates.sort_unstable();
+            candidates.dedup();
+            for number in candidates {
+                let similarity = jaccard_from(&self.set, &near.sets[number as usize], near.threshold);
+                if let Some(similarity) = similarity
+                    && best.is_none_or(|(most, first)| {
+                        similarity.total_cmp(&most).then(first.cmp(&number)).is_gt()
+                    })
+                {
+                    best = Some((similarity, number));
+                }
             }
         }
         let (similarity, number) = best?;
-        let found = &self.given.texts[number as usize];
+        let found = &given.texts[number as usize];
         let passage = found.text.clone();
         Some(Overlap { kind: OverlapKind::Near, name: &found.name, measure: similarity, passage })
     }
@@ -345,6 +413,42 @@ mod tests {
             GivenTexts::new(without, [("n".to_owned(), text.join(" "))]).finder().find(&changed),
             None
         );
+    }
+
+    #[test]
+    fn parts_are_looked_at_one_by_one_but_for_passages() {
+        let text: Vec<String> = (0..29).map(|number| format!("w{number}")).collect();
+        let (first, second, all) = (text[..9].join(" "), text[9..20].join(" "), text.join(" "));
+        let given = given(wanted(15, 3), &["Is it true?", "or a bit longer", all.as_str()]);
+        let mut finder = given.finder();
+        let mut find = |parts: &[&str]| {
+            let found = finder.find(&parts.join("\u{1e}"));
+            found.map(|found| (found.kind, found.name, found.measure))
+        };
+        let passage = Some((OverlapKind::Passage, "2", 20.0));
+        assert_eq!(find(&[first.as_str(), second.as_str(), "Is it true?"]), passage);
+        let whole = Some((OverlapKind::Whole, "1", 4.0));
+        assert_eq!(find(&["it may be", "or is it true", "Or a bit longer."]), whole);
+        assert_eq!(find(&["so is it", "true, I think"]), None);
+        let changed = all.replace("w14", "x");
+        let prompt = (0..100).map(|number| format!("p{number}")).collect::<Vec<_>>().join(" ");
+        let near = Some((OverlapKind::Near, "2", 26.0 / 30.0));
+        assert_eq!(find(&[prompt.as_str(), changed.as_str(), "Yes."]), near);
+        let together = format!("{prompt} {changed}");
+        assert_eq!(find(&[together.as_str()]), None);
+        assert_eq!(find(&["", ""]), None);
+    }
+
+    #[test]
+    fn names_that_are_mentioned_are_one_name() {
+        let given = given(wanted(5, 3), &["Thank you, @Ada_L and u/some-one!", "ask @ann about it"]);
+        let mut finder = given.finder();
+        let mut find = |text: &str| finder.find(text).map(|found| (found.measure, found.passage));
+        let all = Some((6.0, "thank you, @name and u/name".to_owned()));
+        assert_eq!(find("thank you @user_1a2b3c4d and u/user_5e6f7a8b"), all);
+        assert_eq!(find("so thank you, @bob and /u/Carl"), all);
+        assert_eq!(find("Ask @user_00000000 about it."), Some((4.0, "ask @name about it".to_owned())));
+        assert_eq!(find("ask Ann about it"), None);
     }
 
     #[test]

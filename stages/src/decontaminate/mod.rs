@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::StageError;
 use crate::dedup::NearConfig;
-use crate::functions::{answered_text, overlap, overlap_part};
+use crate::functions::{message_parts, overlap, overlap_part};
 use crate::mark::{Mark, column, is_kept, mark_rows};
 use crate::stage::{Asset, Card, Outside, Scope, Stage, StageContext};
 
@@ -23,7 +23,7 @@ use crate::stage::{Asset, Card, Outside, Scope, Stage, StageContext};
 /// texts, or a whole text that is shorter than a passage, or that are nearly the same as one.
 ///
 /// Looked at is all that a model may come to see: of an event its title, its text and what it answers, of an example its
-/// messages and its reference.
+/// messages and its reference. Each message is looked at by itself, but that a passage may begin in one and end in the next.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Decontaminate {
@@ -82,11 +82,16 @@ impl Examined {
         }
     }
 
-    /// The texts of a row.
-    fn texts(self) -> Vec<Expr> {
+    /// The columns of a row that are looked at, by name, and their texts.
+    fn texts(self) -> Vec<(&'static str, Expr)> {
         match self {
-            Self::Events => vec![col("title"), col("text"), answered_text(col("context"))],
-            Self::Examples => vec![answered_text(col("messages")), col("reference")],
+            Self::Events => {
+                let context = message_parts(col("context"));
+                vec![("title", col("title")), ("text", col("text")), ("context", context)]
+            }
+            Self::Examples => {
+                vec![("messages", message_parts(col("messages"))), ("reference", col("reference"))]
+            }
         }
     }
 }
@@ -95,7 +100,7 @@ impl Stage for Decontaminate {
     fn card(&self) -> Card {
         Card {
             name: "decontaminate",
-            version: 1,
+            version: 2,
             scope: Scope::Row,
             // Examples of several stages are looked through together.
             at_rest: self.over == Examined::Examples,
@@ -133,11 +138,10 @@ impl Stage for Decontaminate {
     fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
         const FOUND: &str = "__overlap";
         let plain: Vec<Expr> = rows.schema().fields().iter().map(|f| column(f.name())).collect();
-        let examined = self
-            .over
-            .texts()
-            .into_iter()
-            .map(|text| when(is_kept(), cast(text, DataType::Utf8View)).end().map_err(StageError::from));
+        let examined = self.over.texts().into_iter().map(|(column, text)| {
+            let text = when(is_kept(), cast(text, DataType::Utf8View)).end()?;
+            Ok::<_, StageError>((column, text))
+        });
         let mut found = plain.clone();
         let examined = examined.collect::<Result<Vec<_>, _>>()?;
         found.push(overlap(&self.name(cx)?, self.given_texts(cx)?, examined).alias(FOUND));
@@ -208,5 +212,32 @@ impl Decontaminate {
             texts.extend(read.iter().map(|text| (text.name(set), text.text.clone())));
         }
         Ok(GivenTexts::new(wanted, texts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use genome_schemas::Platform;
+
+    use super::*;
+    use crate::sources::Pseudonymizer;
+
+    #[test]
+    fn pseudonyms_hide_no_copy() {
+        let names = Pseudonymizer::from_secret("test");
+        for (platform, text) in [
+            (Platform::Twitter, "@Ada_L, RT@grace: is it true? 写@grace 和\u{ff20}Grace."),
+            (Platform::Twitter, "so twitter.com/#!/Ada_L and https://x.com/grace/status/1 say"),
+            (Platform::Reddit, "u/Ada_L and (/u/lin-42) or U/GRACE say so"),
+            (Platform::Reddit, "ask u/Ada\\_L, /user/lin\\-42/ or r/u_grace what they say"),
+            (Platform::Reddit, "[grace](https://www.reddit.com/user/grace) and u/[Ada\\_L](/u/ada_l) say so"),
+        ] {
+            let wanted = Wanted { passage: thirteen_words(), shortest: 4, near: None };
+            let given = GivenTexts::new(wanted, [("set".to_owned(), text.to_owned())]);
+            let mut finder = given.finder();
+            let (whole, read) = (finder.find(text), names.mentions(platform, text));
+            assert!(whole.is_some() && read != text, "{text}");
+            assert_eq!(finder.find(&read), whole, "{text}");
+        }
     }
 }

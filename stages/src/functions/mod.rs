@@ -25,7 +25,7 @@ mod text;
 pub use answer::check_answer;
 pub use author_history::author_history;
 pub(crate) use calls::Call;
-pub(crate) use context::answered_text;
+pub(crate) use context::{answered_text, message_parts};
 pub use engines::{Answerer, Answers, EngineSource, NoEngines, PromptCounter};
 pub(crate) use generate::ReduceView;
 pub use generate::{CallSpec, PartSpec, answer_parts, generate};

@@ -17,22 +17,25 @@ const BETWEEN: char = '\u{1f}';
 const SHOWN: usize = 160;
 
 /// What the first of some texts that has anything in common with given ones has in common: rule, measure and what matched,
-/// see [`overlap_part`]; null if none has. `name` tells the given texts from others.
-pub(crate) fn overlap(name: &str, given: GivenTexts, texts: Vec<Expr>) -> Expr {
+/// see [`overlap_part`]; null if none has. `name` tells the given texts from others, and each text stands behind the name of
+/// its column.
+pub(crate) fn overlap(name: &str, given: GivenTexts, texts: Vec<(&'static str, Expr)>) -> Expr {
+    let (columns, texts): (Vec<&'static str>, Vec<Expr>) = texts.into_iter().unzip();
     array_function(
         &format!("overlap[{name}]"),
         vec![DataType::Utf8View; texts.len()],
         DataType::Utf8View,
         move |args| {
-            let columns = (0..args.len()).map(|index| strings(args, index)).collect::<Result<Vec<_>, _>>()?;
-            let rows = columns.first().map_or(0, |column| Array::len(*column));
+            let all = (0..args.len()).map(|index| strings(args, index)).collect::<Result<Vec<_>, _>>()?;
+            let rows = all.first().map_or(0, |texts| Array::len(*texts));
             let mut finder = given.finder();
             let mut out = StringViewBuilder::with_capacity(rows);
             for row in 0..rows {
-                let texts = columns.iter().filter_map(|column| string_at(column, row));
-                let found = texts.filter_map(|text| finder.find(text));
-                match found.min_by_key(|found| found.kind) {
-                    Some(found) => out.append_value(described(&found)),
+                let named = columns.iter().zip(&all);
+                let texts = named.filter_map(|(column, texts)| Some((*column, string_at(texts, row)?)));
+                let found = texts.filter_map(|(column, text)| Some((column, finder.find(text)?)));
+                match found.min_by_key(|(_, found)| found.kind) {
+                    Some((column, found)) => out.append_value(described(column, &found)),
                     None => out.append_null(),
                 }
             }
@@ -42,13 +45,14 @@ pub(crate) fn overlap(name: &str, given: GivenTexts, texts: Vec<Expr>) -> Expr {
     .call(texts)
 }
 
-fn described(found: &Overlap<'_>) -> String {
+fn described(column: &str, found: &Overlap<'_>) -> String {
     let mut passage: String = found.passage.chars().take(SHOWN).collect();
     if passage.len() < found.passage.len() {
         passage.push('…');
     }
     let passage = passage.replace(|c: char| c.is_control(), " ");
-    format!("{}{BETWEEN}{}{BETWEEN}{}: {passage}", rule_name(found.kind), found.measure, found.name)
+    let Overlap { kind, name, measure, .. } = found;
+    format!("{}{BETWEEN}{measure}{BETWEEN}{name} in `{column}`: {passage}", rule_name(*kind))
 }
 
 /// A part of what [`overlap`] says: 0 for the rule, 1 for the measure, 2 for what matched. Null for null.
