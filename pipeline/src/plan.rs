@@ -16,7 +16,7 @@ use crate::config::Project;
 use crate::store::{Store, read_manifest};
 
 /// Version of the dump readers: raised when they read the same bytes differently.
-const READERS_VERSION: u32 = 6;
+const READERS_VERSION: u32 = 7;
 
 /// Stages that run as one plan and end in one artifact.
 #[derive(Debug, Clone)]
@@ -372,7 +372,7 @@ fn dump_components(project: &Project) -> Result<Vec<Component>> {
                 // Objects are known by what their store says of them, so that they are not fetched to be hashed.
                 (None, version) => format!("{} {}", version.as_deref().unwrap_or_default(), file.bytes),
             };
-            files.push(file_component(source, &file, content));
+            files.push(file_component(source, &file, content, &names));
         }
         // By name and content, not by path.
         files.sort_by(|a, b| (&a.label, &a.value).cmp(&(&b.label, &b.value)));
@@ -383,9 +383,14 @@ fn dump_components(project: &Project) -> Result<Vec<Component>> {
 
 /// A dump file in a fingerprint. Files are known by name, not by place: a moved folder of dumps is the same input. Files
 /// of Twitter are often named after their author, and single blogs always, and so they are known by their content; that of
-/// a blog with its name, which is data too.
-fn file_component(source: &SourceConfig, file: &InputFile, content: String) -> Component {
-    let name = file.location.name();
+/// a blog with its name, which is data too. In names of Reddit's files, handles of profiles are pseudonyms.
+fn file_component(
+    source: &SourceConfig,
+    file: &InputFile,
+    content: String,
+    names: &Pseudonymizer,
+) -> Component {
+    let name = file.name_without_profiles(source.platform, names);
     let is_blog = source.platform == Platform::Blogger && is_single_blog(&name);
     let value = if is_blog {
         let mut hasher = FingerprintHasher::new("genome blog");
@@ -466,6 +471,8 @@ pub fn describe(planned: &Planned) -> String {
 
 #[cfg(test)]
 mod tests {
+    use genome_stages::sources::Location;
+
     use super::*;
     use crate::store::write_atomically;
 
@@ -506,7 +513,7 @@ mod tests {
             .unwrap();
             let file = list_files(&source).unwrap().remove(0);
             let content = digest(file.location.local().unwrap()).unwrap();
-            file_component(&source, &file, content)
+            file_component(&source, &file, content, &Pseudonymizer::from_secret("test"))
         };
         let known = of("5.male.24.Student.Aries.xml");
         assert_eq!(known, of("5.male.24.Student.Aries.xml"));
@@ -518,5 +525,25 @@ mod tests {
             assert!(component.label.starts_with("file:blogs/archive "), "{}", component.label);
         }
         assert_eq!(of("blogs.zip").label, "file:blogs/blogs.zip");
+    }
+
+    #[test]
+    fn profiles_of_reddit_are_not_told() {
+        let names = Pseudonymizer::from_secret("test");
+        let source: SourceConfig = serde_json::from_value(serde_json::json!({
+            "name": "posts", "platform": "reddit", "paths": ["anywhere"],
+        }))
+        .unwrap();
+        let grace = names.author_id(Platform::Reddit, "grace");
+        for (name, shown) in [
+            ("U_Grace_comments.zst", format!("U_user_{}_comments.zst", grace.short())),
+            ("RC_2020-01.zst", "RC_2020-01.zst".to_owned()),
+        ] {
+            let location = Location::parse(name).unwrap();
+            let file = InputFile { location, bytes: 0, version: None };
+            let component = file_component(&source, &file, "content".to_owned(), &names);
+            assert_eq!(component.label, format!("file:posts/{shown}"));
+            assert_eq!(component.value, "content");
+        }
     }
 }

@@ -30,7 +30,7 @@ pub use fingerprint::{Fingerprint, FingerprintHasher};
 pub use judgements::judgements;
 pub use key::{KEY_BYTES, Key, KeyDomain, KeyHasher, key_type};
 pub use ledger::{LEDGER_COLUMNS, ledger, ledger_fields, shard_row_fields, shard_rows_type};
-pub use manifest::{Component, FileCount, Freshness, Manifest, StaleReason};
+pub use manifest::{Component, FileCount, Freshness, Lost, Manifest, StaleReason};
 pub use message::{Message, message_fields, message_list_type, message_type};
 pub use outcome::{Outcome, UnknownOutcome};
 pub use platform::{EventKind, Platform};

@@ -15,6 +15,20 @@ pub struct Component {
     pub value: String,
 }
 
+/// Values or records that were lost in one way: how many, and where the first of them stands.
+///
+/// Manifests of older stores have a pair of the first two.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// How many.
+    pub count: u64,
+    /// Where the first of them stands: byte offset in the decompressed file or member, or index in it.
+    pub first_offset: u64,
+    /// The file or member that this is in, as rows name it; empty where it was not noted.
+    #[serde(default)]
+    pub first_file: String,
+}
+
 /// How many records a reader took from a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileCount {
@@ -32,10 +46,12 @@ pub struct FileCount {
     pub malformed: u64,
     /// Records that had bytes or characters replaced.
     pub lossy: u64,
-    /// Values lost because they had another type than their field can hold, by field: how many, and the offset of
-    /// the first.
+    /// Values lost because they had another type than their field can hold, by field.
     #[serde(default)]
-    pub type_conflicts: BTreeMap<String, (u64, u64)>,
+    pub type_conflicts: BTreeMap<String, Lost>,
+    /// Of a file whose records become no events, those that could not be read, by rule: no row says so.
+    #[serde(default)]
+    pub unread: BTreeMap<String, Lost>,
 }
 
 /// Description of an artifact.
@@ -145,6 +161,18 @@ impl std::fmt::Display for StaleReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn losses_of_older_manifests_are_read() {
+        let file = r#"{"source":"s","name":"a.zip","records":3,"bytes":9,"yields_events":true,"malformed":0,"lossy":0"#;
+        let read = |more: &str| -> FileCount { serde_json::from_str(&format!("{file}{more}}}")).unwrap() };
+        let lost = |first_file: &str| Lost { count: 2, first_offset: 7, first_file: first_file.to_owned() };
+        assert_eq!((read("").type_conflicts, read("").unread), (BTreeMap::new(), BTreeMap::new()));
+        assert_eq!(read(r#","type_conflicts":{"score":[2,7]}"#).type_conflicts["score"], lost(""));
+        let now =
+            FileCount { unread: BTreeMap::from([("invalid_json".to_owned(), lost("a.zip!b"))]), ..read("") };
+        assert_eq!(serde_json::from_value::<FileCount>(serde_json::to_value(&now).unwrap()).unwrap(), now);
+    }
 
     #[test]
     fn the_first_difference_is_told() {

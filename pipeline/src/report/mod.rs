@@ -12,7 +12,7 @@ use datafusion::arrow::array::AsArray as _;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::prelude::{DataFrame, SessionContext, cast, coalesce, col, lit};
-use genome_schemas::Freshness;
+use genome_schemas::{FileCount, Freshness, Lost};
 use genome_stages::StageConfig;
 use serde::Serialize;
 
@@ -151,12 +151,22 @@ fn counted(planned: &[Planned]) -> Result<BTreeMap<String, Read>> {
             }
             read.files += 1;
             read.lossy += file.lossy;
-            for (field, (count, first)) in &file.type_conflicts {
-                read.lost_values.push(format!("{}: {count} × `{field}`, first at offset {first}", file.name));
-            }
+            read.lost_values.extend(file.type_conflicts.iter().map(|(field, lost)| told(file, field, lost)));
+            read.unread.extend(file.unread.iter().map(|(rule, lost)| told(file, rule, lost)));
         }
     }
     Ok(sources)
+}
+
+/// What was lost of a file: by which field or rule, how many, and where the first stands; of an archive, in which member.
+fn told(file: &FileCount, what: &str, lost: &Lost) -> String {
+    let Lost { count, first_offset, first_file } = lost;
+    let place = if first_file.is_empty() || *first_file == file.name {
+        String::new()
+    } else {
+        format!(" of {first_file}")
+    };
+    format!("{}: {count} × `{what}`, first at offset {first_offset}{place}", file.name)
 }
 
 /// Rows by source and outcome.
@@ -227,6 +237,22 @@ fn identity(project: &Project, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_lost_is_told_with_its_place() {
+        let file: FileCount = serde_json::from_str(
+            r#"{"source":"s","name":"b.zip","records":3,"bytes":9,"yields_events":true,"malformed":0,"lossy":0}"#,
+        )
+        .unwrap();
+        for (first_file, expected) in [
+            ("b.zip!17", "b.zip: 2 × `date`, first at offset 7 of b.zip!17"),
+            ("b.zip", "b.zip: 2 × `date`, first at offset 7"),
+            ("", "b.zip: 2 × `date`, first at offset 7"),
+        ] {
+            let lost = Lost { count: 2, first_offset: 7, first_file: first_file.to_owned() };
+            assert_eq!(told(&file, "date", &lost), expected);
+        }
+    }
 
     /// Remarks on a config with these stages after two syntheses: personas by `a`, thoughts by `b`; `c` has the weights
     /// of `b`, and `there` and `too` are one model behind two endpoints.

@@ -144,6 +144,9 @@ fn funnel(report: &SourceReport, text: &mut String) -> fmt::Result {
     for lost in &report.lost_values {
         writeln!(text, "              value of another type: {lost}")?;
     }
+    for lost in &report.unread {
+        writeln!(text, "              context that cannot be read: {lost}")?;
+    }
     writeln!(text)
 }
 

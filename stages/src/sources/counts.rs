@@ -3,14 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Values of one field that were lost because they had another type than the field can hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TypeConflict {
-    /// How many records lost their value.
-    pub count: u64,
-    /// Where the first of them stands: byte offset in the decompressed file, or index in its member.
-    pub first_offset: u64,
-}
+use genome_schemas::Lost;
 
 /// What was found in one input file, counted while it was read and before any join.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -35,17 +28,22 @@ pub struct FileReadCount {
     /// Records that had bytes or characters replaced.
     pub lossy: u64,
     /// Values lost to their type, by field.
-    pub type_conflicts: BTreeMap<&'static str, TypeConflict>,
+    pub type_conflicts: BTreeMap<&'static str, Lost>,
+    /// Of a file that yields no events, records that could not be read, by rule: no row says so.
+    pub unread: BTreeMap<&'static str, Lost>,
     /// Whether the file was read to its end; false if the plan stopped early or the file is broken.
     pub complete: bool,
 }
 
 impl FileReadCount {
-    pub(super) fn conflict(&mut self, field: &'static str, offset: u64) {
-        self.type_conflicts
-            .entry(field)
-            .and_modify(|conflict| conflict.count += 1)
-            .or_insert(TypeConflict { count: 1, first_offset: offset });
+    /// Counts a value of `field` that was lost in the record at `offset` of a file or member.
+    pub(super) fn conflict(&mut self, field: &'static str, file: &str, offset: u64) {
+        lose(&mut self.type_conflicts, field, file, offset);
+    }
+
+    /// Counts a record without a row that could not be read by `rule`, at `offset` of a file or member.
+    pub(super) fn pass_over(&mut self, rule: &'static str, file: &str, offset: u64) {
+        lose(&mut self.unread, rule, file, offset);
     }
 
     /// Adds what was found in a later part of the same file.
@@ -55,12 +53,23 @@ impl FileReadCount {
         self.malformed += part.malformed;
         self.lossy += part.lossy;
         self.complete &= part.complete;
-        for (field, conflict) in &part.type_conflicts {
-            self.type_conflicts
-                .entry(field)
-                .and_modify(|known| known.count += conflict.count)
-                .or_insert(*conflict);
-        }
+        lose_more(&mut self.type_conflicts, &part.type_conflicts);
+        lose_more(&mut self.unread, &part.unread);
+    }
+}
+
+type Losses = BTreeMap<&'static str, Lost>;
+
+/// Adds one loss.
+fn lose(losses: &mut Losses, what: &'static str, file: &str, offset: u64) {
+    let first = || Lost { count: 1, first_offset: offset, first_file: file.to_owned() };
+    losses.entry(what).and_modify(|lost| lost.count += 1).or_insert_with(first);
+}
+
+/// Adds the losses of a later part of the same file.
+fn lose_more(losses: &mut Losses, later: &Losses) {
+    for (what, more) in later {
+        losses.entry(*what).and_modify(|lost| lost.count += more.count).or_insert_with(|| more.clone());
     }
 }
 

@@ -10,6 +10,8 @@ use super::bytes::faults::Faults;
 use super::bytes::location::{Location, is_url};
 use super::bytes::remote;
 use super::config::SourceConfig;
+use super::pseudonym::Pseudonymizer;
+use super::reddit::without_profiles;
 use super::twitter::holds_tweets;
 use crate::StageError;
 
@@ -23,6 +25,14 @@ pub struct InputFile {
     /// What changes when an object of a store does: its `ETag`, else when it was last written. None for files of this
     /// machine, whose bytes can be hashed.
     pub version: Option<String>,
+}
+
+impl InputFile {
+    /// Its name without folders, and without the handles of Reddit's profiles, after which exports are named.
+    pub fn name_without_profiles(&self, platform: Platform, names: &Pseudonymizer) -> String {
+        let name = self.location.name();
+        if platform == Platform::Reddit { without_profiles(names, &name) } else { name }
+    }
 }
 
 /// `*` and `?` stand for anything within a part of a path, `**` for any folders.
@@ -171,10 +181,10 @@ fn is_dump(name: &str, platform: Platform) -> bool {
 
 const fn extensions(platform: Platform) -> &'static [&'static str] {
     match platform {
-        Platform::Reddit => &[".jsonl", ".ndjson", ".json", ".parquet"],
-        Platform::Amazon => &[".jsonl", ".json", ".tsv"],
+        Platform::Reddit => &[".zip", ".tar", ".tgz", ".jsonl", ".ndjson", ".json", ".parquet"],
+        Platform::Amazon => &[".zip", ".tar", ".tgz", ".jsonl", ".json", ".tsv"],
         Platform::Blogger => &[".zip", ".tar", ".tgz", ".csv", ".atom", ".xml"],
-        Platform::Twitter => &[".zip", ".tar", ".jsonl", ".json", ".csv", ".parquet"],
+        Platform::Twitter => &[".zip", ".tar", ".tgz", ".jsonl", ".json", ".csv", ".tsv", ".parquet"],
     }
 }
 
@@ -190,7 +200,7 @@ const fn expected(platform: Platform) -> &'static str {
         }
         Platform::Twitter => {
             "a personal archive (a zip file or folder with data/tweets.js or data/js/tweets/*.js), or files named \
-             *.tar, *.zip, *.jsonl, *.json, *.csv or *.parquet"
+             *.tar, *.tgz, *.zip, *.jsonl, *.json, *.csv, *.tsv or *.parquet"
         }
     }
 }
@@ -246,10 +256,18 @@ mod tests {
             "reddit/RS_2020-01.zst",
             "reddit/notes.txt",
             "reddit/old/RC_2019-01.zst",
+            "packed/months.tar",
+            "packed/months.tar.gz",
+            "packed/months.tgz",
+            "packed/months.zip",
+            "packed/readme.md",
             "twitter/me/data/tweets.js",
             "twitter/other/readme.txt",
             "twitter/you.zip",
             "twitter/stream.tar",
+            "tables/a.tgz",
+            "tables/b.tsv",
+            "tables/c.tsv.gz",
             "blogs/1.female.17.Student.Leo.xml",
             "amazon/Books.jsonl.gz",
             "amazon/meta_Books.jsonl.gz",
@@ -280,12 +298,21 @@ mod tests {
             ["twitter/me", "twitter/stream.tar", "twitter/you.zip"]
         );
         assert_eq!(listed(Platform::Twitter, &["twitter/me"]), ["twitter/me"]);
+        assert_eq!(
+            listed(Platform::Twitter, &["tables"]),
+            ["tables/a.tgz", "tables/b.tsv", "tables/c.tsv.gz"]
+        );
+        for platform in [Platform::Reddit, Platform::Amazon] {
+            let packed =
+                ["packed/months.tar", "packed/months.tar.gz", "packed/months.tgz", "packed/months.zip"];
+            assert_eq!(listed(platform, &["packed"]), packed);
+        }
         assert_eq!(listed(Platform::Blogger, &["blogs"]), ["blogs"]);
         assert_eq!(
             listed(Platform::Amazon, &["amazon"]),
             ["amazon/Books.jsonl.gz", "amazon/meta_Books.jsonl.gz"]
         );
-        for missing in ["reddit/none.zst", "reddit/*.bz2", "twitter"] {
+        for missing in ["reddit/none.zst", "reddit/*.bz2", "blogs"] {
             let error =
                 list_files(&source(Platform::Reddit, &[&root.join(missing)])).unwrap_err().to_string();
             assert!(error.contains(missing) && error.contains("expected dumps named *.zst"), "{error}");

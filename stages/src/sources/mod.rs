@@ -47,7 +47,7 @@ mod values;
 
 pub use bytes::location::{Location, is_url};
 pub use config::{CsvConfig, DateOrder, Deletions, Format, SourceConfig};
-pub use counts::{FileReadCount, ReadCounts, TypeConflict};
+pub use counts::{FileReadCount, ReadCounts};
 pub use evaluation::read_evaluation_set;
 pub use listing::{InputFile, list_files};
 pub use options::{ReaderOptions, SourceContext, TruncatedPolicy};

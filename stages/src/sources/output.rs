@@ -136,9 +136,16 @@ impl<'a> Output<'a> {
         &self.source_file
     }
 
-    /// Gives the file itself another name, for one that would tell a handle.
+    /// Gives the file itself another name, for one that would tell a handle. Of `file!member` that is the part before
+    /// the member; a member that leaves it as it is does not take back what another one has told.
     pub(super) fn rename_file(&mut self, name: &str) {
-        name.clone_into(&mut self.count.name);
+        // The name of a file can have the sign that stands before members, too.
+        let signs = self.file.name.matches('!').count();
+        let end = name.match_indices('!').nth(signs).map_or(name.len(), |(at, _)| at);
+        let own = &name[..end];
+        if own != self.file.name {
+            own.clone_into(&mut self.count.name);
+        }
     }
 
     /// Names the file or member that the following rows are located in.
@@ -164,7 +171,7 @@ impl<'a> Output<'a> {
     /// Counts values of the record at `offset` that had to be given up.
     pub(super) fn conflicts(&mut self, fields: impl Iterator<Item = &'static str>, offset: u64) {
         for field in fields {
-            self.count.conflict(field, offset);
+            self.count.conflict(field, &self.source_file, offset);
         }
     }
 
@@ -195,7 +202,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Adds a row for the record at `offset` that could not be read.
+    /// Adds a row for the record at `offset` that could not be read; where records are only messages, notes it.
     pub(super) fn malformed(&mut self, rule: &'static str, offset: u64) -> Read {
         self.count.malformed += 1;
         match &mut self.builder {
@@ -204,7 +211,10 @@ impl<'a> Output<'a> {
                 builder.refused(&self.facts, &self.source_file, &refused)?;
                 self.added(200)
             }
-            Builder::Messages(_) => Ok(()),
+            Builder::Messages(_) => {
+                self.count.pass_over(rule, &self.source_file, offset);
+                Ok(())
+            }
         }
     }
 

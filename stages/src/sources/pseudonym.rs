@@ -77,12 +77,27 @@ impl Pseudonymizer {
     /// `u/user_1a2b3c4d` on Reddit; links to profiles likewise, and on Reddit their labels that are the name. Other
     /// platforms have no mentions.
     pub fn mentions<'t>(&self, platform: Platform, text: &'t str) -> Cow<'t, str> {
-        let find: fn(&str, usize) -> Option<Mention> = match platform {
-            Platform::Twitter => next_twitter_mention,
-            Platform::Reddit => next_reddit_mention,
-            Platform::Blogger | Platform::Amazon => return Cow::Borrowed(text),
-        };
-        let Some(mut mention) = find(text, 0) else { return Cow::Borrowed(text) };
+        match platform {
+            Platform::Twitter => {
+                let mut signs = Ahead::of(text, next_at_sign);
+                let mut links = Ahead::of(text, next_profile_link);
+                self.replaced(platform, text, |from| {
+                    earlier(signs.at_or_after(from), links.at_or_after(from))
+                })
+            }
+            Platform::Reddit => self.replaced(platform, text, |from| next_reddit_mention(text, from)),
+            Platform::Blogger | Platform::Amazon => Cow::Borrowed(text),
+        }
+    }
+
+    /// `text` with pseudonyms for the handles that `next` finds, each the first one at or after a place.
+    fn replaced<'t>(
+        &self,
+        platform: Platform,
+        text: &'t str,
+        mut next: impl FnMut(usize) -> Option<Mention>,
+    ) -> Cow<'t, str> {
+        let Some(mut mention) = next(0) else { return Cow::Borrowed(text) };
         let mut out = String::with_capacity(text.len() + 16);
         let mut copied = 0;
         loop {
@@ -91,22 +106,80 @@ impl Pseudonymizer {
             let handle = unescaped(&text[mention.start..mention.end]);
             out.push_str(self.author_id(platform, &handle).short());
             copied = mention.end;
-            match find(text, mention.end) {
-                Some(next) => mention = next,
+            match next(mention.end) {
+                Some(later) => mention = later,
                 None => break,
             }
         }
         out.push_str(&text[copied..]);
         Cow::Owned(out)
     }
+
+    /// The name of a file with `handle` replaced wherever it stands in it, in any case: people name files after
+    /// themselves.
+    pub(super) fn without_handle(&self, platform: Platform, name: &str, handle: &str) -> String {
+        if handle.is_empty() {
+            return name.to_owned();
+        }
+        let id = self.author_id(platform, handle);
+        let (lower, wanted) = (name.to_ascii_lowercase(), handle.to_ascii_lowercase());
+        let mut shown = String::with_capacity(name.len() + 16);
+        let mut copied = 0;
+        for (at, _) in lower.match_indices(&wanted) {
+            shown.push_str(&name[copied..at]);
+            shown.push_str("user_");
+            shown.push_str(id.short());
+            copied = at + wanted.len();
+        }
+        shown + &name[copied..]
+    }
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Byte range of a handle in a text, without its sigil.
+#[derive(Clone, Copy)]
 struct Mention {
     start: usize,
     end: usize,
+}
+
+/// The first of two mentions, if there are any.
+fn earlier(one: Option<Mention>, other: Option<Mention>) -> Option<Mention> {
+    match (one, other) {
+        (Some(a), Some(b)) => Some(if a.start <= b.start { a } else { b }),
+        (a, b) => a.or(b),
+    }
+}
+
+/// A mention, and where stands what it is found by.
+#[derive(Clone, Copy)]
+struct Announced {
+    at: usize,
+    mention: Mention,
+}
+
+/// The mentions of one kind in a text, in their order. The next one is remembered until it is passed: of two kinds that
+/// are looked for by turns, a rare one would else be searched for in the whole rest of the text again and again.
+struct Ahead<'t> {
+    text: &'t str,
+    /// The first one that is announced at or after a place.
+    find: fn(&str, usize) -> Option<Announced>,
+    next: Option<Announced>,
+}
+
+impl<'t> Ahead<'t> {
+    fn of(text: &'t str, find: fn(&str, usize) -> Option<Announced>) -> Self {
+        Self { text, find, next: find(text, 0) }
+    }
+
+    /// The first mention that is announced at or after `from`, which lies behind that of earlier calls.
+    fn at_or_after(&mut self, from: usize) -> Option<Mention> {
+        if self.next.is_some_and(|next| next.at < from) {
+            self.next = (self.find)(self.text, from);
+        }
+        self.next.map(|next| next.mention)
+    }
 }
 
 /// Length of the Twitter handle that `text` begins with.
@@ -139,26 +212,17 @@ fn byte_before(text: &str, at: usize) -> Option<u8> {
     at.checked_sub(1).map(|i| text.as_bytes()[i])
 }
 
-/// The next `@name`, or the next name in a link to a profile, at or after `from`.
-fn next_twitter_mention(text: &str, from: usize) -> Option<Mention> {
-    let sigil = next_at_sign(text, from);
-    let link = next_profile_link(text, from);
-    match (sigil, link) {
-        (Some(a), Some(b)) => Some(if a.start <= b.start { a } else { b }),
-        (a, b) => a.or(b),
-    }
-}
-
-fn next_at_sign(text: &str, from: usize) -> Option<Mention> {
+/// The next `@name` whose sign stands at or after `from`.
+fn next_at_sign(text: &str, from: usize) -> Option<Announced> {
     // U+FF20 is the full-width sign that East Asian keyboards type; Twitter takes both.
     text[from..].match_indices(['@', '\u{ff20}']).find_map(|(i, sign)| {
-        let start = from + i + sign.len();
+        let at = from + i;
+        let start = at + sign.len();
         let end = start + twitter_handle_len(&text[start..]);
         let after = &text.as_bytes()[end..];
-        let mail = is_word(byte_before(text, from + i))
-            && after.first() == Some(&b'.')
-            && is_word(after.get(1).copied());
-        (end > start && !mail).then_some(Mention { start, end })
+        let mail =
+            is_word(byte_before(text, at)) && after.first() == Some(&b'.') && is_word(after.get(1).copied());
+        (end > start && !mail).then_some(Announced { at, mention: Mention { start, end } })
     })
 }
 
@@ -168,7 +232,8 @@ const NOT_HANDLES: [&str; 12] = [
     "login", "tos",
 ];
 
-fn next_profile_link(text: &str, from: usize) -> Option<Mention> {
+/// The next name in a link to a profile whose host ends at or after `from`.
+fn next_profile_link(text: &str, from: usize) -> Option<Announced> {
     text[from..].match_indices(".com/").find_map(|(i, _)| {
         let host_end = from + i;
         let head = &text.as_bytes()[..host_end];
@@ -187,7 +252,7 @@ fn next_profile_link(text: &str, from: usize) -> Option<Mention> {
         let end = start + twitter_handle_len(&text[start..]);
         let name = &text[start..end];
         (end > start && !NOT_HANDLES.iter().any(|word| word.eq_ignore_ascii_case(name)))
-            .then_some(Mention { start, end })
+            .then_some(Announced { at: host_end, mention: Mention { start, end } })
     })
 }
 
@@ -326,6 +391,52 @@ mod tests {
             ("grace](u/grace [](u/grace", "grace](u/<grace> [](u/<grace>"),
         ] {
             check(Platform::Reddit, text, expected);
+        }
+    }
+
+    #[test]
+    fn many_mentions_are_found_as_if_each_were_looked_for_alone() {
+        let names = Pseudonymizer::from_secret("test");
+        let parts = [
+            "@ada_l ",
+            "@@",
+            "写\u{ff20}grace ",
+            "a@b.c ",
+            "x.com/grace",
+            "twitter.com/#!/ada_l ",
+            ".com/@kim ",
+        ];
+        for (one, two) in parts.iter().flat_map(|one| parts.map(|two| (*one, two))) {
+            for three in parts {
+                let text = format!("{one}{two}{three}{two}{two}").repeat(4) + one;
+                let expected = names.replaced(Platform::Twitter, &text, |from| {
+                    let (sign, link) = (next_at_sign(&text, from), next_profile_link(&text, from));
+                    earlier(sign.map(|found| found.mention), link.map(|found| found.mention))
+                });
+                assert_eq!(names.mentions(Platform::Twitter, &text), expected, "{text}");
+            }
+        }
+        // The time that it takes grows with the length alone.
+        let hidden = format!("user_{}", names.author_id(Platform::Twitter, "ada").short());
+        for (before, behind) in [("@", " "), ("x.com/", " "), ("a@b.c @", "\n")] {
+            let [text, expected] =
+                ["ada", hidden.as_str()].map(|name| format!("{before}{name}{behind}").repeat(50_000));
+            assert!(names.mentions(Platform::Twitter, &text) == expected, "{before}ada{behind}");
+        }
+    }
+
+    #[test]
+    fn names_of_files_are_shown_without_a_handle() {
+        let names = Pseudonymizer::from_secret("test");
+        let of = |name: &str| format!("user_{}", names.author_id(Platform::Blogger, name).short());
+        for (name, handle, expected) in [
+            ("grace.2003.xml", "grace", format!("{}.2003.xml", of("grace"))),
+            ("grace.by_Grace.xml", "grace", format!("{0}.by_{0}.xml", of("grace"))),
+            ("é.xml", "é", format!("{}.xml", of("é"))),
+            (".xml", "", ".xml".to_owned()),
+            ("2003.xml", "grace", "2003.xml".to_owned()),
+        ] {
+            assert_eq!(names.without_handle(Platform::Blogger, name, handle), expected, "{name}");
         }
     }
 

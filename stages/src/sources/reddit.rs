@@ -14,6 +14,7 @@ use super::author_class::{self, AuthorClass};
 use super::batches::Produces;
 use super::json_objects::each_object;
 use super::output::{Output, Read};
+use super::pseudonym::Pseudonymizer;
 use super::record::Record;
 use super::values::fields::{Epoch, Flag, Nested, Number, Text};
 use super::values::json::{Decoded, Decoder, JsonRecord, json_record};
@@ -78,11 +79,19 @@ struct Attributes<'a> {
 
 /// Reads one file.
 pub(super) fn read(out: &mut Output<'_>, wanted: Wanted) -> Read {
+    let file = without_profiles(out.facts().names, out.source_file());
+    out.rename_file(&file);
+    out.set_source_file(file.clone());
+    let mut place = file.clone();
     // Every comment has this key, and a quotation of it inside a text has its quotes escaped, so the bytes tell
     // comments from submissions without decoding them.
     let comment_key = memmem::Finder::new(b"\"link_id\"");
     let mut decoder = Decoder::default();
     each_object(out, |out, line, offset| {
+        // Members of an archive have names of their own.
+        if out.source_file() != place {
+            place = place_of_member(out, &file);
+        }
         let is_wanted = match wanted {
             Wanted::All => true,
             Wanted::Submissions => comment_key.find(line).is_none(),
@@ -90,6 +99,70 @@ pub(super) fn read(out: &mut Output<'_>, wanted: Wanted) -> Read {
         };
         if is_wanted { record(out, line, offset, &mut decoder) } else { Ok(()) }
     })
+}
+
+/// Names the member that is read of the archive `file` without the handles of profiles; gives the name.
+fn place_of_member(out: &mut Output<'_>, file: &str) -> String {
+    let member = out.source_file().strip_prefix(file).and_then(|rest| rest.strip_prefix('!'));
+    let place = match member {
+        Some(member) => format!("{file}!{}", without_profiles(out.facts().names, member)),
+        None => out.source_file().to_owned(),
+    };
+    out.set_source_file(place.clone());
+    place
+}
+
+/// What tools write behind a handle in the name of what they export.
+const EXPORTS: [&str; 3] = ["_comments", "_submissions", "_posts"];
+
+/// The name of a file without the handles of profiles: `u_grace_comments.zst` becomes `u_user_1a2b3c4d_comments.zst`.
+pub(super) fn without_profiles(names: &Pseudonymizer, name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    let mut shown = String::with_capacity(name.len());
+    let mut copied = 0;
+    for (at, profile) in lower.match_indices(PROFILE) {
+        let start = at + profile.len();
+        let length = handle_length(&lower[start..]);
+        if at < copied || length == 0 || lower[..at].ends_with(char::is_alphanumeric) {
+            continue;
+        }
+        shown.push_str(&name[copied..start]);
+        copied = start + length;
+        shown.push_str("user_");
+        shown.push_str(names.author_id(Platform::Reddit, &lower[start..copied]).short());
+    }
+    shown + &name[copied..]
+}
+
+/// Length of the handle that the rest of a file's name begins with.
+fn handle_length(rest: &str) -> usize {
+    let is_in_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    let length = rest.bytes().take_while(is_in_name).count();
+    let handle = EXPORTS.iter().find_map(|export| rest[..length].strip_suffix(*export));
+    handle.map_or(length, str::len)
+}
+
+/// What the name of a subreddit begins with that is somebody's profile; the handle follows.
+const PROFILE: &str = "u_";
+
+/// The name of a subreddit, of a profile with its owner's pseudonym.
+fn subreddit_name<'t>(names: &Pseudonymizer, name: &'t str) -> Cow<'t, str> {
+    match name.split_at_checked(PROFILE.len()) {
+        Some((start, handle)) if start.eq_ignore_ascii_case(PROFILE) => {
+            Cow::Owned(format!("{PROFILE}user_{}", names.author_id(Platform::Reddit, handle).short()))
+        }
+        _ => Cow::Borrowed(name),
+    }
+}
+
+/// The domain of a link. Where it leads to Reddit itself, that is `self.` and the name of a subreddit.
+fn domain_name<'t>(names: &Pseudonymizer, domain: &'t str) -> Cow<'t, str> {
+    match domain.split_once('.') {
+        Some((start, subreddit)) if start.eq_ignore_ascii_case("self") => {
+            Cow::Owned(format!("{start}.{}", subreddit_name(names, subreddit)))
+        }
+        _ => Cow::Borrowed(domain),
+    }
 }
 
 fn record(out: &mut Output<'_>, line: &[u8], offset: u64, decoder: &mut Decoder) -> Read {
@@ -115,12 +188,7 @@ fn record(out: &mut Output<'_>, line: &[u8], offset: u64, decoder: &mut Decoder)
     let full_id = named.map(|id| [if is_comment { "t1_" } else { "t3_" }, id].concat());
     let attributes = Attributes {
         // Profile posts stand in a subreddit that has the author's name.
-        subreddit: raw.subreddit.filled().map(|subreddit| match subreddit.strip_prefix("u_") {
-            Some(handle) => {
-                Cow::Owned(format!("u_user_{}", names.author_id(Platform::Reddit, handle).short()))
-            }
-            None => Cow::Borrowed(subreddit),
-        }),
+        subreddit: raw.subreddit.filled().map(|subreddit| subreddit_name(names, subreddit)),
         flair: raw.author_flair.filled().map(|flair| names.mentions(Platform::Reddit, flair)),
         over_18: raw.over_18.get().filter(|over| *over),
     };
@@ -158,12 +226,14 @@ fn record(out: &mut Output<'_>, line: &[u8], offset: u64, decoder: &mut Decoder)
             ..base
         });
     }
+    let link = raw.is_self.get() == Some(false);
+    let link_domain = link.then(|| domain_name(names, raw.domain.as_str().unwrap_or_default()));
     out.record(Record {
         kind: EventKind::Post,
         own_id: full_id.as_deref().map(Cow::Borrowed),
         thread_id: full_id.as_deref().map(Cow::Borrowed),
         replies: raw.num_comments.int(),
-        link_domain: (raw.is_self.get() == Some(false)).then(|| raw.domain.as_str().unwrap_or_default()),
+        link_domain: link_domain.as_deref(),
         title: raw.title.filled().map(clean),
         text: clean(raw.selftext.as_str().unwrap_or_default()),
         ..base

@@ -191,18 +191,24 @@ pub(super) fn read_items(out: &mut Output<'_>) -> Read {
 }
 
 fn item_line(out: &mut Output<'_>, line: &[u8], offset: u64, decoder: &mut Decoder) -> Read {
-    // A dict of Python is no JSON: its first quote is a single one.
-    if let Some(json) = line.starts_with(b"{'").then(|| python::to_json(line)).flatten() {
-        return match decoder.decode::<Item<'_>>(&json) {
-            Ok(Decoded { record, lossy }) => {
-                let invalid = std::str::from_utf8(line).is_err();
-                item(out, &record, offset, lossy || invalid)
-            }
-            Err(rule) => out.malformed(rule, offset),
-        };
-    }
-    match decoder.decode::<Item<'_>>(line) {
-        Ok(Decoded { record, lossy }) => item(out, &record, offset, lossy),
+    // Most dicts of Python begin like this, and no JSON does, so that need not be tried.
+    let rule = if line.starts_with(b"{'") {
+        "invalid_json"
+    } else {
+        match decoder.decode::<Item<'_>>(line) {
+            Ok(Decoded { record, lossy }) => return item(out, &record, offset, lossy),
+            Err(rule) => rule,
+        }
+    };
+    let is_dict = line.trim_ascii_start().starts_with(b"{");
+    let Some(json) = is_dict.then(|| python::to_json(line)).flatten() else {
+        return out.malformed(rule, offset);
+    };
+    match decoder.decode::<Item<'_>>(&json) {
+        Ok(Decoded { record, lossy }) => {
+            let invalid = std::str::from_utf8(line).is_err();
+            item(out, &record, offset, lossy || invalid)
+        }
         Err(rule) => out.malformed(rule, offset),
     }
 }

@@ -6,6 +6,8 @@
 //! blog id is a handle, so rows are located by the ordinal of their member in the order of names, or by a pseudonym for
 //! a file by itself, and by the index of the post in it.
 
+use std::borrow::Cow;
+
 use genome_schemas::Platform;
 use memchr::memmem;
 
@@ -43,21 +45,30 @@ fn blog(out: &mut Output<'_>, name: &str, bytes: &[u8], cut: bool) -> Read<u64> 
     if is_named || memmem::find(bytes, b"<post>").is_some() {
         hide_handle(out, name, id);
     }
-    let all = Posts { bytes, at: 0 };
+    let posts = Posts { bytes, at: 0 };
     let usual = match std::str::from_utf8(bytes) {
         Ok(_) => None,
-        Err(_) => usual_encoding(all.clone().filter_map(Result::ok).map(|found| found.text)),
+        Err(_) => usual_encoding(posts.clone().filter_map(Result::ok).map(|post| post.text)),
     };
+    let mut posts = posts.peekable();
     let mut index = 0;
-    for found in all {
-        if cut && found.is_err() {
+    while let Some(found) = posts.next() {
+        // What the end of a file that breaks off has cut is part of the break.
+        if cut && found.is_err() && posts.peek().is_none() {
             break;
         }
         out.found();
         match found {
             Err(rule) => out.malformed(rule, index)?,
             Ok(RawPost { date, text }) => {
-                let date = decode_among(date.unwrap_or_default(), usual);
+                let date = match date {
+                    Date::Missing => Cow::Borrowed(""),
+                    Date::Whole(date) => decode_among(date, usual),
+                    Date::Broken => {
+                        out.conflicts(std::iter::once("date"), index);
+                        Cow::Borrowed("")
+                    }
+                };
                 let text = decode_among(text, usual);
                 Post {
                     author: Some(id),
@@ -79,76 +90,150 @@ fn blog(out: &mut Output<'_>, name: &str, bytes: &[u8], cut: bool) -> Read<u64> 
     Ok(index)
 }
 
-/// Calls a file that rows would call by its author's id by the author's pseudonym.
+/// Calls a file that rows would call by its author's id by the author's pseudonym. The rest of its name stays, so that
+/// the places of its rows are not those of another file of the same author.
 fn hide_handle(out: &mut Output<'_>, name: &str, id: &str) {
-    let place = out.source_file().to_owned();
-    let Some(folder) = place.strip_suffix(file_name(name)) else { return };
-    let pseudonym = out.facts().names.author_id(Platform::Blogger, id);
-    let hidden = format!("{folder}user_{}.xml", pseudonym.short());
-    if !place.contains('!') {
-        out.rename_file(&hidden);
+    let own = file_name(name);
+    let Some((before, number)) = out.source_file().rsplit_once(own) else { return };
+    // Behind the name there can be a number that sets it apart from a like one.
+    if !number.is_empty() && !number.starts_with('#') {
+        return;
     }
+    let own = out.facts().names.without_handle(Platform::Blogger, own, id);
+    let hidden = format!("{before}{own}{number}");
+    out.rename_file(&hidden);
     out.set_source_file(hidden);
+}
+
+/// What a blog says of when a post was written.
+#[derive(Clone, Copy)]
+enum Date<'a> {
+    /// Nothing.
+    Missing,
+    /// One of the two tags of a date, so that what the date is cannot be told.
+    Broken,
+    /// What stands between its tags.
+    Whole(&'a [u8]),
 }
 
 #[derive(Clone, Copy)]
 struct RawPost<'a> {
-    date: Option<&'a [u8]>,
+    date: Date<'a>,
     text: &'a [u8],
 }
 
+/// The tags that posts are found by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tag {
+    Date,
+    DateEnd,
+    Post,
+    PostEnd,
+}
+
+/// How each of them is written.
+const TAGS: [(Tag, &[u8]); 4] =
+    [(Tag::Date, b"<date>"), (Tag::DateEnd, b"</date>"), (Tag::Post, b"<post>"), (Tag::PostEnd, b"</post>")];
+
+/// A tag, and where it begins and ends.
+#[derive(Clone, Copy)]
+struct TagAt {
+    tag: Tag,
+    start: usize,
+    end: usize,
+}
+
+/// The next tag at or after `from`.
+fn next_tag(bytes: &[u8], from: usize) -> Option<TagAt> {
+    memchr::memchr_iter(b'<', &bytes[from..]).find_map(|at| {
+        let start = from + at;
+        let (tag, written) = TAGS.iter().find(|(_, written)| bytes[start..].starts_with(written))?;
+        Some(TagAt { tag: *tag, start, end: start + written.len() })
+    })
+}
+
 /// The posts of a blog in the order of the file: each one, or the rule by which there should have been one.
+///
+/// A tag that is missing costs what it encloses and no other post: a date or a post ends at the latest where the next
+/// one begins. Tags are looked at one after the other, so the time that it takes grows with the length alone.
 #[derive(Clone)]
 struct Posts<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
+/// Why there is no post, and where to go on.
+type NoPost = (&'static str, usize);
+
+impl<'a> Posts<'a> {
+    /// The next one of the `wanted` tags at or after `from`.
+    fn next_of(&self, wanted: &[Tag], from: usize) -> Option<TagAt> {
+        let first = next_tag(self.bytes, from);
+        std::iter::successors(first, |found| next_tag(self.bytes, found.end))
+            .find(|found| wanted.contains(&found.tag))
+    }
+
+    /// The date of the post whose first tag is `first`, and the tag that its text begins behind.
+    fn opening(&self, first: TagAt) -> Result<(Date<'a>, TagAt), NoPost> {
+        if first.tag == Tag::Post {
+            return Ok((Date::Missing, first));
+        }
+        let nothing = |rule| (rule, self.bytes.len());
+        let end = if first.tag == Tag::Date {
+            let end = self.next_of(&[Tag::DateEnd, Tag::Date, Tag::Post], first.end);
+            end.ok_or(nothing("unclosed_date"))?
+        } else {
+            first
+        };
+        let is_closed = end.tag == Tag::DateEnd;
+        let next = if is_closed {
+            self.next_of(&[Tag::Date, Tag::Post], end.end).ok_or(nothing("no_post"))?
+        } else {
+            end
+        };
+        if next.tag == Tag::Date {
+            return Err((if is_closed { "no_post" } else { "unclosed_date" }, next.start));
+        }
+        let is_whole = is_closed && first.tag == Tag::Date;
+        Ok((if is_whole { Date::Whole(&self.bytes[first.end..end.start]) } else { Date::Broken }, next))
+    }
+
+    /// The text that begins at `start`, and where it ends.
+    fn text(&self, start: usize) -> Result<(&'a [u8], usize), NoPost> {
+        let mut date = None;
+        let mut from = start;
+        while let Some(found) = next_tag(self.bytes, from) {
+            match found.tag {
+                Tag::PostEnd => return Ok((&self.bytes[start..found.start], found.end)),
+                // At the date of the post that begins inside this one.
+                Tag::Post => return Err(("unclosed_post", date.unwrap_or(found.start))),
+                Tag::Date => date = Some(found.start),
+                Tag::DateEnd => {}
+            }
+            from = found.end;
+        }
+        Err(("unclosed_post", self.bytes.len()))
+    }
+
+    /// The post whose first tag is `first`, and where it ends.
+    fn post(&self, first: TagAt) -> Result<(RawPost<'a>, usize), NoPost> {
+        let (date, open) = self.opening(first)?;
+        let (text, end) = self.text(open.end)?;
+        Ok((RawPost { date, text }, end))
+    }
+}
+
 impl<'a> Iterator for Posts<'a> {
     type Item = Result<RawPost<'a>, &'static str>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let rest = &self.bytes[self.at..];
-        let date_tag = memmem::find(rest, b"<date>");
-        let post_tag = memmem::find(rest, b"<post>");
-        let (date, after_date) = match (date_tag, post_tag) {
-            (Some(date), post) if post.is_none_or(|post| date < post) => {
-                let start = date + b"<date>".len();
-                let Some(end) = memmem::find(&rest[start..], b"</date>").map(|end| start + end) else {
-                    self.at = self.bytes.len();
-                    return Some(Err("unclosed_date"));
-                };
-                (Some(&rest[start..end]), end + b"</date>".len())
-            }
-            (_, Some(post)) => (None, post),
-            (_, None) => return None,
+        let first = self.next_of(&[Tag::Date, Tag::DateEnd, Tag::Post], self.at)?;
+        let (found, at) = match self.post(first) {
+            Ok((post, end)) => (Ok(post), end),
+            Err((rule, resume)) => (Err(rule), resume),
         };
-        let body = &rest[after_date..];
-        let Some(open) = memmem::find(body, b"<post>") else {
-            self.at = self.bytes.len();
-            return Some(Err("no_post"));
-        };
-        if memmem::find(&body[..open], b"<date>").is_some() {
-            self.at += after_date;
-            return Some(Err("no_post"));
-        }
-        let start = open + b"<post>".len();
-        let close = memmem::find(&body[start..], b"</post>").map(|close| start + close);
-        let again = memmem::find(&body[start..], b"<post>").map(|again| start + again);
-        match close {
-            Some(close) if again.is_none_or(|again| close < again) => {
-                self.at += after_date + close + b"</post>".len();
-                Some(Ok(RawPost { date, text: &body[start..close] }))
-            }
-            _ => {
-                // Go on at the date of the post that begins inside this one.
-                let resume = again.map_or(body.len(), |again| {
-                    memmem::rfind(&body[start..again], b"<date>").map_or(again, |date| start + date)
-                });
-                self.at += after_date + resume;
-                Some(Err("unclosed_post"))
-            }
-        }
+        self.at = at;
+        Some(found)
     }
 }
 
@@ -164,7 +249,12 @@ mod tests {
             .map(|found| match found {
                 Err(rule) => rule.to_owned(),
                 Ok(RawPost { date, text }) => {
-                    format!("{:?} {}", date.map(decode), unpadded(&decode_entities(&decode(text))))
+                    let date = match date {
+                        Date::Missing => Cow::Borrowed("none"),
+                        Date::Broken => Cow::Borrowed("broken"),
+                        Date::Whole(date) => decode(date),
+                    };
+                    format!("{date}: {}", unpadded(&decode_entities(&decode(text))))
                 }
             })
             .collect()
@@ -176,19 +266,58 @@ mod tests {
             (&b"<Blog>\r\n</Blog>"[..], vec![]),
             (
                 b"<Blog><date>1,May,2004</date><post>\r\n\t one &nbsp;<img & two\r\nthree </post></Blog>",
-                vec!["Some(\"1,May,2004\") one \u{a0}<img & two\nthree"],
+                vec!["1,May,2004: one \u{a0}<img & two\nthree"],
             ),
-            (b"<date>a</date><post>x</post><post>y</post>", vec!["Some(\"a\") x", "None y"]),
-            (b"<date>a</date><date>b</date><post>y</post>", vec!["no_post", "Some(\"b\") y"]),
+            (b"<date>a</date><post>x</post><post>y</post>", vec!["a: x", "none: y"]),
+            (b"<date>a</date><date>b</date><post>y</post>", vec!["no_post", "b: y"]),
             (b"<date>a</date>text", vec!["no_post"]),
-            (b"<date>a<post>x</post>", vec!["unclosed_date"]),
-            (b"<date>a</date><post>x<date>b</date><post>y</post>", vec!["unclosed_post", "Some(\"b\") y"]),
-            (b"<date>a</date><post>x<post>y</post>", vec!["unclosed_post", "None y"]),
+            (b"<date>a</date><post>x<date>b</date><post>y</post>", vec!["unclosed_post", "b: y"]),
+            (b"<date>a</date><post>x<post>y</post>", vec!["unclosed_post", "none: y"]),
             (b"<date>a</date><post>x", vec!["unclosed_post"]),
-            (b"<date>a</date><post>caf\xe9 \x93q\x94</post>", vec!["Some(\"a\") café “q”"]),
-            ("<date>a</date><post>café</post>".as_bytes(), vec!["Some(\"a\") café"]),
+            (b"<date>a</date><post>caf\xe9 \x93q\x94</post>", vec!["a: café “q”"]),
+            ("<date>a</date><post>café</post>".as_bytes(), vec!["a: café"]),
+            (b"x</post> <date>a</date ></date><post>x</post>", vec!["a</date >: x"]),
         ] {
             assert_eq!(shown(blog), expected, "{}", String::from_utf8_lossy(blog));
+        }
+    }
+
+    #[test]
+    fn a_broken_tag_of_a_date_costs_the_date_alone() {
+        for (blog, expected) in [
+            (
+                "<date>a</dXte><post>x</post><date>b</date><post>y</post><date>c</date><post>z</post>",
+                vec!["broken: x", "b: y", "c: z"],
+            ),
+            ("<dXte>a</date><post>x</post><date>b</date><post>y</post>", vec!["broken: x", "b: y"]),
+            ("<date>a<post>x</post>", vec!["broken: x"]),
+            ("<date><post>x</post><post>y</post>", vec!["broken: x", "none: y"]),
+            ("<date>a</post><date>b</date><post>y</post>", vec!["unclosed_date", "b: y"]),
+            ("<date>a<date>b", vec!["unclosed_date", "unclosed_date"]),
+            ("a</date><date>b</date><post>y</post>", vec!["no_post", "b: y"]),
+            ("a</date>", vec!["no_post"]),
+            ("<date>a</dXte><post>x<date>b</date><post>y</post>", vec!["unclosed_post", "b: y"]),
+        ] {
+            assert_eq!(shown(blog.as_bytes()), expected, "{blog}");
+        }
+    }
+
+    #[test]
+    fn long_blogs_of_any_tags_are_read_to_their_end() {
+        // The time that it takes grows with the length alone.
+        const TIMES: usize = 100_000;
+        for (tags, found) in [
+            ("<post>x", TIMES),
+            ("<post>x</post>", TIMES),
+            ("<date>", TIMES),
+            ("<date></date>", TIMES),
+            ("<date><post>", TIMES),
+            ("</date></post>", 1),
+            ("</post>", 0),
+            ("<", 0),
+        ] {
+            let blog = tags.repeat(TIMES);
+            assert_eq!(Posts { bytes: blog.as_bytes(), at: 0 }.count(), found, "{tags}");
         }
     }
 }

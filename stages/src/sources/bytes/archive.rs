@@ -18,14 +18,16 @@ pub(in crate::sources) struct Archive {
     faults: Faults,
 }
 
-/// No dump nests its files deeper (`data/js/tweets` inside a folder of its own).
+/// No dump nests its files deeper (`data/js/tweets` inside a folder of its own). Links that lead back to a folder that they
+/// are in end here too.
 const MAX_DEPTH: usize = 6;
 
 impl Archive {
-    /// The files of a folder, in the order of their names; what fails while they are read is noted.
+    /// The files of a folder, and of those in it, in the order of their names; what fails while they are read is noted.
+    /// Links stand for what they lead to.
     ///
     /// # Errors
-    /// A folder that cannot be listed.
+    /// A folder that cannot be listed, a link that leads nowhere, a name that is not UTF-8.
     pub(in crate::sources) fn of_folder(location: &Location, faults: &Faults) -> Result<Self, StageError> {
         let folder = location.local().unwrap_or(Path::new(""));
         let mut members = Vec::new();
@@ -100,12 +102,17 @@ pub(in crate::sources) fn unpacked(name: &str) -> &str {
 fn walk(folder: &Path, prefix: &str, depth: usize, members: &mut Vec<String>) -> Result<(), StageError> {
     for entry in fs::read_dir(folder).map_err(|e| input(folder, e.to_string()))? {
         let entry = entry.map_err(|e| input(folder, e.to_string()))?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        let kind = entry.file_type().map_err(|e| input(&entry.path(), e.to_string()))?;
-        if kind.is_file() {
+        let path = entry.path();
+        let name = entry
+            .file_name()
+            .into_string()
+            .map_err(|name| input(&path, format!("the file name {} is not UTF-8", name.display())))?;
+        // Unlike the type of the entry, this is of what a link leads to.
+        let facts = path.metadata().map_err(|e| input(&path, e.to_string()))?;
+        if facts.is_file() {
             members.push(format!("{prefix}{name}"));
-        } else if kind.is_dir() && depth > 0 {
-            walk(&entry.path(), &format!("{prefix}{name}/"), depth - 1, members)?;
+        } else if facts.is_dir() && depth > 0 {
+            walk(&path, &format!("{prefix}{name}/"), depth - 1, members)?;
         }
     }
     Ok(())
@@ -113,4 +120,49 @@ fn walk(folder: &Path, prefix: &str, depth: usize, members: &mut Vec<String>) ->
 
 fn input(path: &Path, reason: String) -> StageError {
     StageError::Input { path: path.display().to_string(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "a test's own folder")]
+    fn put(path: &Path) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, b"x").unwrap();
+    }
+
+    fn members(folder: &Path) -> Result<Vec<String>, StageError> {
+        let location = Location::Local(folder.to_owned());
+        Archive::of_folder(&location, &Faults::default()).map(|archive| archive.members().to_vec())
+    }
+
+    #[test]
+    fn links_stand_for_what_they_lead_to() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        put(&elsewhere.path().join("js/a.js"));
+        put(&elsewhere.path().join("b.js"));
+        let folder = tempfile::tempdir().unwrap();
+        put(&folder.path().join("data/c.js"));
+        symlink(elsewhere.path().join("js"), folder.path().join("data/js")).unwrap();
+        symlink(elsewhere.path().join("b.js"), folder.path().join("b.js")).unwrap();
+        assert_eq!(members(folder.path()).unwrap(), ["b.js", "data/c.js", "data/js/a.js"]);
+        // One that leads back ends somewhere.
+        symlink(folder.path(), folder.path().join("data/again")).unwrap();
+        assert!(members(folder.path()).unwrap().contains(&"data/again/b.js".to_owned()));
+        symlink(elsewhere.path().join("nothing"), folder.path().join("lost.js")).unwrap();
+        assert!(members(folder.path()).unwrap_err().to_string().contains("lost.js"));
+    }
+
+    #[test]
+    fn names_that_are_not_utf_8_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = std::ffi::OsStr::from_bytes(b"caf\xe9.js");
+        put(&folder.path().join("data").join(name));
+        let error = members(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("is not UTF-8"), "{error}");
+    }
 }

@@ -200,6 +200,26 @@ fn products_as_python_literals() {
 }
 
 #[test]
+fn python_literals_begin_in_many_ways() {
+    let review = b"{\"reviewerID\":\"A1\",\"asin\":\"B1\",\"reviewText\":\"t\"}\n";
+    for (item, context) in [
+        ("{'asin': 'B1', 'title': 'Kettle'}", "item ?: Kettle"),
+        ("{u'asin': u'B1', u'title': u'Kettle'}", "item ?: Kettle"),
+        ("{ 'asin': 'B1', 'title': 'Kettle'}", "item ?: Kettle"),
+        (" {\"asin\": 'B1', \"title\": u\"Kettle\"}", "item ?: Kettle"),
+        ("{\"asin\": \"B1\", \"title\": \"Kettle\", \"price\": None}", "item ?: Kettle"),
+        ("{u'asin': u'B1', u'title': kettle()}", "-"),
+        ("{'asin'", "-"),
+    ] {
+        let dumps = Dumps::with(&[("K.json", review), ("meta_K.jsonl", format!("{item}\n").as_bytes())]);
+        let found = run().read(&[dumps.path().to_owned()]);
+        assert_eq!(found.lines(&["context"]), [context], "{item}");
+        let items = found.counts.iter().find(|count| !count.yields_events).unwrap();
+        assert_eq!((items.records, items.malformed), (1, u64::from(context == "-")), "{item}");
+    }
+}
+
+#[test]
 fn products_of_2018() {
     let reviews = "{\"reviewerID\":\"A1\",\"asin\":\"B1\",\"reviewText\":\"t\"}\n".to_owned()
         + "{\"reviewerID\":\"A1\",\"asin\":\"B2\",\"reviewText\":\"t\"}\n"

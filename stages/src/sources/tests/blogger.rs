@@ -1,4 +1,6 @@
-use genome_schemas::Platform;
+use std::collections::BTreeSet;
+
+use genome_schemas::{Lost, Platform};
 
 use super::super::{ReaderOptions, TruncatedPolicy};
 use super::{Dumps, Run, assert_no_handles, gzip, tar, zip};
@@ -97,12 +99,38 @@ fn broken_markup_is_located_and_goes_on() {
 }
 
 #[test]
+fn a_broken_tag_of_a_date_costs_the_date_alone() {
+    let (b, c) = ("2004-05-02T00:00:00Z | B | -", "2004-05-03T00:00:00Z | C | -");
+    let rest = "<date>2,May,2004</date><post>B</post><date>3,May,2004</date><post>C</post></Blog>";
+    for (first, shown, lost) in [
+        ("<date>1,May,2004</dXte><post>A</post>", "- | A | -", 1),
+        ("<date>1,May,2004<post>A</post>", "- | A | -", 1),
+        ("<date><post>A</post>", "- | A | -", 1),
+        ("<dXte>1,May,2004</date><post>A</post>", "- | A | -", 1),
+        ("<post>A</post>", "- | A | -", 0),
+        ("<date>1,May,2004</dXte><pXst>A</post>", "- | - | unclosed_date", 0),
+        ("<date>1,May,2004</date><pXst>A</post>", "- | - | no_post", 0),
+        ("<date>1,May,2004</dXte><post>A</pXst>", "- | - | unclosed_post", 0),
+    ] {
+        let blog = format!("<Blog>{first}{rest}");
+        let dumps = Dumps::with(&[("b.zip", &zip(&[(NAME, blog.as_bytes())]))]);
+        let found = run().read(&[dumps.path().to_owned()]);
+        assert_eq!(found.lines(&["at", "text", "rule"]), [shown, b, c], "{first}");
+        let counted = found.counts[0].type_conflicts.get("date").map_or(0, |conflict| conflict.count);
+        assert_eq!(counted, lost, "{first}");
+    }
+}
+
+#[test]
 fn dates_that_mean_nothing_are_counted() {
-    let bytes = blog(&[("1,Smarch,2004", "a"), (",,", "b")]);
-    let dumps = Dumps::with(&[("b.zip", &zip(&[(NAME, &bytes)]))]);
+    let bytes = blog(&[(",,", "a"), ("1,Smarch,2004", "b"), ("2,Smarch,2004", "c")]);
+    let other = blog(&[("1,May,2004", "d")]);
+    let dumps =
+        Dumps::with(&[("b.zip", &zip(&[("0000001.male.33.indUnk.Aries.xml", &other), (NAME, &bytes)]))]);
     let found = run().read(&[dumps.path().to_owned()]);
-    assert_eq!(found.lines(&["at", "text"]), ["- | a", "- | b"]);
-    assert_eq!(found.counts[0].type_conflicts["date"].count, 1);
+    assert_eq!(found.lines(&["at", "text"]), ["2004-05-01T00:00:00Z | d", "- | a", "- | b", "- | c"]);
+    let lost = Lost { count: 2, first_offset: 1, first_file: "b.zip!1".to_owned() };
+    assert_eq!(found.counts[0].type_conflicts["date"], lost);
 }
 
 #[test]
@@ -145,6 +173,54 @@ fn a_corrupt_member_is_an_error_or_a_row() {
 }
 
 #[test]
+fn what_is_broken_before_a_break_is_told_apart_from_it() {
+    let before = b"<Blog><date>1,May,2004</date><post>not closed<date>2,May,2004</date><post>whole</post>\
+                   <date>3,May,2004</date><post>cut he";
+    let packed = tar(&[(NAME, &[&before[..], b"re</post></Blog>"].concat())]);
+    let header = 512;
+    let dumps = Dumps::with(&[("b.tar", &packed[..header + before.len()])]);
+    let options = ReaderOptions { on_truncated: TruncatedPolicy::Keep, ..ReaderOptions::default() };
+    let found = Run { options, ..run() }.read(&[dumps.path().to_owned()]);
+    let mut lines = found.lines(&["source_file", "source_offset", "text", "rule"]);
+    lines.retain(|line| line.starts_with("b.tar!0 "));
+    assert_eq!(
+        lines,
+        ["b.tar!0 | 0 | - | unclosed_post", "b.tar!0 | 1 | whole | -", "b.tar!0 | 2 | - | truncated_file"]
+    );
+}
+
+#[test]
+fn places_stay_apart_when_their_handles_are_hidden() {
+    let bytes =
+        b"<Blog><date>1,May,2004</date><post>not closed<date>2,May,2004</date><post>whole</post></Blog>";
+    let names = ["Grace.2003.xml", "grace.2003.xml", "grace.2004.xml", "old/grace.xml", "old/grace.xml.gz"];
+    let packed = gzip(bytes);
+    let members = names.map(|name| (name, if name.contains(".gz") { &packed[..] } else { &bytes[..] }));
+    let [upper, lower] = ["Grace", "grace"].map(|name| super::mention(Platform::Blogger, name));
+    let mut expected = Vec::new();
+    for place in [
+        format!("{upper}.2003.xml"),
+        format!("{lower}.2003.xml#1"),
+        format!("{lower}.2004.xml"),
+        format!("old/{lower}.xml"),
+        format!("old/{lower}.xml.gz"),
+    ] {
+        expected.extend([format!("b.zip!{place} | 0 | unclosed_post"), format!("b.zip!{place} | 1 | -")]);
+    }
+    expected.sort();
+    let dumps = Dumps::with(&[("b.zip", &zip(&members))]);
+    let found = run().read(&[dumps.path().to_owned()]);
+    let mut lines = found.lines(&["source_file", "source_offset", "rule"]);
+    lines.sort();
+    assert_eq!(lines, expected);
+    assert_eq!(found.counts[0].name, "b.zip");
+    assert_no_handles(&found, &["grace"]);
+    let broken = found.rows.iter().filter(|row| row["outcome"] == "malformed");
+    let keys: BTreeSet<String> = broken.map(|row| row["key"].to_string()).collect();
+    assert_eq!(keys.len(), names.len(), "each has its own");
+}
+
+#[test]
 fn single_files_and_tars_hide_the_handle() {
     let bytes = blog(&[("31,May,2004", "one"), ("1,June,2004", "two")]);
     let dumps = Dumps::with(&[
@@ -156,8 +232,8 @@ fn single_files_and_tars_hide_the_handle() {
     let hidden = super::mention(Platform::Blogger, "1234567");
     let leo = r#"{"gender":"female","age":17,"topic":"Student","sign":"Leo"}"#;
     for (path, place, attributes) in [
-        (format!("x/{NAME}"), format!("{hidden}.xml"), leo),
-        ("y".into(), format!("{hidden}.xml"), "-"),
+        (format!("x/{NAME}"), format!("{hidden}.female.17.Student.Leo.xml"), leo),
+        ("y".into(), format!("{hidden}.xml.gz"), "-"),
         ("z/blogs.tar.gz".into(), "blogs.tar.gz!0".into(), leo),
     ] {
         let found = run().read(&[dumps.path().join(path)]);
@@ -170,7 +246,7 @@ fn single_files_and_tars_hide_the_handle() {
                 .collect::<Vec<_>>()
         );
         assert_no_handles(&found, &["1234567"]);
-        assert!(!found.counts[0].name.contains("1234567"));
+        assert_eq!(Some(found.counts[0].name.as_str()), place.split('!').next());
         assert_eq!(found.plan.matches("ReadDumps").count(), if place.contains("tar") { 2 } else { 1 });
     }
     let found = run().read(&[dumps.path().join("z/blogs.zip")]);

@@ -73,7 +73,7 @@ fn times_beyond_all_clocks_are_told() {
 
 #[test]
 fn what_tables_of_tweets_give_up_is_told() {
-    let table = "id,screen_name,text,created_at,in_reply_to_status_id,favorite_count,reply_count\n\
+    let table = "tweet_id,screen_name,text,created_at,in_reply_to_status_id,favorite_count,reply_count\n\
                  1,ada_tw,one,2015-02-24 11:35:52,5.70306E+17,\"1,234\",2\n\
                  2,ada_tw,two,2015-02-24 11:35:52,1,3,many\n\
                  3,ada_tw,three,2015-02-24 11:35:52, , ,\n\
@@ -85,6 +85,29 @@ fn what_tables_of_tweets_give_up_is_told() {
         ["1 | post | 1 | - | 2", "2 | comment | 1 | 3 | -", "3 | post | 3 | - | -", "4 | post | 4 | 4 | 0"]
     );
     assert_eq!(given_up(&found), [("engagement", 1), ("replies", 1), ("reply_to", 1)]);
+}
+
+#[test]
+fn numbers_of_rows_are_no_identifiers() {
+    let named = CsvConfig { columns: [("id".into(), "id".into())].into(), ..CsvConfig::default() };
+    let numbered = "ID,text\n1,one\n0000000002,two\n20072008,three\n";
+    for (table, csv, ids, lost) in [
+        (numbered, None, ["- | -", "- | -", "20072008 | 20072008"], 2),
+        (numbered, Some(named), ["1 | 1", "0000000002 | 0000000002", "20072008 | 20072008"], 0),
+        ("id,tweet_id,text\n1,20,one\n2,,two\n3,x,three\n", None, ["20 | 20", "- | -", "- | -"], 1),
+        (
+            "id,text,link\n1,one,https://x.com/ada_tw/status/20\n2,two,\n3,three,https://example.org/3\n",
+            None,
+            ["20 | 20", "- | -", "- | -"],
+            2,
+        ),
+    ] {
+        let dumps = Dumps::with(&[("a.csv", table.as_bytes())]);
+        let found = Run { csv, ..Run::of(Platform::Twitter) }.read(&[dumps.path().to_owned()]);
+        assert_eq!(found.lines(&["native_id", "thread_id"]), ids, "{table}");
+        let expected = if lost == 0 { vec![] } else { vec![("id", lost)] };
+        assert_eq!(given_up(&found), expected, "{table}");
+    }
 }
 
 #[test]

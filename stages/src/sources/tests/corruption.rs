@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use arrow::array::{AsArray, RecordBatch};
-use genome_schemas::Platform;
+use genome_schemas::{Lost, Platform};
 
 use super::super::batches::{FileFacts, Produces};
 use super::super::bytes::frames::SpareContext;
@@ -14,7 +14,7 @@ use super::super::file_group::{DumpFile, ReaderKind};
 use super::super::output::Output;
 use super::super::read_dumps::read_file;
 use super::super::{Deletions, Pseudonymizer, ReaderOptions, SourceConfig, TruncatedPolicy};
-use super::{Dumps, bzip2, gzip, tar, xz, zip, zstd};
+use super::{Dumps, Run, bzip2, gzip, tar, xz, zip, zstd};
 
 /// Corruptions of each form that every run of the tests tries, and those that the ignored test tries.
 const CASES: u64 = 10_000;
@@ -304,6 +304,37 @@ fn in_blogs(blog: &[u8]) -> Vec<u8> {
     zip(&[("1.female.17.Student.Leo.xml", blog)])
 }
 
+/// Products are no rows, so what is lost of them is told of their file.
+#[test]
+fn damaged_products_are_told() {
+    let review = "{\"user_id\":\"A1\",\"asin\":\"B1\",\"rating\":5.0,\"text\":\"good\",\"timestamp\":1}\n";
+    let reviews = format!("{review}{{\"user_id\":?}}\n");
+    let (broken, nameless) = ("{\"title\":?}\n", "{\"title\":\"nameless\"}\n");
+    let items =
+        format!("{{\"parent_asin\":\"B1\",\"title\":\"t\"}}\n{broken}{nameless}{{\"x\":1}}\n{broken}");
+    let packed = tar(&[("meta_K.jsonl", items.as_bytes())]);
+    for (file, bytes, place) in [
+        ("meta_K.jsonl", items.as_bytes(), "meta_K.jsonl"),
+        ("meta_K.tar", &packed[..], "meta_K.tar!meta_K.jsonl"),
+    ] {
+        let dumps = Dumps::new();
+        let paths = [dumps.put("K.jsonl", reviews.as_bytes()), dumps.put(file, bytes)];
+        let found = Run::of(Platform::Amazon).read(&paths);
+        assert_eq!(found.lines(&["rule"]), ["-", "invalid_json"], "{file}");
+        let [rows, context] = &found.counts[..] else { panic!("{:?}", found.counts) };
+        assert!(rows.unread.is_empty(), "they are rows: {:?}", rows.unread);
+        let lost = |first: &str| Lost {
+            count: 2,
+            first_offset: items.find(first).unwrap() as u64,
+            first_file: place.to_owned(),
+        };
+        let unread: Vec<_> = context.unread.iter().collect();
+        let expected = [(&"invalid_json", &lost(broken)), (&"not_a_record", &lost(nameless))];
+        assert_eq!(unread, expected, "{file}");
+        assert_eq!(context.malformed, 4, "{file}");
+    }
+}
+
 macro_rules! forms {
     ($($name:ident: $form:expr;)*) => {
         $(
@@ -337,6 +368,7 @@ forms! {
     twitter_table: academic_table();
     twitter_archive: packed("t.zip", &personal_archive(), in_archive);
     blog_corpus: packed("b.zip", &blog(), in_blogs);
+    blog_by_itself: blog();
     table_of_posts: posts();
     blog_feed: feed();
 }

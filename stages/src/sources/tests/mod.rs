@@ -9,6 +9,7 @@ mod containers;
 mod corruption;
 mod reddit;
 mod remote;
+mod tables;
 mod twitter;
 mod twitter_api;
 

@@ -3,11 +3,11 @@ use std::sync::Arc;
 use arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampSecondArray,
 };
-use genome_schemas::Platform;
+use genome_schemas::{Lost, Platform};
 use parquet::arrow::ArrowWriter;
 
-use super::super::{Deletions, ReaderOptions, TypeConflict};
-use super::{Dumps, Run, assert_no_handles, json_rows, mention, text, zstd};
+use super::super::{Deletions, ReaderOptions};
+use super::{Dumps, Run, assert_no_handles, json_rows, mention, tar, text, zstd};
 use crate::dedup::{Across, Dedup, Exact};
 use crate::{Stage, StageContext};
 
@@ -145,6 +145,54 @@ fn no_handle_gets_out_of_markdown() {
     }
 }
 
+#[test]
+fn no_handle_gets_out_of_the_names_of_exports() {
+    let grace = mention(Platform::Reddit, "grace");
+    let lines = b"{\"id\":\"p1\",\"title\":\"t\",\"author\":\"grace\"}\noops\n";
+    let cases: [(&str, Vec<u8>, &str); 7] = [
+        ("u_grace_comments.jsonl", lines.to_vec(), "u_<>_comments.jsonl"),
+        ("U_GRACE_submissions.zst", zstd(lines, 20), "U_<>_submissions.zst"),
+        ("u_grace_posts (1).jsonl", lines.to_vec(), "u_<>_posts (1).jsonl"),
+        ("r_u_Grace.jsonl", lines.to_vec(), "r_u_<>.jsonl"),
+        ("u_grace/a.jsonl", lines.to_vec(), "a.jsonl"),
+        ("menu_comments.jsonl", lines.to_vec(), "menu_comments.jsonl"),
+        ("u_grace.tar", tar(&[("x/u_grace_posts.json", lines)]), "u_<>.tar!x/u_<>_posts.json"),
+    ];
+    for (name, bytes, place) in cases {
+        let dumps = Dumps::new();
+        let found = run().read(&[dumps.put(name, &bytes)]);
+        let place = place.replace("<>", &grace);
+        assert_eq!(found.lines(&["source_file"]), [place.as_str(); 2], "{name}");
+        assert_eq!(found.counts[0].name, place.split('!').next().unwrap_or_default(), "{name}");
+        assert_no_handles(&found, &["grace"]);
+    }
+    let dumps = Dumps::with(&[("u_grace/a.jsonl", lines), ("u_lin-42/a.jsonl", lines)]);
+    let found = run().read(&[dumps.path().join("u_grace"), dumps.path().join("u_lin-42")]);
+    let mut folders =
+        ["grace", "lin-42"].map(|name| format!("u_{}/a.jsonl", mention(Platform::Reddit, name)));
+    folders.sort();
+    let [first, second] = folders;
+    assert_eq!(found.lines(&["source_file"]), [first.clone(), first, second.clone(), second]);
+}
+
+#[test]
+fn no_handle_gets_out_of_a_domain() {
+    let grace = mention(Platform::Reddit, "grace");
+    let post = |domain: &str, is_self: bool| {
+        format!("{{\"title\":\"t\",\"is_self\":{is_self},\"domain\":\"{domain}\"}}")
+    };
+    let cases = [
+        (post("self.u_grace", false), format!("self.u_{grace}")),
+        (post("Self.U_Grace", false), format!("Self.u_{grace}")),
+        (post("self.u_grace", true), "-".to_owned()),
+        (post("self.math", false), "self.math".to_owned()),
+        (post("u_grace.example.org", false), "u_grace.example.org".to_owned()),
+    ];
+    let cases: Vec<(&str, &str)> =
+        cases.iter().map(|(line, expected)| (line.as_str(), expected.as_str())).collect();
+    check(&cases, &["link_domain"]);
+}
+
 const THREAD: &str = r#"
 {"id":"p1","title":"Title","selftext":"Self","author":"Ada_L","created_utc":1}
 {"id":"c1","body":"one","author":"grace","link_id":"t3_p1","parent_id":"t3_p1"}
@@ -228,14 +276,11 @@ fn values_lost_to_their_type_are_counted() {
     let found = run().read(&[dumps.path().to_owned()]);
     assert_eq!(found.lines(&["native_id", "author_class"]), ["a | deleted", "b | deleted", "c | deleted"]);
     let conflicts: Vec<_> = found.counts[0].type_conflicts.iter().collect();
-    let at = |line: usize| lines.match_indices('\n').nth(line - 1).map(|(i, _)| i as u64 + 1).unwrap();
-    assert_eq!(
-        conflicts,
-        [
-            (&"author", &TypeConflict { count: 1, first_offset: at(2) }),
-            (&"score", &TypeConflict { count: 2, first_offset: at(1) }),
-        ]
-    );
+    let lost = |count: u64, line: usize| {
+        let at = lines.match_indices('\n').nth(line - 1).map(|(i, _)| i as u64 + 1).unwrap();
+        Lost { count, first_offset: at, first_file: "a.jsonl".to_owned() }
+    };
+    assert_eq!(conflicts, [(&"author", &lost(1, 2)), (&"score", &lost(2, 1))]);
 }
 
 #[test]

@@ -180,6 +180,49 @@ fn what_is_no_archive_is_an_error() {
     }
 }
 
+#[test]
+fn an_archive_is_known_under_any_name() {
+    let tweets = "window.YTD.tweets.part0 = [ {\"tweet\":{\"id_str\":\"1\",\"full_text\":\"a\"}} ]";
+    let archive = new_archive(&[("data/tweets.js", tweets)]);
+    for name in ["archive.zip", "archive.zip.1", "archive of 2022"] {
+        let dumps = Dumps::new();
+        let found = Run { deletions: Deletions::Honour, ..run() }.read(&[dumps.put(name, &archive)]);
+        assert_eq!(found.lines(&["native_id", "author_id", "outcome"]), ["1 | <ada_tw> | kept"], "{name}");
+    }
+}
+
+/// Bob quotes Ada: with her words in v1.1, with the id or the mark alone, and with and without her words in v2.
+const QUOTING: [&str; 6] = [
+    r#"{"id_str":"2","text":"so true","user":{"screen_name":"bob_tw"},"is_quote_status":true,"quoted_status_id_str":"1","quoted_status":{"id_str":"1","text":"her words","user":{"screen_name":"ada_tw"}}}"#,
+    r#"{"id_str":"2","text":"so true","user":{"screen_name":"bob_tw"},"is_quote_status":true,"quoted_status_id":1,"quoted_status_id_str":"1"}"#,
+    r#"{"id_str":"2","text":"so true","user":{"screen_name":"bob_tw"},"quoted_status_id":1}"#,
+    r#"{"id_str":"2","text":"so true","user":{"screen_name":"bob_tw"},"is_quote_status":true}"#,
+    r#"{"id":"2","text":"so true","author":{"id":"8","username":"bob_tw"},"referenced_tweets":[{"type":"quoted","id":"1","text":"her words","author":{"id":"7","username":"ada_tw"}}]}"#,
+    r#"{"id":"2","text":"so true","author":{"id":"8","username":"bob_tw"},"referenced_tweets":[{"type":"quoted","id":"1"}]}"#,
+];
+
+/// Bob passes on what Ada wrote: with her tweet in v1.1, by the text alone, and with the id alone in v2.
+const PASSING_ON: [&str; 4] = [
+    r#"{"id_str":"2","text":"RT @ada_tw: her w…","user":{"screen_name":"bob_tw"},"retweeted_status":{"id":1,"text":"her words","user":{"screen_name":"ada_tw"}}}"#,
+    r#"{"id_str":"2","text":"RT @ada_tw: her w…","user":{"screen_name":"bob_tw"}}"#,
+    r#"{"id":"2","text":"RT @ada_tw: her w…","author":{"id":"8","username":"bob_tw"},"referenced_tweets":[{"type":"retweeted","id":"1"}]}"#,
+    r#"{"id":"2","text":"her words","author":{"id":"8","username":"bob_tw"},"referenced_tweets":[{"type":"retweeted","id":"1"}]}"#,
+];
+
+#[test]
+fn a_tweet_is_one_event_in_all_forms() {
+    for (expected, forms) in [("comment | so true", &QUOTING[..]), ("repost | ", &PASSING_ON[..])] {
+        let mut keys = Vec::new();
+        for form in forms {
+            let dumps = Dumps::with(&[("a.jsonl", form.as_bytes())]);
+            let found = run().read(&[dumps.path().to_owned()]);
+            assert_eq!(found.lines(&["kind", "text"]), [expected], "{form}");
+            keys.extend(found.lines(&["key"]));
+        }
+        assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    }
+}
+
 /// Bob passes on Ada's words: quoted and retweeted in v1.1; flattened, beside a page and by hand in v2.
 const PASSED_ON: [&str; 5] = [
     r#"{"id_str":"2","text":"so true","user":{"screen_name":"bob_tw"},"quoted_status":{"id_str":"1","text":"her words","user":{"screen_name":"ada_tw"}}}"#,

@@ -72,7 +72,7 @@ fn streams_have_tweets_and_notices() {
                 "kept | - | 2 | post | only the beginning <3 | -",
                 "kept | - | 3 | repost |  | tweet <bob_tw>: cut no more",
                 "kept | - | 4 | comment | look at this | tweet <bob_tw>: a quoted word",
-                "kept | - | 5 | post | without the object | -",
+                "kept | - | 5 | comment | without the object | -",
                 "kept | - | 6 | comment | and so on | tweet <ada_tw>: cats & dogs",
                 "notice | delete_notice | 50 | unknown | - | -",
                 "notice | limit_notice | - | unknown | - | -",
@@ -138,6 +138,51 @@ fn a_notice_takes_back_a_tweet_of_another_file() {
     );
     let without_context = Run { context: false, ..honouring() };
     assert_eq!(own(&without_context), own(&honouring()));
+}
+
+#[test]
+fn tweets_that_are_withheld_nowhere_are_kept() {
+    for (countries, outcome) in
+        [(r#"["XY"]"#, "deleted"), ("[]", "kept"), (r#""""#, "kept"), ("null", "kept")]
+    {
+        let of_tweet = tweet(1, "says", &format!(r#","withheld_in_countries":{countries}"#));
+        let person = format!(r#""screen_name":"ada_tw","withheld_in_countries":{countries}"#);
+        let of_person = tweet(1, "says", "").replace(r#""screen_name":"ada_tw""#, &person);
+        for line in [of_tweet, of_person] {
+            let dumps = Dumps::with(&[("a.json", line.as_bytes())]);
+            let found = honouring().read(&[dumps.path().to_owned()]);
+            assert_eq!(found.lines(&["outcome"]), [outcome], "{line}");
+        }
+    }
+}
+
+#[test]
+fn files_are_named_without_whoever_wrote_their_first_tweet() {
+    let ada = mention(Platform::Twitter, "ada_tw");
+    let ours = format!("oops\n{}{}", tweet(1, "one", ""), tweet(2, "two", ""));
+    let theirs = format!("{{\"id_str\":\"9\",\"text\":\"hi\",{BOB}}}\n");
+    let page = PAGE.replace('\n', "");
+    let members = tar(&[("ada_tw/1.json", ours.as_bytes()), ("2.json", theirs.as_bytes())]);
+    let cases: [(&str, &[u8], &str, Vec<String>); 4] = [
+        ("Ada_TW_timeline.jsonl", ours.as_bytes(), "<>_timeline.jsonl", vec!["<>_timeline.jsonl".into(); 3]),
+        ("of ada_tw.json", page.as_bytes(), "of <>.json", vec!["of <>.json".into(); 7]),
+        ("bob_tw.jsonl", ours.as_bytes(), "bob_tw.jsonl", vec!["bob_tw.jsonl".into(); 3]),
+        ("ada_tw.tar", &members, "<>.tar", {
+            let mut places = vec!["<>.tar!2.json".to_owned()];
+            places.resize(4, "<>.tar!<>/1.json".to_owned());
+            places
+        }),
+    ];
+    for (name, bytes, shown, places) in cases {
+        let dumps = Dumps::with(&[(name, bytes)]);
+        let found = run().read(&[dumps.path().to_owned()]);
+        let hidden = |name: &str| name.replace("<>", &ada);
+        let mut expected: Vec<String> = places.iter().map(|place| hidden(place)).collect();
+        expected.sort();
+        assert_eq!(found.lines(&["source_file"]), expected, "{name}");
+        assert_eq!(found.counts[0].name, hidden(shown), "{name}");
+        assert_no_handles(&found, &["ada_tw"]);
+    }
 }
 
 /// A page of v2 with accounts and tweets beside it.
@@ -364,21 +409,56 @@ fn programs_named_after_their_owner() {
 
 #[test]
 fn long_posts_of_archives_are_whole() {
-    let shown = "The beginning of something long that a tweet cuts… https://t.example/x";
-    let tweets = format!(
-        "window.YTD.tweets.part0 = [ {{\"tweet\":{{\"id_str\":\"1\",\"full_text\":\"{shown}\",\"created_at\":\"Thu Nov 03 08:50:26 +0000 2022\"}}}} ]"
-    );
-    let notes = "window.YTD.note_tweet.part0 = [ {\"noteTweet\":{\"createdAt\":\"2022-11-03T08:50:26.000Z\",\"core\":{\"text\":\
-                 \"The beginning of something long that a tweet cuts, and its end.\"}}} ]";
+    // Each in a second of its own, by which they are found.
+    let tweet = |second: u32, text: &str| {
+        format!(
+            "{{\"tweet\":{{\"id_str\":\"{second}\",\"full_text\":\"{text}\",\"created_at\":\"Thu Nov 03 08:50:{second} +0000 2022\"}}}}"
+        )
+    };
+    let note = |second: u32, text: &str| {
+        format!(
+            "{{\"noteTweet\":{{\"createdAt\":\"2022-11-03T08:50:{second}.000Z\",\"core\":{{\"text\":\"{text}\"}}}}}}"
+        )
+    };
+    let file = |elements: &[String]| format!("window.YTD.any.part0 = [ {} ]", elements.join(", "));
+    let tweets = file(&[
+        tweet(10, "The beginning of something long that a tweet cuts… https://t.example/x"),
+        tweet(20, "Cats &amp; dogs… https://t.example/x"),
+        tweet(30, "Salt & pepper… https://t.example/x"),
+        tweet(40, "A part of its own…"),
+    ]);
+    let notes = file(&[
+        note(10, "The beginning of something long that a tweet cuts, and its end."),
+        note(20, "Cats & dogs, and their end."),
+        note(30, "Salt &amp; pepper, and their end."),
+    ]);
+    let more_notes = file(&[note(40, "A part of its own, and its end.")]);
+    let deleted = file(&[
+        note(10, "The beginning of something long that a tweet cuts, and was deleted."),
+        note(40, "A part of its own, and was deleted."),
+    ]);
+    let among_friends = file(&[tweet(50, "among friends")]);
     let account = r#"window.YTD.account.part0 = [ { "account" : { "username" : "ada_tw" } } ]"#;
     let archive = zip(&[
+        ("data/deleted-note-tweet.js", deleted.as_bytes()),
         ("data/tweets.js", tweets.as_bytes()),
         ("data/note-tweet.js", notes.as_bytes()),
+        ("data/note-tweet-part1.js", more_notes.as_bytes()),
+        ("data/community-tweet.js", among_friends.as_bytes()),
         ("data/account.js", account.as_bytes()),
     ]);
     let dumps = Dumps::with(&[("a.zip", &archive)]);
     let found = run().read(&[dumps.path().to_owned()]);
-    assert_eq!(found.lines(&["text"]), ["The beginning of something long that a tweet cuts, and its end."]);
+    assert_eq!(
+        found.lines(&["text"]),
+        [
+            "among friends",
+            "The beginning of something long that a tweet cuts, and its end.",
+            "Cats & dogs, and their end.",
+            "Salt & pepper, and their end.",
+            "A part of its own, and its end.",
+        ]
+    );
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Personal archives of Twitter, as a zip or an unpacked folder.
 //!
 //! The old form (2012 to 2019) has `data/js/tweets/YYYY_MM.js` and `data/js/user_details.js`; the new one has
-//! `data/tweets.js` or `data/tweet.js`, further parts of it, `data/account.js`, the only place that names the owner, and
-//! `data/note-tweet.js` with the whole of posts that `tweets.js` cuts. No other member is opened: messages, likes and
-//! addresses of connections lie beside them.
+//! `data/tweets.js` or `data/tweet.js`, `data/community-tweet.js`, further parts of them, `data/account.js`, the only place
+//! that names the owner, and `data/note-tweet.js` and its parts with the whole of posts that the others cut. No other member
+//! is opened: what was deleted, messages, likes and addresses of connections lie beside them.
 
 use super::status::{Beside, Owner, Tweet, tweet};
 use super::without_handle;
@@ -16,6 +16,7 @@ use crate::sources::options::TruncatedPolicy;
 use crate::sources::output::{Output, Read, Stop};
 use crate::sources::values::fields::{Nested, Text};
 use crate::sources::values::json::{Decoded, Decoder, json_record};
+use crate::sources::values::text::unescape_api;
 use crate::sources::values::time::twitter_time;
 
 json_record! {
@@ -48,22 +49,37 @@ const ACCOUNT_FILES: [&str; 2] = ["account.js", "user_details.js"];
 /// The account files are a few hundred bytes long.
 const MAX_ACCOUNT_BYTES: u64 = 1 << 20;
 
+/// Files of the new form that hold tweets, without `.js`.
+const TWEET_FILES: [&str; 3] = ["tweets", "tweet", "community-tweet"];
+/// The file of the new form that holds the whole texts of long posts.
+const LONG_POST_FILES: [&str; 1] = ["note-tweet"];
+
 /// Whether a member of an archive holds tweets.
 pub(in crate::sources) fn holds_tweets(member: &str) -> bool {
-    let (folder, name) = member.rsplit_once('/').unwrap_or(("", member));
-    let Some(stem) = name.strip_suffix(".js") else { return false };
-    if folder == "data/js/tweets" || folder.ends_with("/data/js/tweets") {
-        return true;
-    }
-    // `deleted-tweets.js` and the like begin otherwise.
-    let part = stem.strip_prefix("tweets").or_else(|| stem.strip_prefix("tweet"));
-    let is_part = part.is_some_and(|part| {
-        part.is_empty()
-            || part
-                .strip_prefix("-part")
-                .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
-    });
-    is_part && (folder.is_empty() || folder == "data" || folder.ends_with("/data"))
+    script(member).is_some_and(|(folder, name)| {
+        let in_months = folder == "data/js/tweets" || folder.ends_with("/data/js/tweets");
+        in_months || is_one_of(folder, name, &TWEET_FILES)
+    })
+}
+
+/// Whether a member of an archive holds whole texts of long posts.
+fn holds_long_posts(member: &str) -> bool {
+    script(member).is_some_and(|(folder, name)| is_one_of(folder, name, &LONG_POST_FILES))
+}
+
+/// The folder and the name of a member that is a script, without `.js`.
+fn script(member: &str) -> Option<(&str, &str)> {
+    let path = member.strip_suffix(".js")?;
+    Some(path.rsplit_once('/').unwrap_or(("", path)))
+}
+
+/// Whether a script of the new form is one of `files` or a part of one: `tweets`, `tweets-part1`. Names are compared as a
+/// whole, so that `deleted-tweets` is none of `tweets`.
+fn is_one_of(folder: &str, name: &str, files: &[&str]) -> bool {
+    let in_data = folder.is_empty() || folder == "data" || folder.ends_with("/data");
+    let is_number = |n: &str| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit());
+    let is_part = |part: &str| part.is_empty() || part.strip_prefix("-part").is_some_and(is_number);
+    in_data && files.iter().any(|file| name.strip_prefix(*file).is_some_and(is_part))
 }
 
 /// Reads one archive.
@@ -87,34 +103,40 @@ type LongPosts = Vec<(i64, String)>;
 /// Two clocks can differ by as many seconds.
 const SAME_TIME: i64 = 3;
 
-/// The whole texts of long posts. They have no id in common with the tweets that show their beginning.
+/// The whole texts of long posts, of all parts together at most `limit` bytes. They have no id in common with the tweets
+/// that show their beginning.
 fn long_posts(archive: &mut Archive, limit: usize) -> Result<LongPosts, StageError> {
-    let is_notes = |member: &&String| member.ends_with("note-tweet.js");
-    let Some(member) = archive.members().iter().find(is_notes).cloned() else { return Ok(Vec::new()) };
-    let mut bytes = Vec::new();
-    // What can be read of it is taken; without it, tweets stay as they are.
-    let limited = std::io::Read::take(archive.read(&member)?, limit as u64);
-    let _ = std::io::Read::read_to_end(&mut { limited }, &mut bytes);
-    let mut elements = ElementReader::new(&bytes[..], limit);
+    let members: Vec<String> =
+        archive.members().iter().filter(|name| holds_long_posts(name)).cloned().collect();
     let (mut decoder, mut found) = (Decoder::default(), Vec::new());
-    while let Ok(Some(element)) = elements.next() {
-        let Element::Whole { bytes, .. } = element else { continue };
-        let Ok(Decoded { record, .. }) = decoder.decode::<LongPost<'_>>(bytes) else { continue };
-        let post = record.wrapped.get().unwrap_or(&record);
-        let at = post.created_at.as_str().and_then(twitter_time);
-        if let (Some(at), Some(text)) = (at, post.core.get().and_then(|core| core.text.filled())) {
-            found.push((at / 1_000_000, text.to_owned()));
+    let mut left = limit;
+    for member in &members {
+        let mut bytes = Vec::new();
+        // What can be read of it is taken; without it, tweets stay as they are.
+        let limited = std::io::Read::take(archive.read(member)?, left as u64);
+        let _ = std::io::Read::read_to_end(&mut { limited }, &mut bytes);
+        left = left.saturating_sub(bytes.len());
+        let mut elements = ElementReader::new(&bytes[..], limit);
+        while let Ok(Some(element)) = elements.next() {
+            let Element::Whole { bytes, .. } = element else { continue };
+            let Ok(Decoded { record, .. }) = decoder.decode::<LongPost<'_>>(bytes) else { continue };
+            let post = record.wrapped.get().unwrap_or(&record);
+            let at = post.created_at.as_str().and_then(twitter_time);
+            if let (Some(at), Some(text)) = (at, post.core.get().and_then(|core| core.text.filled())) {
+                found.push((at / 1_000_000, text.to_owned()));
+            }
         }
     }
     Ok(found)
 }
 
-/// The long post whose beginning a tweet shows.
+/// The long post whose beginning a tweet shows. Either text can have `&`, `<` and `>` escaped or not.
 fn whole_text<'p>(raw: &Tweet<'_>, long_posts: &'p LongPosts) -> Option<&'p str> {
     let at = raw.created_at()? / 1_000_000;
-    let shown = raw.words()?.trim_end_matches(|c: char| c != '…').trim_end_matches('…').trim_end();
+    let words = unescape_api(raw.words()?);
+    let shown = words.trim_end_matches(|c: char| c != '…').trim_end_matches('…').trim_end();
     let begins = |(written, text): &&(i64, String)| {
-        (written - at).abs() <= SAME_TIME && !shown.is_empty() && text.starts_with(shown)
+        (written - at).abs() <= SAME_TIME && !shown.is_empty() && unescape_api(text).starts_with(shown)
     };
     long_posts.iter().find(begins).map(|(_, text)| text.as_str())
 }
@@ -201,6 +223,8 @@ mod tests {
             "data/js/tweets/2011_01.js",
             "me/data/js/tweets/2011_01.js",
             "tweet.js",
+            "data/community-tweet.js",
+            "data/community-tweet-part2.js",
         ] {
             assert!(holds_tweets(member), "{member}");
         }
@@ -214,8 +238,27 @@ mod tests {
             "data/js/tweet_index.js",
             "data/tweets.json",
             "assets/js/tweets.js",
+            "data/note-tweet.js",
+            "data/tweets-part.js",
+            "data/js/tweets/readme.txt",
         ] {
             assert!(!holds_tweets(member), "{member}");
+        }
+    }
+
+    #[test]
+    fn long_posts_that_were_deleted_are_not_opened() {
+        for (member, is_opened) in [
+            ("data/note-tweet.js", true),
+            ("data/note-tweet-part1.js", true),
+            ("twitter-2023/data/note-tweet.js", true),
+            ("data/deleted-note-tweet.js", false),
+            ("data/note-tweets.js", false),
+            ("data/note-tweet-part.js", false),
+            ("assets/note-tweet.js", false),
+            ("data/tweets.js", false),
+        ] {
+            assert_eq!(holds_long_posts(member), is_opened, "{member}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! page without any is one notice. Where the first line of a file is a brace, its objects are laid out over many lines,
 //! and each of them is read as a line is.
 
+use super::Named;
 use super::status::{Beside, Tweet, User, embedded_messages, tweet};
 use crate::sources::batches::Produces;
 use crate::sources::bytes::elements::{Element, ElementReader, rest_of_object};
@@ -120,9 +121,26 @@ struct Decoders {
 }
 
 /// Reads one file of JSON.
-pub(super) fn read(out: &mut Output<'_>, member: Member<'_>) -> Read {
+pub(super) fn read(out: &mut Output<'_>, member: Member<'_>, named: &mut Named) -> Read {
     let mut decoders = Decoders::default();
-    each_object(out, member, &mut |out, bytes, offset| line(out, bytes, offset, &mut decoders))
+    // What stands before the first tweet is to be named without its author too.
+    if let Some(author) = first_author(member.stream.head()) {
+        named.hide(out, &author);
+    }
+    each_object(out, member, &mut |out, bytes, offset| line(out, bytes, offset, &mut decoders, named))
+}
+
+/// Who wrote the first tweet that stands whole in the beginning of a file.
+fn first_author(head: &[u8]) -> Option<String> {
+    let mut decoder = Decoder::default();
+    memchr::memchr_iter(b'{', head).find_map(|brace| {
+        let object = first_object(&head[brace..])?;
+        let Decoded { record, .. } = decoder.decode::<Tweet<'_>>(object).ok()?;
+        let raw = record.unwrapped();
+        let beside = Beside::default();
+        let author = beside.handle_of(&raw).filter(|_| raw.is_tweet());
+        author.map(str::to_owned)
+    })
 }
 
 /// Gives every object of a file to `read`, however it is laid out.
@@ -229,12 +247,14 @@ fn lines_of(
 }
 
 /// Reads one line, one element of a list, or one object that is laid out, which was counted as found.
-fn line(out: &mut Output<'_>, bytes: &[u8], offset: u64, decoders: &mut Decoders) -> Read {
+fn line(out: &mut Output<'_>, bytes: &[u8], offset: u64, decoders: &mut Decoders, named: &mut Named) -> Read {
     let rule = match decoders.tweets.decode::<Tweet<'_>>(bytes) {
         Ok(Decoded { record, lossy }) => {
             let raw = record.unwrapped();
             if raw.is_tweet() {
-                return one(out, &raw, &Beside::default(), offset, lossy);
+                let beside = Beside::default();
+                named.written_by(out, beside.handle_of(&raw));
+                return one(out, &raw, &beside, offset, lossy);
             }
             "not_a_record"
         }
@@ -248,7 +268,7 @@ fn line(out: &mut Output<'_>, bytes: &[u8], offset: u64, decoders: &mut Decoders
             if !envelope.is_page() {
                 return out.malformed(rule, offset);
             }
-            page(out, bytes, offset, envelope.includes.get(), None, &mut decoders.tweets)
+            page(out, bytes, offset, envelope.includes.get(), None, &mut decoders.tweets, named)
         }
         // A damaged page still has tweets that are whole.
         Err(rule) => {
@@ -256,7 +276,7 @@ fn line(out: &mut Output<'_>, bytes: &[u8], offset: u64, decoders: &mut Decoders
             let mut decoder = Decoder::default();
             let decoded = found.and_then(|includes| decoder.decode::<Includes<'_>>(includes).ok());
             let includes = decoded.map(|Decoded { record, .. }| record);
-            page(out, bytes, offset, includes.as_ref(), Some(rule), &mut decoders.tweets)
+            page(out, bytes, offset, includes.as_ref(), Some(rule), &mut decoders.tweets, named)
         }
     }
 }
@@ -289,12 +309,13 @@ fn page(
     includes: Option<&Includes<'_>>,
     damaged: Option<&'static str>,
     decoder: &mut Decoder,
+    named: &mut Named,
 ) -> Read {
     let beside = includes.map_or_else(Beside::default, |includes| {
         Beside::included(includes.users.as_slice(), includes.tweets.as_slice())
     });
     let start = PAGE_FIELDS.iter().find_map(|field| field_of(bytes, field));
-    let mut rows = Rows { found: 0 };
+    let mut rows = Rows { found: 0, named };
     let mut broken = Vec::new();
     let mut behind = bytes.len();
     match start {
@@ -355,11 +376,12 @@ fn page(
 }
 
 /// Rows of a page so far. The first one was counted with the page.
-struct Rows {
+struct Rows<'n> {
     found: usize,
+    named: &'n mut Named,
 }
 
-impl Rows {
+impl Rows<'_> {
     fn next(&mut self, out: &mut Output<'_>) {
         if self.found > 0 {
             out.found();
@@ -374,7 +396,7 @@ fn element(
     object: &[u8],
     beside: &Beside<'_>,
     offset: u64,
-    rows: &mut Rows,
+    rows: &mut Rows<'_>,
     broken: &mut Vec<(&'static str, u64)>,
     decoder: &mut Decoder,
 ) -> Read {
@@ -382,6 +404,7 @@ fn element(
         Ok(Decoded { record, lossy }) => {
             let raw = record.unwrapped();
             if raw.is_tweet() {
+                rows.named.written_by(out, beside.handle_of(&raw));
                 rows.next(out);
                 return one(out, &raw, beside, offset, lossy);
             }

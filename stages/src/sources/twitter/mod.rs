@@ -40,10 +40,16 @@ pub(super) fn read(out: &mut Output<'_>) -> Read {
             table::read_tweets(out, file)
         }
         Some(Dump::Parquet(_)) => out.unreadable(table::neither(out)),
-        Some(dump) => each_member(out, dump, is_read, |out, member| match member.format(out) {
-            format @ (Format::Csv | Format::Tsv) => table::read(out, member, format),
-            _ => lines::read(out, member),
-        }),
+        Some(dump) => {
+            let mut named = Named::of(out);
+            each_member(out, dump, is_read, |out, member| {
+                named.next_member(out);
+                match member.format(out) {
+                    format @ (Format::Csv | Format::Tsv) => table::read(out, member, format),
+                    _ => lines::read(out, member, &mut named),
+                }
+            })
+        }
     }
 }
 
@@ -101,6 +107,8 @@ pub(super) fn may_hold_notices(file: &InputFile) -> bool {
 pub(super) fn read_deletions(out: &mut Output<'_>) -> Read {
     match open_dump(out)? {
         None | Some(Dump::Parquet(_)) => Ok(()),
+        // One whose name does not end like that of a zip file is only known for it when it is open.
+        Some(Dump::Archive(archive)) if is_personal(&archive) => Ok(()),
         Some(dump) => each_member(out, dump, is_read, |out, member| match member.format(out) {
             Format::Csv | Format::Tsv => Ok(()),
             _ => lines::read_deletions(out, member),
@@ -108,18 +116,55 @@ pub(super) fn read_deletions(out: &mut Output<'_>) -> Read {
     }
 }
 
+/// Whom a file and its members are named after: people name both after whose tweets they hold.
+struct Named {
+    /// The name of the file without the handles.
+    file: String,
+    /// Handles that stood in names so far.
+    handles: Vec<String>,
+    /// Whether the author of the member's first tweet is known.
+    is_told: bool,
+}
+
+impl Named {
+    fn of(out: &Output<'_>) -> Self {
+        Self { file: out.source_file().to_owned(), handles: Vec::new(), is_told: false }
+    }
+
+    /// Takes the handles that are known out of the name of the next member.
+    fn next_member(&mut self, out: &mut Output<'_>) {
+        self.is_told = false;
+        for handle in &self.handles {
+            let place = without_handle(out, out.source_file(), Some(handle.as_str()));
+            out.set_source_file(place);
+        }
+    }
+
+    /// Notes who wrote a tweet. Whoever wrote the first one of a member may be whom it is named after.
+    fn written_by(&mut self, out: &mut Output<'_>, author: Option<&str>) {
+        if let Some(author) = author.filter(|_| !self.is_told) {
+            self.is_told = true;
+            self.hide(out, author);
+        }
+    }
+
+    /// Takes a handle out of the names.
+    fn hide(&mut self, out: &mut Output<'_>, handle: &str) {
+        let place = without_handle(out, out.source_file(), Some(handle));
+        let is_known = self.handles.iter().any(|known| known.eq_ignore_ascii_case(handle));
+        if is_known || place == out.source_file() {
+            return;
+        }
+        out.set_source_file(place);
+        self.file = without_handle(out, &self.file, Some(handle));
+        out.rename_file(&self.file);
+        self.handles.push(handle.to_owned());
+    }
+}
+
 /// The name of a file or program with the handle in it replaced by its pseudonym: people name both after themselves.
 fn without_handle(out: &Output<'_>, name: &str, handle: Option<&str>) -> String {
-    let Some(handle) = handle.filter(|handle| !handle.is_empty()) else { return name.to_owned() };
-    let id = out.facts().names.author_id(out.facts().platform, handle);
-    let (lower, handle) = (name.to_ascii_lowercase(), handle.to_ascii_lowercase());
-    let mut shown = String::with_capacity(name.len());
-    let mut copied = 0;
-    for (at, _) in lower.match_indices(&handle) {
-        shown.push_str(&name[copied..at]);
-        shown.push_str("user_");
-        shown.push_str(id.short());
-        copied = at + handle.len();
-    }
-    shown + &name[copied..]
+    let facts = out.facts();
+    let hidden = handle.map(|handle| facts.names.without_handle(facts.platform, name, handle));
+    hidden.unwrap_or_else(|| name.to_owned())
 }

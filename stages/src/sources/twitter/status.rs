@@ -2,7 +2,8 @@
 //!
 //! Retweets are somebody else's words. A tweet that is nothing but one has kind `repost` and an empty text; in
 //! one that puts words before `RT @name: …`, or quotes another tweet, these words are its text. What was passed on is
-//! context.
+//! context, if its words are there. The kind of a tweet depends on ids alone, so that forms with and without these words
+//! agree.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -38,6 +39,9 @@ json_record! {
         author_id: Text<'a> = "author_id",
         retweeted: Nested<Tweet<'a>> = "retweeted_status",
         quoted: Nested<Tweet<'a>> = "quoted_status",
+        quoted_id: Text<'a> = "quoted_status_id_str",
+        bare_quoted_id: Text<'a> = "quoted_status_id",
+        is_quote: Flag = "is_quote_status",
         referenced: List<Reference<'a>> = "referenced_tweets",
         reply_to: Text<'a> = "in_reply_to_status_id_str",
         bare_reply_to: Text<'a> = "in_reply_to_status_id",
@@ -228,8 +232,13 @@ impl Reference<'_> {
 
 impl User<'_> {
     fn is_withheld(&self) -> bool {
-        self.withheld.is_there() || self.withheld_in.iter().next().is_some()
+        self.withheld.is_there() || names_any(&self.withheld_in)
     }
+}
+
+/// Whether a list of countries names any. No country is sometimes written as an empty text.
+fn names_any(countries: &Texts<'_>) -> bool {
+    countries.iter().any(|country| !country.is_empty())
 }
 
 impl Tweet<'_> {
@@ -267,7 +276,7 @@ impl Tweet<'_> {
 
     fn is_withheld(&self) -> bool {
         self.withheld.is_there()
-            || self.withheld_in.iter().next().is_some()
+            || names_any(&self.withheld_in)
             || self.withheld_copyright.get() == Some(true)
     }
 
@@ -282,6 +291,14 @@ impl Tweet<'_> {
             (Some(first), Some(_)) => Some(first),
             _ => edit,
         }
+    }
+
+    /// Whether it quotes another tweet, as far as ids tell: the quoted words need not be there.
+    fn is_quotation(&self) -> bool {
+        self.quoted_id.filled().is_some()
+            || self.bare_quoted_id.filled().is_some()
+            || self.is_quote.get() == Some(true)
+            || self.refers_to("quoted").is_some()
     }
 
     fn refers_to<'t>(&'t self, relation: &str) -> Option<&'t Reference<'t>> {
@@ -320,8 +337,13 @@ impl Tweet<'_> {
             return Content { own: "", passed_on: Some(PassedOn { handle, ..retweeted }) };
         }
         let Parts { own, quoted } = parts(text);
-        let id = self.refers_to("retweeted").and_then(|reference| reference.id.filled());
-        let by_hand = quoted.map(|(handle, words)| PassedOn { id, handle, words, is_withheld: false });
+        if let Some(reference) = self.refers_to("retweeted") {
+            // All of its text is somebody else's, whether that is marked as such or not.
+            let (handle, words) = quoted.unwrap_or((None, Cow::Borrowed(own)));
+            let id = reference.id.filled();
+            return Content { own: "", passed_on: Some(PassedOn { id, handle, words, is_withheld: false }) };
+        }
+        let by_hand = quoted.map(|(handle, words)| PassedOn { id: None, handle, words, is_withheld: false });
         let passed_on = by_hand.or_else(|| self.passed_on("quoted", self.quoted.get(), beside));
         Content { own, passed_on }
     }
@@ -353,11 +375,11 @@ pub(super) fn tweet(
     let text = unescape_api(words);
     let Content { own, passed_on } = raw.content(&text, beside);
     let own = if is_reply { without_leading_mentions(own) } else { own };
-    let kind = match (&passed_on, own.is_empty()) {
-        (Some(_), true) => EventKind::Repost,
-        (Some(_), false) => EventKind::Comment,
-        (None, _) if is_reply => EventKind::Comment,
-        (None, _) => EventKind::Post,
+    let kind = match (passed_on.is_some() || raw.is_quotation(), own.is_empty()) {
+        (true, true) => EventKind::Repost,
+        (true, false) => EventKind::Comment,
+        (false, _) if is_reply => EventKind::Comment,
+        (false, _) => EventKind::Post,
     };
     let passed_on = passed_on.filter(|passed_on| !passed_on.is_withheld || !honours_deletions(out));
     // People name programs of their own after themselves.

@@ -23,7 +23,7 @@ use crate::sources::values::time::table_time;
 
 /// What a table can say of a tweet, and the usual names of its columns.
 const COLUMNS: [(&str, &[&str]); 10] = [
-    ("id", &["id_str", "tweet_id", "tweetid", "status_id", "id"]),
+    ("id", &["id_str", "tweet_id", "tweetid", "status_id", MERE_ID]),
     ("url", &["url", "permalink", "tweet_url", "link"]),
     (
         "author",
@@ -37,6 +37,12 @@ const COLUMNS: [(&str, &[&str]); 10] = [
     ("replies", &["reply_count", "replies", "replies_count"]),
     ("app", &["source", "tweet_source"]),
 ];
+
+/// The name of a column that tells nothing of tweets: it often numbers the rows of its table.
+const MERE_ID: &str = "id";
+
+/// Figures of the ids that are believed of such a column. Only the earliest tweets have fewer.
+const ID_FIGURES: usize = 8;
 
 /// Fields that `csv.columns` of a source can name.
 pub(in crate::sources) fn csv_fields() -> impl Iterator<Item = &'static str> {
@@ -77,24 +83,26 @@ fn bare_handle(name: &str) -> &str {
 }
 
 fn value<'r>(row: &'r CsvRow<'_>, config: &CsvConfig, field: &str) -> Option<Cow<'r, str>> {
-    if let Some(column) = config.columns.get(field) {
-        return row.get(&[column]);
-    }
-    let (_, names) = COLUMNS.iter().find(|(name, _)| *name == field)?;
-    row.get(names)
+    config.columns.get(field).map_or_else(|| row.get(usual_names(field)), |column| row.get(&[column]))
+}
+
+fn usual_names(field: &str) -> &'static [&'static str] {
+    COLUMNS.iter().find(|(name, _)| *name == field).map(|&(_, names)| names).unwrap_or_default()
+}
+
+fn has_column(row: &CsvRow<'_>, column: &str) -> bool {
+    row.header().iter().any(|name| name.eq_ignore_ascii_case(column))
 }
 
 /// Stops at a table that has no column of texts, or lacks one that the config names.
 fn check_header(out: &Output<'_>, row: &CsvRow<'_>, config: &CsvConfig) -> Read {
-    let has = |column: &str| row.header().iter().any(|name| name.eq_ignore_ascii_case(column));
     let columns = || row.header().join("`, `");
     let failed = |reason: String| Err(Stop::Failed(out.location().failed(reason)));
-    if let Some((field, column)) = config.columns.iter().find(|(_, column)| !has(column)) {
+    if let Some((field, column)) = config.columns.iter().find(|(_, column)| !has_column(row, column)) {
         return failed(format!("has no column `{column}` for `{field}`; its columns are `{}`", columns()));
     }
-    let names =
-        |field: &str| COLUMNS.iter().find(|(name, _)| *name == field).map_or(&[][..], |(_, names)| names);
-    if !config.columns.contains_key("text") && !names("text").iter().any(|name| has(name)) {
+    let has_texts = || usual_names("text").iter().any(|name| has_column(row, name));
+    if !config.columns.contains_key("text") && !has_texts() {
         return failed(format!(
             "has no column of texts; name it as `csv.columns.text` of the source; its columns are `{}`",
             columns()
@@ -107,6 +115,17 @@ fn check_header(out: &Output<'_>, row: &CsvRow<'_>, config: &CsvConfig) -> Read 
 fn whole_id(id: &str) -> Option<&str> {
     let id = id.trim();
     (!id.is_empty() && id.bytes().all(|b| b.is_ascii_digit())).then_some(id)
+}
+
+/// The id of a row's tweet. What stands in a column that is found by the name [`MERE_ID`] is none if it is too short for one:
+/// rows of the same number in two tables would be taken for versions of one tweet.
+fn tweet_id<'i>(row: &CsvRow<'_>, config: &CsvConfig, id: &'i str) -> Option<&'i str> {
+    let id = whole_id(id)?;
+    let is_named = || {
+        let mut others = usual_names("id").iter().filter(|name| **name != MERE_ID);
+        config.columns.contains_key("id") || others.any(|name| has_column(row, name))
+    };
+    (id.trim_start_matches('0').len() >= ID_FIGURES || is_named()).then_some(id)
 }
 
 /// What R and pandas write for no value, in lower case.
@@ -130,7 +149,8 @@ fn csv_row(out: &mut Output<'_>, row: &CsvRow<'_>, config: &CsvConfig, offset: u
     let author = value(row, config, "author").or(config.author.as_deref().map(Cow::Borrowed));
     let author = author.as_deref().map(bare_handle);
     let (id, url) = (value(row, config, "id"), value(row, config, "url"));
-    let whole = id.as_deref().and_then(whole_id).or(url.as_deref().and_then(id_of_url));
+    let whole = id.as_deref().and_then(|id| tweet_id(row, config, id));
+    let whole = whole.or(url.as_deref().and_then(id_of_url));
     let written_at = value(row, config, "at");
     let at = written_at.as_deref().and_then(|at| table_time(at, config.dates));
     let (answered, lang, app) =
