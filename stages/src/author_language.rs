@@ -14,7 +14,7 @@ use genome_schemas::{Outcome, events};
 use serde::{Deserialize, Serialize};
 
 use crate::StageError;
-use crate::filter::written;
+use crate::filter::{language_problem, written};
 use crate::functions::{array_function, string_at, strings};
 use crate::mark::{Mark, column, is_kept, mark_rows, window};
 use crate::stage::{Card, Scope, Stage, StageContext};
@@ -26,7 +26,11 @@ use crate::stage::{Card, Scope, Stage, StageContext};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuthorLanguage {
-    /// ISO 639-3 codes of the languages that are wanted.
+    /// ISO 639-3 codes of the languages that are wanted, out of [`LANGUAGES`], and [`UNCODED`] for all languages whose
+    /// scripts are none of theirs.
+    ///
+    /// [`LANGUAGES`]: genome_kernels::text::language::LANGUAGES
+    /// [`UNCODED`]: genome_kernels::text::language::UNCODED
     pub allow: Vec<String>,
     /// An author writes in a language if at least this share of their texts that can be told are in it.
     #[serde(default = "most")]
@@ -48,7 +52,7 @@ impl Stage for AuthorLanguage {
     fn card(&self) -> Card {
         Card {
             name: "author_language",
-            version: 1,
+            version: 2,
             scope: Scope::Corpus,
             at_rest: false,
             input: events,
@@ -63,6 +67,8 @@ impl Stage for AuthorLanguage {
         if self.allow.is_empty() {
             problems.push("author_language.allow must name at least one language".to_owned());
         }
+        let codes = self.allow.iter();
+        problems.extend(codes.filter_map(|code| language_problem("author_language.allow", code)));
         if !(0.5..=1.0).contains(&self.min_share) {
             problems.push(format!("author_language.min_share must be from 0.5 to 1, not {}", self.min_share));
         }

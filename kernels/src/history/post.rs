@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::bytes::{Reader, Writer};
 use super::{hash_text, pair};
 use crate::mix::mix;
+use crate::text::automation::without_quoted_lines;
 use crate::text::links::links;
 use crate::text::normalize::{LINK_PLACEHOLDER, MENTION_PLACEHOLDER, normalize_handles};
 
@@ -91,33 +92,25 @@ impl Post {
     }
 }
 
-/// The text without lines that quote somebody in the manner of mail and Reddit.
-fn without_quoted_lines(text: &str) -> Cow<'_, str> {
-    let is_quoted = |line: &str| {
-        let line = line.trim_start();
-        line.starts_with('>') || line.starts_with("&gt;")
-    };
-    if !text.lines().any(is_quoted) {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(text.lines().filter(|line| !is_quoted(line)).collect::<Vec<_>>().join("\n"))
-}
-
 /// The text with what stands between double quotation marks as one mark.
 fn without_quotations(text: &str) -> Cow<'_, str> {
     if !text.contains(['"', '“']) {
         return Cow::Borrowed(text);
     }
+    let last_close = text.rfind('”');
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(open) = rest.find(['"', '“']) {
         let (before, quoted) = rest.split_at(open);
         let mut after = quoted.chars();
         let close = if after.next() == Some('“') { '”' } else { '"' };
+        let after = after.as_str();
         out.push_str(before);
         out.push('"');
-        // A mark that is never closed quotes nothing.
-        rest = after.as_str().split_once(close).map_or_else(|| after.as_str(), |(_, rest)| rest);
+        // A mark that is never closed quotes nothing. Many can be open and none closed, so none is looked for in vain.
+        let may_close = close == '"' || last_close.is_some_and(|at| at >= text.len() - after.len());
+        let closed = if may_close { after.split_once(close) } else { None };
+        rest = closed.map_or(after, |(_, rest)| rest);
     }
     out.push_str(rest);
     Cow::Owned(out)
@@ -268,6 +261,8 @@ mod tests {
             ("It is warm", "It is cold", false),
             ("5\" pipes", "6\" pipes", true),
             ("say \"a", "say \"b", false),
+            ("Say “this” and “never close", "Say “that thing” and “never close", true),
+            ("Say “this” and “never close", "Say “this” and “never open", false),
         ] {
             assert_eq!(skeleton(one) == skeleton(other), alike, "{one} | {other}");
         }

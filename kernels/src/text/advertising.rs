@@ -1,6 +1,7 @@
 //! Advertising phrases, and the words by which organisations describe themselves.
 
 use std::ops::Range;
+use std::str::CharIndices;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -97,25 +98,19 @@ impl PhraseSet {
     pub fn find(&self, text: &str) -> Option<PhraseMatch> {
         let folded = self.fold_if_possible(text)?;
         let (at, phrase) = self.next(&folded, 0)?;
-        Some(located(text, &folded, at, phrase))
+        Some(Places::new(text, &folded).find(at, phrase))
     }
 
     /// All phrases of the set in a text, in order and disjoint.
     pub fn find_all(&self, text: &str) -> Vec<PhraseMatch> {
-        let mut all = Vec::new();
-        if let Some(folded) = self.fold_if_possible(text) {
-            let mut from = 0;
-            while let Some((at, phrase)) = self.next(&folded, from) {
-                all.push(located(text, &folded, at, phrase));
-                from = at + phrase.len();
-            }
-        }
-        all
+        let Some(folded) = self.fold_if_possible(text) else { return Vec::new() };
+        let mut places = Places::new(text, &folded);
+        self.all(&folded).map(|(at, phrase)| places.find(at, phrase)).collect()
     }
 
     /// How many phrases of the set a text holds, each as often as it stands there.
     pub fn count(&self, text: &str) -> usize {
-        self.find_all(text).len()
+        self.fold_if_possible(text).map_or(0, |folded| self.all(&folded).count())
     }
 
     /// The folded text, if it can hold a phrase.
@@ -123,6 +118,16 @@ impl PhraseSet {
         let ends = self.ends.as_ref()?;
         let folded = fold(text);
         ends.is_match(&folded).then_some(folded)
+    }
+
+    /// The phrases of a folded text in order and disjoint, and where they start.
+    fn all(&self, folded: &str) -> impl Iterator<Item = (usize, &str)> {
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            let (at, phrase) = self.next(folded, from)?;
+            from = at + phrase.len();
+            Some((at, phrase))
+        })
     }
 
     /// The first phrase of a folded text that starts at `from` or later, and where it does.
@@ -142,24 +147,47 @@ impl PhraseSet {
     }
 }
 
-/// A phrase that stands at `at` in the folded text, as a match in the text itself.
-fn located(text: &str, folded: &str, at: usize, phrase: &str) -> PhraseMatch {
-    // Folding keeps the order of what is visible, so places are told by the number of visible bytes before them.
-    let visible = |text: &str| text.bytes().filter(|b| *b != b' ').count();
-    let (start, end) = (visible(&folded[..at]), visible(&folded[..at + phrase.len()]));
-    let mut range = 0..text.len();
-    let mut seen = 0;
-    for (place, c) in text.char_indices().filter(|(_, c)| !c.is_whitespace()) {
-        if seen == start {
-            range.start = place;
-        }
-        seen += fold_char(c).len_utf8();
-        if seen >= end {
-            range.end = place + c.len_utf8();
-            break;
-        }
+/// Finds places of a folded text in the text itself, from the first to the last, in one pass over both.
+///
+/// Folding keeps the order of what is visible, so places are told by the number of visible bytes before them.
+struct Places<'a> {
+    text: &'a str,
+    folded: &'a str,
+    /// How far the folded text was gone through, in bytes, and how many of them are visible.
+    at: usize,
+    visible: usize,
+    /// What of the text was not gone through, and how many visible bytes the rest of it is folded to.
+    rest: CharIndices<'a>,
+    seen: usize,
+}
+
+impl<'a> Places<'a> {
+    fn new(text: &'a str, folded: &'a str) -> Self {
+        Self { text, folded, at: 0, visible: 0, rest: text.char_indices(), seen: 0 }
     }
-    PhraseMatch { phrase: phrase.to_owned(), range }
+
+    /// A phrase that stands at `at` in the folded text, behind those that were asked for before.
+    fn find(&mut self, at: usize, phrase: &str) -> PhraseMatch {
+        let (start, end) = (self.visible_before(at), self.visible_before(at + phrase.len()));
+        let mut range = 0..self.text.len();
+        for (place, c) in self.rest.by_ref().filter(|(_, c)| !c.is_whitespace()) {
+            if self.seen == start {
+                range.start = place;
+            }
+            self.seen += fold_char(c).len_utf8();
+            if self.seen >= end {
+                range.end = place + c.len_utf8();
+                break;
+            }
+        }
+        PhraseMatch { phrase: phrase.to_owned(), range }
+    }
+
+    fn visible_before(&mut self, at: usize) -> usize {
+        self.visible += self.folded[self.at..at].bytes().filter(|b| *b != b' ').count();
+        self.at = at;
+        self.visible
+    }
 }
 
 /// Lower case, with one space for each run of white space, and one kind of apostrophe.
@@ -275,6 +303,9 @@ mod tests {
         assert_eq!(set.find("please USE code NOW").unwrap().phrase, "use code now");
         assert_eq!(set.find("grade A+ work").unwrap().range, 6..8);
         assert_eq!(set.count("use code, use code"), 2);
+        let ranges: Vec<_> =
+            set.find_all("A+, İ use\n code; a+").into_iter().map(|found| found.range).collect();
+        assert_eq!(ranges, [0..2, 7..16, 18..20]);
         assert_eq!(PhraseSet::new([]).find("anything"), None);
         assert_eq!(PhraseSet::new([""]).count("anything"), 0);
     }

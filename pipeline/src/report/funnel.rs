@@ -7,7 +7,8 @@ use datafusion::arrow::array::{Array as _, AsArray as _};
 use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::functions_aggregate::expr_fn::{count, median};
 use datafusion::prelude::{DataFrame, Expr, cast, coalesce, col, lit};
-use genome_schemas::Outcome;
+use genome_schemas::{Outcome, Platform};
+use genome_stages::StageConfig;
 use serde::Serialize;
 
 use crate::config::Project;
@@ -18,7 +19,7 @@ const READERS: &str = "source";
 /// Rows that left for one reason.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Drop {
-    /// The stage that dropped them; `source` for what the readers mark.
+    /// The stage that dropped them, as [`Step::stage`] has it; `source` for what the readers mark.
     pub stage: String,
     /// The outcome.
     pub outcome: String,
@@ -39,7 +40,8 @@ pub struct Drop {
 /// What one stage did to the records of a source.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Step {
-    /// Name of the stage; stages of one name count as one, at the place of the first.
+    /// Name of the stage, the second of a name with its number: `author_activity#2`. The ledger has names alone: of several
+    /// stages that can have dropped a row, by their platforms, rules and limits, it is shown under the first.
     pub stage: String,
     /// Records that came in.
     pub rows_in: u64,
@@ -75,6 +77,8 @@ pub struct SourceReport {
     pub lossy: u64,
     /// Values lost to a conflict of types: file, field, how many, where first.
     pub lost_values: Vec<String>,
+    /// Records that are only context, could not be read, and are no rows: file, rule, how many, where first.
+    pub unread: Vec<String>,
 }
 
 /// Where kept records ended.
@@ -93,6 +97,7 @@ pub(super) struct Read {
     pub(super) files: usize,
     pub(super) lossy: u64,
     pub(super) lost_values: Vec<String>,
+    pub(super) unread: Vec<String>,
 }
 
 /// The funnels of all sources, from rows with the ledger columns and `source`; `read` is the readers' own count. With
@@ -111,6 +116,7 @@ pub(super) async fn funnels(
                 files: read.files,
                 lossy: read.lossy,
                 lost_values: read.lost_values,
+                unread: read.unread,
                 shards: ended.then(Ended::default),
                 ..empty(&source)
             };
@@ -132,45 +138,101 @@ pub(super) async fn funnels(
             }
         }
     }
-    let order = stages(project);
-    Ok(sources.into_values().map(|report| arranged(report, &order)).collect())
+    let places = places(project);
+    let arrange = |report: SourceReport| {
+        let source = project.config.sources.iter().find(|source| source.name == report.source);
+        arranged(report, &places, source.map(|source| source.platform))
+    };
+    Ok(sources.into_values().map(arrange).collect())
 }
 
-/// Names of the stages over events in the order in which they run, readers first.
-fn stages(project: &Project) -> Vec<&'static str> {
-    let mut names = vec![READERS];
+/// A stage over events, or the readers.
+struct Place<'a> {
+    /// The name in the ledger.
+    name: &'static str,
+    /// The name in the report: that of the second and later stages of a name has their number.
+    label: String,
+    /// `None` for the readers.
+    config: Option<&'a StageConfig>,
+}
+
+/// The stages over events in the order in which they run, readers first.
+fn places(project: &Project) -> Vec<Place<'_>> {
+    let mut places = vec![Place { name: READERS, label: READERS.to_owned(), config: None }];
     for config in &project.config.stages {
         let card = config.stage().card();
-        if (card.output)().name == "events" && !names.contains(&card.name) {
-            names.push(card.name);
+        if (card.output)().name == "events" {
+            let label = match places.iter().filter(|place| place.name == card.name).count() {
+                0 => card.name.to_owned(),
+                before => format!("{}#{}", card.name, before + 1),
+            };
+            places.push(Place { name: card.name, label, config: Some(config) });
         }
     }
-    names
+    places
+}
+
+/// The stage that dropped rows of a platform: of several of the name the first that can have.
+fn place_of<'a>(places: &'a [Place<'a>], platform: Option<Platform>, drop: &Drop) -> Option<&'a Place<'a>> {
+    let named: Vec<&Place<'a>> = places.iter().filter(|place| place.name == drop.stage).collect();
+    let can_have = |place: &&Place<'_>| place.config.is_some_and(|config| can_drop(config, platform, drop));
+    named.iter().copied().find(can_have).or_else(|| named.first().copied())
+}
+
+/// Whether a stage can have dropped rows of a platform by this rule and limit.
+fn can_drop(config: &StageConfig, platform: Option<Platform>, drop: &Drop) -> bool {
+    let holds = |platforms: &[Platform]| {
+        platforms.is_empty() || platform.is_none_or(|platform| platforms.contains(&platform))
+    };
+    // Limits went to the ledger and back as they are.
+    let is_limit = |limit: Option<f64>| limit.map(f64::to_bits) == drop.limit.map(f64::to_bits);
+    match config {
+        StageConfig::ContentFilter(filter) => {
+            let groups = filter.groups();
+            let mut there = groups.iter().filter(|(scope, _)| holds(&scope.platforms));
+            holds(&filter.platforms)
+                && there.any(|(_, rules)| {
+                    let mut named = rules.iter().filter(|rule| rule.name() == drop.rule);
+                    named.any(|rule| {
+                        is_limit(rule.limit())
+                            || rule.replies_limit().is_some_and(|limit| is_limit(Some(limit)))
+                    })
+                })
+        }
+        StageConfig::AuthorActivity(activity) => {
+            holds(&activity.platforms)
+                && match drop.rule.as_str() {
+                    "min_events" => is_limit(Some(f64::from(activity.min_events))),
+                    "min_active_days" => is_limit(activity.min_active_days.map(f64::from)),
+                    "all_dated" => activity.all_dated,
+                    _ => true,
+                }
+        }
+        StageConfig::KeptThreads(threads) => holds(&threads.platforms),
+        _ => true,
+    }
 }
 
 /// The report with its drops in order, its steps and shares.
-fn arranged(mut report: SourceReport, order: &[&str]) -> SourceReport {
+fn arranged(mut report: SourceReport, places: &[Place<'_>], platform: Option<Platform>) -> SourceReport {
     let records = report.records as f64;
     let share = |rows: u64| if records > 0.0 { rows as f64 / records } else { 0.0 };
-    let place = |stage: &str| order.iter().position(|name| *name == stage).unwrap_or(order.len());
+    for drop in &mut report.dropped {
+        drop.share = share(drop.rows);
+        if let Some(place) = place_of(places, platform, drop) {
+            drop.stage.clone_from(&place.label);
+        }
+    }
+    let place = |stage: &str| places.iter().position(|place| place.label == stage).unwrap_or(places.len());
     report.dropped.sort_by(|a, b| {
         let by = |drop: &Drop| (place(&drop.stage), std::cmp::Reverse(drop.rows));
         by(a).cmp(&by(b)).then_with(|| (&a.outcome, &a.rule).cmp(&(&b.outcome, &b.rule)))
     });
-    for drop in &mut report.dropped {
-        drop.share = share(drop.rows);
-    }
     let mut left = report.records;
-    for stage in order {
-        let dropped = report.dropped.iter().filter(|drop| drop.stage == *stage).map(|drop| drop.rows).sum();
+    for Place { label, .. } in places {
+        let dropped = report.dropped.iter().filter(|drop| drop.stage == *label).map(|drop| drop.rows).sum();
         let kept = left.saturating_sub(dropped);
-        report.steps.push(Step {
-            stage: (*stage).to_owned(),
-            rows_in: left,
-            kept,
-            share: share(kept),
-            dropped,
-        });
+        report.steps.push(Step { stage: label.clone(), rows_in: left, kept, share: share(kept), dropped });
         left = kept;
     }
     let dropped: u64 = report.dropped.iter().map(|drop| drop.rows).sum();
@@ -191,6 +253,7 @@ fn empty(source: &str) -> SourceReport {
         shards: None,
         lossy: 0,
         lost_values: Vec::new(),
+        unread: Vec::new(),
     }
 }
 
@@ -241,4 +304,89 @@ async fn entries(rows: DataFrame, ended: bool) -> Result<Vec<Entry>> {
         }
     }
     Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = r#"
+        store.path = "store"
+        [[source]]
+        name = "posts"
+        platform = "reddit"
+        paths = ["dump.jsonl"]
+        [[source]]
+        name = "blogs"
+        platform = "blogger"
+        paths = ["blogs.zip"]
+        [[stage]]
+        content_filter.preset = "paper_humanllm"
+        [[stage]]
+        author_activity = { platforms = ["reddit"], kinds = ["post"], min_events = 6 }
+        [[stage]]
+        kept_threads.platforms = ["reddit"]
+        [[stage]]
+        author_activity = { platforms = ["blogger"], min_events = 1, all_dated = true }
+        [[stage]]
+        content_filter.rules = [{ min_chars = 400 }, "advertisement"]
+        [[stage]]
+        author_activity.min_events = 2
+    "#;
+
+    #[test]
+    fn stages_of_one_name_are_told_apart_by_platform_rule_and_limit() {
+        let config = toml::from_str(CONFIG).unwrap();
+        let project = Project { config, path: "genome.toml".into(), model_override: None };
+        let drop = |stage: &str, rule: &str, limit: Option<f64>, rows: u64| Drop {
+            stage: stage.to_owned(),
+            outcome: "of no matter".to_owned(),
+            rule: rule.to_owned(),
+            rows,
+            share: 0.0,
+            median: None,
+            limit,
+        };
+        let steps = |source: &str, platform: Platform, dropped: Vec<Drop>| -> Vec<(String, u64)> {
+            let n_dropped: u64 = dropped.iter().map(|drop| drop.rows).sum();
+            let report = SourceReport { records: 1000, kept: 1000 - n_dropped, dropped, ..empty(source) };
+            let report = arranged(report, &places(&project), Some(platform));
+            assert!(report.accounted, "{report:?}");
+            report.steps.into_iter().map(|step| (step.stage, step.dropped)).collect()
+        };
+        let expected = |dropped: [u64; 7]| -> Vec<(String, u64)> {
+            let names = [
+                "source",
+                "content_filter",
+                "author_activity",
+                "kept_threads",
+                "author_activity#2",
+                "content_filter#2",
+                "author_activity#3",
+            ];
+            names.map(str::to_owned).into_iter().zip(dropped).collect()
+        };
+        let filter = |rule: &str, limit: f64, rows: u64| drop("content_filter", rule, Some(limit), rows);
+        let activity = |rule: &str, limit: Option<f64>, rows: u64| drop("author_activity", rule, limit, rows);
+        let posts = vec![
+            drop("source", "truncated", None, 1),
+            filter("min_chars", 200.0, 2),
+            filter("min_chars", 300.0, 3),
+            filter("min_chars", 400.0, 4),
+            filter("engagement_any", 2.0, 5),
+            drop("content_filter", "advertisement", None, 6),
+            drop("kept_threads", "post_not_kept", None, 7),
+            activity("min_events", Some(6.0), 8),
+            activity("min_events", Some(2.0), 9),
+        ];
+        assert_eq!(steps("posts", Platform::Reddit, posts), expected([1, 10, 8, 7, 0, 10, 9]));
+        let blogs = vec![
+            filter("min_chars", 301.0, 1),
+            filter("min_chars", 400.0, 2),
+            activity("all_dated", Some(0.0), 3),
+            activity("no_author", None, 4),
+            activity("min_events", Some(2.0), 5),
+        ];
+        assert_eq!(steps("blogs", Platform::Blogger, blogs), expected([0, 1, 0, 0, 7, 2, 5]));
+    }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use genome_stages::StageConfig;
+use genome_stages::filter::{ContentFilter, Rule, RuleScope};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -10,6 +11,9 @@ use crate::error::Hinted;
 
 /// What a path leads to if the config does not name it.
 const NOT_SET: &str = "not set";
+
+/// Why some rules cannot be taken away.
+const STAYS: &str = "the preset has this rule on some platforms, where it can be changed but not taken away";
 
 /// One changed value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -90,9 +94,18 @@ fn apply(project: &mut Project, path: &str, value: &str) -> Result<Setting> {
         {
             continue;
         }
-        for candidate in candidates(&explicit(config), parts, &new) {
+        for mut candidate in candidates(&explicit(config), parts, &new) {
             match serde_json::from_value::<StageConfig>(candidate.node.clone()) {
+                Ok(stage) if matches!(new, New::Off) && has_rule(&stage, parts) => {
+                    refused = refused.or(Some(STAYS.to_owned()));
+                }
                 Ok(stage) => {
+                    // A preset may have what stands in no list of rules, with several limits.
+                    if candidate.old == NOT_SET
+                        && let Some(there) = candidates(&shown(config), parts, &new).into_iter().next()
+                    {
+                        candidate.old = there.old;
+                    }
                     found.push((index, candidate, stage));
                     break;
                 }
@@ -227,7 +240,9 @@ fn in_list(items: &[Value], path: &[&str], new: &New) -> Vec<Candidate> {
         for item in changed.iter_mut().filter(|item| is_named(item)) {
             let Some(member) = item.get(*name) else { return Vec::new() };
             let Some(way) = candidates(member, rest, new).into_iter().next() else { return Vec::new() };
-            old.push(way.old);
+            if !old.contains(&way.old) {
+                old.push(way.old);
+            }
             *item = nested(&[name], way.node);
         }
     }
@@ -240,18 +255,44 @@ fn nested(path: &[&str], value: Value) -> Value {
     path.iter().rev().fold(value, |value, name| Value::Object(Map::from_iter([((*name).to_owned(), value)])))
 }
 
-/// A stage's config with everything that it stands for: a preset that holds everywhere is its rules.
+/// Whether a content filter has the rule that a path leads to.
+fn has_rule(config: &StageConfig, path: &[&str]) -> bool {
+    let StageConfig::ContentFilter(filter) = config else { return false };
+    let groups = filter.groups();
+    groups.iter().flat_map(|(_, rules)| rules).any(|rule| path.last() == Some(&rule.name()))
+}
+
+/// A stage's config with everything that it stands for: a preset that holds everywhere is its rules. One with rules for each
+/// platform stays, with those that it has once, or everywhere alike, beside it; that changes nothing.
 fn explicit(config: &StageConfig) -> Value {
     let mut value = serde_json::to_value(config).unwrap_or_default();
     if let StageConfig::ContentFilter(filter) = config
-        && let [(scope, rules)] = &filter.groups()[..]
-        && *scope == genome_stages::filter::RuleScope::default()
         && let Some(members) = value.get_mut("content_filter").and_then(Value::as_object_mut)
     {
-        members.remove("preset");
+        let rules = match &filter.groups()[..] {
+            [(scope, rules)] if *scope == RuleScope::default() => {
+                members.remove("preset");
+                rules.clone()
+            }
+            groups => beside(filter, groups),
+        };
         members.insert("rules".to_owned(), serde_json::to_value(rules).unwrap_or_default());
     }
     value
+}
+
+/// The filter's own rules, and those of its preset that can be named beside it without changing anything: a rule takes the
+/// place of its kind wherever the preset has it.
+fn beside(filter: &ContentFilter, groups: &[(RuleScope, Vec<Rule>)]) -> Vec<Rule> {
+    let mut beside = filter.rules.clone().unwrap_or_default();
+    let all: Vec<&Rule> = groups.iter().flat_map(|(_, rules)| rules).collect();
+    for rule in &all {
+        let mut of_its_kind = all.iter().filter(|other| rule.replaces(other));
+        if !beside.iter().any(|known| known.replaces(rule)) && of_its_kind.all(|other| other == rule) {
+            beside.push((*rule).clone());
+        }
+    }
+    beside
 }
 
 /// As [`explicit`], with the rules of every platform, for people to choose from.

@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, FixedSizeBinaryArray, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use genome_schemas::key_type;
+use genome_stages::StageConfig;
 
 use super::sample::{SampleSize, Sampler};
 use super::{Setting, changed};
@@ -38,20 +39,24 @@ const CONFIG: &str = r#"
     quality_gate = { recipe = "persona", rubric = "grounding", thresholds = { hallucination = 6 } }
 "#;
 
-fn project() -> Project {
-    let config: Config = toml::from_str(CONFIG).unwrap();
+fn project(config: &str) -> Project {
+    let config: Config = toml::from_str(config).unwrap();
     Project { config, path: "genome.toml".into(), model_override: None }
 }
 
 /// What a change does to a config, or what is said about it.
 fn change(change: &str) -> Result<(Setting, String), String> {
-    let changed = changed(&project(), &[change.to_owned()]).map_err(|e| crate::error::describe(&e))?;
+    change_of(&project(CONFIG), change)
+}
+
+fn change_of(project: &Project, change: &str) -> Result<(Setting, String), String> {
+    let changed = changed(project, &[change.to_owned()]).map_err(|e| crate::error::describe(&e))?;
     let stages = |project: &Project| {
         let stages = project.config.stages.iter();
         stages.map(|stage| serde_json::to_string(stage).unwrap()).collect::<Vec<_>>()
     };
     let (now, then) = (stages(&changed.now), stages(&changed.then));
-    assert_eq!(now, stages(&project()));
+    assert_eq!(now, stages(project));
     let different: Vec<&String> = then.iter().zip(&now).filter(|(a, b)| a != b).map(|(a, _)| a).collect();
     assert!(different.len() <= 1, "{different:?}");
     let setting = changed.settings[0].clone();
@@ -117,6 +122,36 @@ fn a_preset_has_values_too() {
     let (setting, found) = change("5.content_filter.max_links=0.25").unwrap();
     assert_ne!(setting.now, "not set");
     assert!(found.contains(r#"{"max_links":0.25}"#) && !found.contains("preset"), "{found}");
+}
+
+#[test]
+fn a_preset_with_rules_for_each_platform_has_values_too() {
+    let project = project(&CONFIG.replace("short_posts", "paper_humanllm"));
+    for (path, now, then) in [
+        ("5.content_filter.min_chars=250", "300, 200, 301", r#"{"min_chars":250}"#),
+        ("5.content_filter.min_text_words=9", "6", r#"{"min_text_words":9}"#),
+        (
+            "5.content_filter.engagement_any.engagement=3",
+            "2",
+            r#"{"engagement_any":{"engagement":3,"replies":2}}"#,
+        ),
+        ("5.content_filter.max_links=0.3", "not set", r#"{"max_links":0.3}"#),
+    ] {
+        let (setting, found) = change_of(&project, path).unwrap();
+        assert_eq!(setting.now, now, "{path}");
+        assert!(found.contains(then) && found.contains("paper_humanllm"), "{path}: {found}");
+    }
+    for path in ["5.content_filter.advertisement=off", "5.content_filter.min_text_words=off"] {
+        let error = change_of(&project, path).unwrap_err();
+        assert!(error.contains("changed but not taken away"), "{path}: {error}");
+    }
+    // What is named beside the preset for the sake of a change has no effect of its own.
+    let (_, found) = change_of(&project, "5.content_filter.min_text_words=6").unwrap();
+    let groups = |text: &str| match serde_json::from_str::<StageConfig>(text).unwrap() {
+        StageConfig::ContentFilter(filter) => filter.groups(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(groups(&found), groups(r#"{"content_filter":{"preset":"paper_humanllm"}}"#));
 }
 
 #[test]

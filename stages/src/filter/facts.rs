@@ -60,7 +60,8 @@ impl Rule {
             Self::BotAuthor => facts(
                 "bot_author",
                 Outcome::BotAuthor,
-                "the account's name and description as the reader saw them, and signatures of programs in the text",
+                "the account's name and description as the reader saw them, and signatures of programs in the text, not in \
+                 lines that it quotes",
                 "accounts that say they are automated or are known to be, and texts that a program signs",
                 OURS,
             ),
@@ -284,14 +285,14 @@ impl Rule {
             Self::EngagementAny(_) => facts(
                 "engagement_any",
                 Outcome::LowEngagement,
-                "score and answers; the score is what the ledger shows",
+                "score and answers; the ledger shows the score, or the answers where the score is not known",
                 "records under both limits; a record with only one of the counts is held to that one",
                 "HumanLLM, filter of Reddit submissions: 2 and 2",
             ),
             Self::EngagementAll(_) => facts(
                 "engagement_all",
                 Outcome::LowEngagement,
-                "score and answers; the score is what the ledger shows",
+                "score and answers; the ledger shows the score where it is too low, else the answers",
                 "records under one limit or the other; a count that is missing passes",
                 OURS,
             ),

@@ -15,11 +15,12 @@ pub use facts::RuleFacts;
 pub use preset::Preset;
 pub use rule::{Engagement, LanguageRule, NgramLimit, Rule, RuleScope, WordList};
 
+pub(crate) use rule::language_problem;
 pub(crate) use subject::{Checker, Record, Subject, Verdict, is_placeholder};
 
 use crate::StageError;
 use crate::functions::{RuleList, broken_rule, rule_measure};
-use crate::mark::{Mark, column, mark_numbered};
+use crate::mark::{Mark, case_when, column, mark_numbered};
 use crate::stage::{Card, Scope, Stage, StageContext};
 
 /// Drops events by rules; the first rule that holds gives the reason.
@@ -28,7 +29,8 @@ use crate::stage::{Card, Scope, Stage, StageContext};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContentFilter {
-    /// Rules to begin with. Those of `rules` take the place of their kind in it; others come after it.
+    /// Rules to begin with. Those of `rules` take the place of their kind in it, on the platforms where it has one; those of
+    /// other kinds come after it, everywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
     /// Rules, in the order of their precedence.
@@ -46,19 +48,20 @@ impl ContentFilter {
     /// Rules and where they hold, in the order of their precedence.
     pub fn groups(&self) -> Vec<(RuleScope, Vec<Rule>)> {
         let own = self.rules.as_deref().unwrap_or_default();
-        let mut groups = match (self.preset, &self.rules) {
+        let groups = match (self.preset, &self.rules) {
             (None, Some(rules)) => return vec![(RuleScope::default(), rules.clone())],
             (preset, _) => preset.unwrap_or(Preset::ShortPosts).groups(),
         };
-        for rule in own {
-            for (_, rules) in &mut groups {
-                match rules.iter_mut().find(|known| rule.replaces(known)) {
-                    Some(known) => *known = rule.clone(),
-                    None => rules.push(rule.clone()),
-                }
-            }
-        }
-        groups
+        let is_known = |rule: &Rule| groups.iter().any(|(_, rules)| rules.iter().any(|r| rule.replaces(r)));
+        let (known, new): (Vec<&Rule>, Vec<&Rule>) = own.iter().partition(|rule| is_known(rule));
+        let with_own = |rules: &[Rule]| -> Vec<Rule> {
+            let replaced = rules.iter().flat_map(|rule| {
+                let instead: Vec<&Rule> = known.iter().copied().filter(|own| own.replaces(rule)).collect();
+                if instead.is_empty() { vec![rule] } else { instead }
+            });
+            replaced.chain(new.iter().copied()).cloned().collect()
+        };
+        groups.iter().map(|(scope, rules)| (scope.clone(), with_own(rules))).collect()
     }
 
     fn scope(&self) -> RuleScope {
@@ -70,7 +73,7 @@ impl Stage for ContentFilter {
     fn card(&self) -> Card {
         Card {
             name: "content_filter",
-            version: 2,
+            version: 3,
             scope: Scope::Row,
             at_rest: false,
             input: events,
@@ -113,7 +116,29 @@ impl Stage for ContentFilter {
         let rows = rows.select(numbered)?;
         let marks: Vec<Mark> = rules.rules().map(Mark::of_rule).collect();
         let measured = rule_measure(&rules, col(WHICH));
-        Ok(mark_numbered(rows, self.card().name, WHICH, &marks, &measured)?.select(plain)?)
+        let mut rows = mark_numbered(rows, self.card().name, WHICH, &marks, &measured)?;
+        let by_replies: Vec<(Expr, Expr)> = (0_i32..)
+            .zip(rules.rules())
+            .filter_map(|(number, rule)| {
+                let is_it = column(WHICH).eq(lit(number)).and(shows_replies(rule)?);
+                Some((is_it, lit(rule.replies_limit()?)))
+            })
+            .collect();
+        if !by_replies.is_empty() {
+            let limit = case_when(by_replies, Some(column("limit_value")));
+            rows = rows.with_column("limit_value", limit)?;
+        }
+        Ok(rows.select(plain)?)
+    }
+}
+
+/// Of a rule over score and answers: whether the answers are what it measured on a row that it drops, and not the score (see
+/// [`Checker::check`]). They are held against a limit of their own.
+fn shows_replies(rule: &Rule) -> Option<Expr> {
+    match rule {
+        Rule::EngagementAny(_) => Some(col("engagement").is_null()),
+        Rule::EngagementAll(limits) => Some(col("engagement").lt(lit(limits.engagement)).is_not_true()),
+        _ => None,
     }
 }
 

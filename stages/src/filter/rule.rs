@@ -1,5 +1,6 @@
 //! The closed list of filter rules, as a config writes them: each has an outcome, and most have a limit.
 
+use genome_kernels::text::language::{LANGUAGES, UNCODED, told_as};
 use genome_schemas::{EventKind, Outcome, Platform};
 use serde::{Deserialize, Serialize};
 
@@ -129,7 +130,7 @@ pub struct WordList {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LanguageRule {
-    /// ISO 639-3 codes.
+    /// ISO 639-3 codes out of [`LANGUAGES`], and [`UNCODED`] for all languages whose scripts are none of theirs.
     pub allow: Vec<String>,
     /// Shorter texts are too short to tell, and pass.
     #[serde(default = "default_language_chars")]
@@ -178,16 +179,15 @@ impl Rule {
             Self::Language(rule) if rule.allow.is_empty() => {
                 Some("language.allow must name at least one language".to_owned())
             }
-            Self::Language(rule) => rule
-                .allow
-                .iter()
-                .find(|code| code.len() != 3 || !code.bytes().all(|b| b.is_ascii_lowercase()))
-                .map(|code| format!("language.allow takes ISO 639-3 codes such as \"eng\", not \"{code}\"")),
+            Self::Language(rule) => {
+                rule.allow.iter().find_map(|code| language_problem("language.allow", code))
+            }
             _ => None,
         }
     }
 
-    /// The limit that what is measured is held against, where the rule has one.
+    /// The limit that what is measured is held against, where the rule has one; of two the score's (see
+    /// [`Self::replies_limit`]).
     pub fn limit(&self) -> Option<f64> {
         match self {
             Self::MinChars(n) | Self::MaxChars(n) | Self::MinWords(n) | Self::MaxWords(n) => {
@@ -198,6 +198,15 @@ impl Rule {
             Self::EngagementAny(limits) | Self::EngagementAll(limits) => Some(limits.engagement as f64),
             Self::WordList(list) => Some(f64::from(list.max)),
             _ => self.share(),
+        }
+    }
+
+    /// The limit of the answers, where the rule has one beside that of the score. The ledger shows it with the answers, where
+    /// they are what was measured.
+    pub fn replies_limit(&self) -> Option<f64> {
+        match self {
+            Self::EngagementAny(limits) | Self::EngagementAll(limits) => Some(limits.replies as f64),
+            _ => None,
         }
     }
 
@@ -244,5 +253,47 @@ impl Rule {
     /// The outcome of what it drops.
     pub fn outcome(&self) -> Outcome {
         self.facts().outcome
+    }
+}
+
+/// What is wrong with a code of a language that is wanted, if anything; `key` is where a config has it.
+pub(crate) fn language_problem(key: &str, code: &str) -> Option<String> {
+    if code.len() != 3 || !code.bytes().all(|b| b.is_ascii_lowercase()) {
+        return Some(format!("{key} takes ISO 639-3 codes such as \"eng\", not \"{code}\""));
+    }
+    if code == UNCODED || LANGUAGES.contains(&code) {
+        return None;
+    }
+    let instead = match told_as(code) {
+        Some(told) => format!("such texts count as \"{told}\""),
+        None => {
+            format!("languages are: {}, and \"{UNCODED}\" for those of other scripts", LANGUAGES.join(", "))
+        }
+    };
+    Some(format!("{key}: \"{code}\" is none that can be told; {instead}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn languages_are_those_that_can_be_told() {
+        for (code, said) in [
+            ("eng", None),
+            ("mis", None),
+            ("English", Some("takes ISO 639-3 codes such as \"eng\", not \"English\"")),
+            ("zho", Some("\"zho\" is none that can be told; such texts count as \"cmn\"")),
+            ("xyz", Some("languages are: eng, spa, ")),
+            ("und", Some("\"und\" is none that can be told; languages are: ")),
+        ] {
+            let allow = vec!["deu".to_owned(), code.to_owned()];
+            let problem = Rule::Language(LanguageRule { allow, min_chars: 20 }).problem();
+            match (said, &problem) {
+                (None, None) => {}
+                (Some(said), Some(problem)) => assert!(problem.contains(said), "{code}: {problem}"),
+                _ => panic!("{code}: {problem:?}"),
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use genome_kernels::dedup::shingle::{Shingle, containment};
 use genome_kernels::text::advertising::{PhraseSet, advertising_phrase};
 use genome_kernels::text::automation::is_automated;
-use genome_kernels::text::language::LanguageDetector;
+use genome_kernels::text::language::{LanguageDetector, UNDETERMINED};
 use genome_kernels::text::profile::TextProfile;
 
 use super::rule::{Engagement, Rule};
@@ -20,8 +20,8 @@ const CONTAINED: Shingle = Shingle::Words(NonZeroUsize::new(5).unwrap());
 /// Placeholders of platforms for what is gone, in any case.
 const PLACEHOLDERS: [&str; 3] = ["[deleted]", "[removed]", "[deleted by user]"];
 
-/// How a notice of Reddit begins, behind its bracket. It may give the reason.
-const NOTICE: &str = "removed by reddit";
+/// How notices of Reddit begin, behind their bracket. They may give the reason.
+const NOTICES: [&str; 2] = ["removed by reddit", "removed by moderator"];
 
 /// Bytes that such a notice has fewer than.
 const MAX_NOTICE_BYTES: usize = 150;
@@ -193,9 +193,10 @@ impl Checker {
             }
             Rule::EngagementAll(limits) => {
                 let (score, answers) = reached(record, *limits);
+                let shown = if score == Some(false) { record.engagement } else { record.replies };
                 Verdict {
                     is_broken: score == Some(false) || answers == Some(false),
-                    measured: record.engagement.map(|count| count as f64),
+                    measured: shown.map(|count| count as f64),
                 }
             }
             Rule::WordList(list) => {
@@ -207,7 +208,7 @@ impl Checker {
                     return plain(false);
                 }
                 let code = languages.detect(subject.written).code;
-                plain(code != "und" && !rule.allow.iter().any(|allowed| allowed == code))
+                plain(code != UNDETERMINED && !rule.allow.iter().any(|allowed| allowed == code))
             }
         }
     }
@@ -231,10 +232,11 @@ pub(crate) fn is_placeholder(text: &str) -> bool {
 /// Whether a trimmed text is a notice such as `[ Removed by reddit in response to a copyright notice. ]`.
 fn is_notice(text: &str) -> bool {
     let Some(words) = text.strip_prefix('[').map(str::trim_start) else { return false };
-    let is_begun = words.get(..NOTICE.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(NOTICE));
-    let goes_on = words.get(NOTICE.len()..).unwrap_or_default();
-    is_begun
-        && text.len() < MAX_NOTICE_BYTES
+    let begins =
+        |notice: &&str| words.get(..notice.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(notice));
+    let Some(notice) = NOTICES.into_iter().find(begins) else { return false };
+    let goes_on = words.get(notice.len()..).unwrap_or_default();
+    text.len() < MAX_NOTICE_BYTES
         && !text.contains(['\n', '\r'])
         && !goes_on.starts_with(char::is_alphanumeric)
         && closing(text) == Some(text.len() - 1)

@@ -88,7 +88,8 @@ impl LanguageDetector {
         Self { third: Some(third), ..self }
     }
 
-    /// The language of a text by its first 400 characters; links and mentions are not looked at.
+    /// The language of a text by its first 400 characters; links and mentions are not looked at. A text in a script of
+    /// which no language is listed is [`UNCODED`](super::UNCODED), whatever the detector chooses from.
     pub fn detect(&self, text: &str) -> Detected {
         self.detect_with_prior(text, None)
     }
@@ -106,6 +107,9 @@ impl LanguageDetector {
         let by_prior = prior.filter(|&prior| in_script(prior)).map(|prior| detected(prior, 0.0));
         if !has_enough(&evidence) {
             return by_prior.filter(|_| evidence.letters > 0).unwrap_or(Detected::UNDETERMINED);
+        }
+        if evidence.script == Script::Other {
+            return Detected::UNCODED;
         }
         let mut ranking = evidence.ranking(self.among);
         let is_known = |&(first, _): &(u8, f32)| ranking.len() == 1 || evidence.known(first) > 1;
@@ -177,6 +181,7 @@ fn detected(language: u8, confidence: f64) -> Detected {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::UNCODED;
     use super::*;
 
     const TEXTS: [(&str, &str); 24] = [
@@ -249,6 +254,26 @@ mod tests {
     }
 
     #[test]
+    fn a_script_of_other_languages_is_told_from_letters_in_another_dress() {
+        for (text, expected) in [
+            ("ဒီနေ့ မိုးရွာလို့ အိမ်မှာပဲ နေတယ်။", "mis"),
+            ("ថ្ងៃនេះខ្ញុំនៅផ្ទះព្រោះមានភ្លៀង។", "mis"),
+            ("ມື້ນີ້ຂ້ອຍຢູ່ເຮືອນເພາະຝົນຕົກ", "mis"),
+            ("අද වැස්ස නිසා මම ගෙදර හිටියා, ok?", "mis"),
+            ("ଆଜି ବର୍ଷା ଯୋଗୁଁ ମୁଁ ଘରେ ରହିଲି।", "mis"),
+            ("དེ་རིང་ཆར་པ་བབས་ནས་ང་ནང་ལ་བསྡད།", "mis"),
+            ("හරි", "und"),
+            ("𝐈 𝐚𝐦 𝐧𝐨𝐭 𝐬𝐡𝐨𝐮𝐭𝐢𝐧𝐠 𝐚𝐭 𝐚𝐧𝐲𝐛𝐨𝐝𝐲 𝐡𝐞𝐫𝐞", "und"),
+            ("ⓘ ⓛⓘⓚⓔ ⓣⓗⓘⓢ ⓥⓔⓡⓨ ⓜⓤⓒⓗ", "und"),
+            ("ᵗʰⁱˢ ⁱˢ ᵃ ᵛᵉʳʸ ᵗⁱⁿʸ ᵗᵉˣᵗ", "und"),
+            ("ᴛʜɪs ɪs ᴀ ʀᴀᴛʜᴇʀ sᴍᴀʟʟ ᴛᴇxᴛ", "und"),
+        ] {
+            let detected = LanguageDetector::common().detect_with_prior(text, Some("eng"));
+            assert_eq!((detected.code, detected.reliable), (expected, expected == "mis"), "{text}");
+        }
+    }
+
+    #[test]
     fn links_do_not_decide() {
         let text =
             "Это очень хорошая статья https://example.com/the-very-best-article-of-this-year-about-the-lake";
@@ -289,7 +314,8 @@ mod tests {
         ) {
             let detector = LanguageDetector::common();
             let detected = detector.detect(&text);
-            prop_assert!(detected.code == UNDETERMINED || LANGUAGES.contains(&detected.code));
+            let is_answer = [UNDETERMINED, UNCODED].contains(&detected.code) || LANGUAGES.contains(&detected.code);
+            prop_assert!(is_answer, "{}", detected.code);
             prop_assert!((0.0..=1.0).contains(&detected.confidence));
             prop_assert_eq!(detected, detector.detect(&text));
             // The author's other posts change nothing that is sure.

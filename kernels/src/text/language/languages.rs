@@ -39,6 +39,32 @@ pub const LANGUAGES: [&str; COUNT] = {
     codes
 };
 
+/// Codes of languages that are told under another one: of the group that they are in, of its largest language, or of a
+/// neighbour.
+const TOLD_AS: [(&str, &str); 10] = [
+    ("arb", "ara"),
+    ("bos", "hrv"),
+    ("fil", "tgl"),
+    ("msa", "ind"),
+    ("nno", "nob"),
+    ("nor", "nob"),
+    ("pes", "fas"),
+    ("swh", "swa"),
+    ("zho", "cmn"),
+    ("zsm", "ind"),
+];
+
+/// The code under which texts in a language are told that is not one of [`LANGUAGES`] itself, as far as that is known.
+///
+/// ```
+/// use genome_kernels::text::language::told_as;
+/// assert_eq!(told_as("zho"), Some("cmn"));
+/// assert_eq!(told_as("cmn"), None);
+/// ```
+pub fn told_as(code: &str) -> Option<&'static str> {
+    TOLD_AS.iter().find(|(known, _)| *known == code).map(|(_, told)| *told)
+}
+
 /// The languages that can be told. Languages that share a script are told by words and letters, the others by script.
 pub(super) const KNOWN: [Language; 63] = [
     latin("eng", "é", 0.5),
@@ -186,5 +212,12 @@ mod tests {
         assert!(members(EVERY).eq(places()));
         assert_eq!(members(0).next(), None);
         assert_eq!(place("xyz"), None);
+    }
+
+    #[test]
+    fn what_is_told_under_another_code_is_not_listed_itself() {
+        for (code, told) in TOLD_AS {
+            assert!(!LANGUAGES.contains(&code) && LANGUAGES.contains(&told), "{code}");
+        }
     }
 }

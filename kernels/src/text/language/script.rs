@@ -24,7 +24,10 @@ pub(super) enum Script {
     Georgian,
     Armenian,
     Ethiopic,
-    /// Any other, in which no language is told.
+    /// Latin letters in another dress, such as 𝐛𝐨𝐥𝐝, ⓒⓘⓡⓒⓛⓔⓓ, ᵗⁱⁿʸ and sᴍᴀʟʟ ones, and those of phonetic alphabets, which are
+    /// used for it too: nobody's script, and no language is told by them.
+    Styled,
+    /// Any other, in which no language that is told is written.
     Other,
 }
 
@@ -54,6 +57,7 @@ impl Script {
         Self::Georgian,
         Self::Armenian,
         Self::Ethiopic,
+        Self::Styled,
         Self::Other,
     ];
 
@@ -61,6 +65,17 @@ impl Script {
     pub(super) fn of(letter: char) -> Self {
         match u32::from(letter) {
             0x41..=0x24f | 0x1e00..=0x1eff | 0x2c60..=0x2c7f | 0xff21..=0xff5a => Self::Latin,
+            // Phonetic, raised and lowered letters, signs like letters, circled and mathematical ones, ligatures.
+            0x250..=0x2ff
+            | 0x1d00..=0x1dbf
+            | 0x2070..=0x209f
+            | 0x2100..=0x218f
+            | 0x2460..=0x24ff
+            | 0xa720..=0xa7ff
+            | 0xab30..=0xab6f
+            | 0xfb00..=0xfb06
+            | 0x1_d400..=0x1_d7ff
+            | 0x1_f100..=0x1_f1ff => Self::Styled,
             0x370..=0x3ff | 0x1f00..=0x1fff => Self::Greek,
             0x400..=0x52f => Self::Cyrillic,
             0x531..=0x58f => Self::Armenian,
@@ -147,6 +162,9 @@ mod tests {
             ("ภาษาไทย ok", (Script::Thai, 7)),
             ("", (Script::Latin, 0)),
             ("ᚠᚢᚦ", (Script::Other, 3)),
+            ("සිංහල", (Script::Other, 5)),
+            ("𝐛𝐨𝐥𝐝 ⓣⓔⓧⓣ", (Script::Styled, 8)),
+            ("ｗｉｄｅ", (Script::Latin, 4)),
         ] {
             let mut scripts = Scripts::default();
             text.chars()
