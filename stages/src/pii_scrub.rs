@@ -64,7 +64,7 @@ impl Stage for PiiScrub {
     fn card(&self) -> Card {
         Card {
             name: "pii_scrub",
-            version: 3,
+            version: 4,
             scope: Scope::Row,
             at_rest: false,
             input: events,

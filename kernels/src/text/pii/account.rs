@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::checksum::luhn;
 use super::scan::{
-    Gap, Group, digits, is_in_word, said_before, stands_alone, stands_alone_after, stands_alone_before,
+    Gap, Group, digits, is_before_slash, is_behind_hash, is_behind_slash, is_in_word, said_before,
+    stands_alone_after, stands_alone_before,
 };
 
 /// How card numbers are grouped.
@@ -35,8 +36,16 @@ pub(super) fn card(text: &str, groups: &[Group]) -> Option<Range<usize>> {
         let number = digits(text, groups);
         let rare = matches!(number.len(), 13 | 19) && inner.len() < 4;
         let meant = !rare || said_before(text, range.start, 4, &CARD_WORDS);
-        (meant && is_issued(&number) && luhn(&number) && stands_alone(text, &range, false)).then_some(range)
+        (meant && is_issued(&number) && luhn(&number) && is_set_apart(text, &range)).then_some(range)
     })
+}
+
+/// Whether a card number stands alone; its check digit vouches for it behind `#` and beside a slash.
+fn is_set_apart(text: &str, range: &Range<usize>) -> bool {
+    let before = is_behind_hash(text, range.start)
+        || is_behind_slash(text, range.start)
+        || stands_alone_before(text, range.start, false);
+    before && (is_before_slash(text, range.end) || stands_alone_after(text, range.end, false))
 }
 
 /// Whether the first digits belong to a card scheme, and the length to that scheme (ISO/IEC 7812-1).
@@ -86,13 +95,20 @@ pub(super) fn iban(text: &str, group: &Group) -> Option<Range<usize>> {
                 n_blanks += 1;
                 spaced = true;
             }
+            // A blank at which no line breaks: two bytes.
+            0xc2 if n_blanks < 2 && bytes.get(end + 1) == Some(&0xa0) => {
+                n_blanks += 1;
+                spaced = true;
+                end += 1;
+            }
             _ => return None,
         }
         end += 1;
     }
     let range = start..end;
     // Letters in a sentence may go on after a blank: that is no part of the number.
-    let alone = stands_alone_before(text, start, false) && stands_alone_after(text, end, false);
+    let alone = (is_behind_hash(text, start) || stands_alone_before(text, start, false))
+        && stands_alone_after(text, end, false);
     (alone
         && fits(&account[4..], structure)
         && has_check_digits(&account)
@@ -105,7 +121,7 @@ fn is_sentence(text: &str, range: &Range<usize>, spaced: bool) -> bool {
     let written = &text[range.clone()];
     spaced
         && written.bytes().any(|b| b.is_ascii_lowercase())
-        && written.split([' ', '-']).filter(|group| !group.is_empty()).any(|group| group.len() > 8)
+        && written.split([' ', '\u{a0}', '-']).any(|group| group.len() > 8)
 }
 
 /// Counts and classes of a structure such as `4a14n`.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::scan::said_before;
+use super::scan::{is_unspaced, joins_word, said_before};
 use super::signs::Signs;
 use super::{PiiKind, PiiSpan};
 
@@ -91,7 +91,7 @@ pub(super) fn addresses(text: &str, signs: Signs, found: &mut Vec<PiiSpan>) {
     while let Some(step) = bytes[at..].iter().position(|b| match b {
         b'@' => true,
         b'[' | b'(' | b'{' => signs.any(Signs::BRACKET),
-        b' ' => signs.any(Signs::DOT),
+        b' ' => signs.any(Signs::DOT | Signs::SPOKEN),
         _ => false,
     }) {
         at += step;
@@ -210,7 +210,7 @@ fn spelt_out(text: &str, start: usize, name: &str, domain: &str, ending: &str, d
 /// Where the name of a mailbox starts that ends at `end`.
 fn name_start(text: &str, from: usize, end: usize, spelt: bool) -> Option<usize> {
     let before = &text[from..end];
-    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '%' | '+' | '-' | '.' | '\'');
+    let part = |c: char| joins_word(c) || matches!(c, '_' | '%' | '+' | '-' | '.' | '\'');
     let start =
         before.rfind(|c| !part(c)).map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
     // Points are between parts, and an apostrophe is a quotation mark unless it is inside.
@@ -227,9 +227,18 @@ fn domain(text: &str, from: usize, sign: Written) -> Option<(usize, usize, Writt
     let mut dots = Written::Plain;
     // The last place where the domain may end: after two or more letters behind a dot.
     let mut best = None;
+    let mut unspaced = false;
     for n_labels in 1..=10 {
         let rest = &text[label..];
-        let len = rest.find(|c: char| !(c.is_alphanumeric() || c == '-')).unwrap_or(rest.len());
+        let was_unspaced = unspaced;
+        unspaced = rest.starts_with(is_unspaced);
+        // In `ann@example.org.よろしく` a sentence starts behind the dot.
+        if unspaced && !was_unspaced && n_labels > 1 {
+            break;
+        }
+        // `ann@example.orgまで` ends where another script goes on.
+        let part = |c: char| c == '-' || joins_word(c) || unspaced && c.is_alphanumeric();
+        let len = rest.find(|c: char| !part(c)).unwrap_or(rest.len());
         let end = label + rest[..len].trim_end_matches('-').len();
         if end == label || rest.starts_with('-') {
             break;

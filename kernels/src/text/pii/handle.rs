@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::scan::{Group, said_before};
+use super::scan::{Gap, Group, joins_word, said_before};
 
 /// Words behind `@` that name nobody: everybody, a stand-in, a place, or an annotation of a program.
 const NOBODY: [&str; 48] = [
@@ -81,8 +81,8 @@ pub(super) fn at_names(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
         let name = rest[..len].trim_end_matches('.');
         let end = at + 1 + name.len();
         let before = text[..at].chars().next_back();
-        let joined = before.is_some_and(|c| c.is_alphanumeric() || "_@/.-+%<>=&".contains(c))
-            || text[end..].starts_with(|c: char| c.is_alphanumeric() || "@-/(=:".contains(c) && c != ':');
+        let joined = before.is_some_and(|c| joins_word(c) || "_@/.-+%<>=&".contains(c))
+            || text[end..].starts_with(|c: char| joins_word(c) || "@-/(=:".contains(c) && c != ':');
         let usable = (3..=30).contains(&name.len())
             && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && name.contains(|c: char| c.is_ascii_alphanumeric())
@@ -110,8 +110,8 @@ pub(super) fn u_names(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
         let name = &rest[..len];
         let end = at + 2 + len;
         let start = if text[..at].ends_with('/') { at - 1 } else { at };
-        let joined = text[..start].ends_with(|c: char| c.is_alphanumeric() || "_@/.-<>=".contains(c))
-            || text[end..].starts_with(|c: char| c.is_alphanumeric() || c == '/' || c == '<');
+        let joined = text[..start].ends_with(|c: char| joins_word(c) || "_@/.-<>=".contains(c))
+            || text[end..].starts_with(|c: char| joins_word(c) || c == '/' || c == '<');
         let usable = (3..=20).contains(&len)
             && !is_pseudonym(name)
             && name.contains(|c: char| c.is_ascii_alphanumeric());
@@ -119,19 +119,27 @@ pub(super) fn u_names(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     })
 }
 
-/// The name with a number behind `#` (Discord, Battle.net) whose number is `group`.
-pub(super) fn numbered(text: &str, group: &Group) -> Option<Range<usize>> {
+/// The name with a number behind `#` (Discord, Battle.net) whose number is the first of `groups`.
+pub(super) fn numbered(text: &str, groups: &[Group]) -> Option<Range<usize>> {
+    let group = groups.first()?;
+    // In `card#4111 1111` it is the beginning of a longer number.
+    if group.gap != Gap::Far && groups.get(1).is_some_and(|next| next.len() >= 3) {
+        return None;
+    }
     if !(4..=5).contains(&group.len()) || text.as_bytes().get(group.start.checked_sub(1)?) != Some(&b'#') {
         return None;
     }
     let before = &text[..group.start - 1];
-    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
+    // A name of Han letters is taken as far as they go; behind others they are the sentence around it.
+    let spaced = before.ends_with(|c: char| joins_word(c) || matches!(c, '_' | '.'));
+    let joins = |c: char| joins_word(c) || !spaced && c.is_alphanumeric();
+    let part = |c: char| joins(c) || matches!(c, '_' | '.');
     let start =
         before.rfind(|c| !part(c)).map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
     let name = before[start..].trim_start_matches('.');
     let start = group.start - 1 - name.len();
     let joined = text[..start].ends_with(['/', '@', '#', '<', '>', '=', '&', '-'])
-        || text[group.end..].starts_with(|c: char| c.is_alphanumeric() || "_#/-<".contains(c));
+        || text[group.end..].starts_with(|c: char| joins(c) || "_#/-<".contains(c));
     let counted = COUNTED.iter().any(|word| name.eq_ignore_ascii_case(word))
         || name.chars().all(|c| c.is_ascii_digit());
     let said = said_before(text, start, 4, &["discord", "battletag", "tag", "blizzard", "battlenet"]);

@@ -156,7 +156,7 @@ fn scan_once(text: &str, kinds: PiiKinds) -> Vec<PiiSpan> {
         return Vec::new();
     }
     let mut found: Vec<PiiSpan> = Vec::new();
-    if signs.any(Signs::AT | Signs::BRACKET | Signs::DOT) {
+    if signs.any(Signs::AT | Signs::BRACKET | Signs::DOT | Signs::SPOKEN) {
         email::addresses(text, signs, &mut found);
         found.retain(|span| kinds.contains(span.kind));
     }
@@ -197,7 +197,7 @@ fn scan_once(text: &str, kinds: PiiKinds) -> Vec<PiiSpan> {
     });
     each(PiiKind::Phone, &|groups| phone::phone(text, groups));
     if signs.any(Signs::HASH) {
-        each(PiiKind::Handle, &|groups| handle::numbered(text, &groups[0]));
+        each(PiiKind::Handle, &|groups| handle::numbered(text, groups));
     }
     if kinds.contains(PiiKind::Handle) {
         if signs.any(Signs::AT) {

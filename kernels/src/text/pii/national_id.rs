@@ -6,7 +6,9 @@
 use std::ops::Range;
 
 use super::checksum::{is_day, luhn, mod_11_10, modulo, verhoeff, weighted};
-use super::scan::{Gap, Group, digits, is_in_word, said_before, stands_alone};
+use super::scan::{
+    Gap, Group, digits, is_behind_hash, is_in_word, said_before, stands_alone_after, stands_alone_before,
+};
 
 /// A number of digits alone.
 struct Number {
@@ -103,7 +105,7 @@ const NUMBERS: &[Number] = &[
     // India: Aadhaar.
     Number {
         forms: &[alone(&[4, 4, 4], " -"), worded(&[12], "")],
-        check: |d| d[0] >= 2 && verhoeff(d),
+        check: aadhaar,
         words: &["aadhaar", "aadhar", "adhar", "uidai", "uid"],
     },
     // Sweden: personal identity number, and the number for those without one (day + 60).
@@ -242,7 +244,10 @@ fn number_as(text: &str, groups: &[Group], number: &Number, form: &Form) -> Opti
     let range = parts[0].start..last.end;
     let said = said_before(text, range.start, 6, number.words);
     let spaced = !said && inner.iter().any(|group| group.gap == Gap::Space);
-    ((form.alone || said) && stands_alone(text, &range, spaced)).then_some(range)
+    let hashed = said && is_behind_hash(text, range.start);
+    let alone = (hashed || stands_alone_before(text, range.start, spaced))
+        && stands_alone_after(text, range.end, spaced);
+    ((form.alone || said) && alone).then_some(range)
 }
 
 fn month(digits: &[u8]) -> u32 {
@@ -264,6 +269,15 @@ fn health_service(d: &[u8]) -> bool {
 /// One that cannot be a North American phone number, which is grouped alike.
 fn health_service_only(d: &[u8]) -> bool {
     matches!(d[0], 4 | 6 | 7 | 9) && d[3] < 2 && health_service(d)
+}
+
+/// Years and hundreds pass the check one time in ten: `2023-2024-2025` is no number of a person.
+fn aadhaar(d: &[u8]) -> bool {
+    let counts = |group: &[u8]| {
+        let number = modulo(group, 10_000);
+        (1900..2100).contains(&number) || number.is_multiple_of(100)
+    };
+    d[0] >= 2 && !d.chunks(4).all(counts) && verhoeff(d)
 }
 
 /// Whether among ten digits one comes twice or three times and no other comes twice.

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
-use super::scan::{Gap, Group, said_before};
+use super::scan::{Gap, Group, joins_word, said_before};
 
 /// Words before four numbers with points between them that say that these are no address.
 const VERSION_WORDS: [&str; 12] = [
@@ -20,6 +20,9 @@ const VERSION_WORDS: [&str; 12] = [
     "§",
     "rule",
 ];
+
+/// What says the same right before the numbers in scripts without blanks.
+const VERSION_ENDS: [&str; 4] = ["版本", "バージョン", "버전", "第"];
 
 /// Words before an address.
 const ADDRESS_WORDS: [&str; 6] = ["ip", "ipv4", "address", "server", "host", "ping"];
@@ -38,7 +41,7 @@ pub(super) fn version_4(text: &str, groups: &[Group]) -> Option<Range<usize>> {
     let octet = |at: usize| text[quad[at].start..quad[at].end].parse::<u8>().ok();
     let address = [octet(0)?, octet(1)?, octet(2)?, octet(3)?];
 
-    let touches = |c: char| c.is_alphanumeric() || c == '_';
+    let touches = |c: char| joins_word(c) || c == '_';
     let mut before = text[..range.start].chars().rev();
     let joined_before = match before.next() {
         Some('-') => before.next().is_some_and(char::is_alphabetic),
@@ -52,7 +55,9 @@ pub(super) fn version_4(text: &str, groups: &[Group]) -> Option<Range<usize>> {
         Some('.') => after.next().is_some_and(|c| c.is_ascii_digit()),
         next => next.is_some_and(touches),
     };
-    let is_version = said_before(text, range.start, 1, &VERSION_WORDS);
+    let head = text[..range.start].trim_end_matches([' ', ':', '：']);
+    let is_version = said_before(text, range.start, 1, &VERSION_WORDS)
+        || VERSION_ENDS.iter().any(|end| head.ends_with(*end));
     // Versions of programs have small numbers (`4.0.207.0`), an address has them by chance only.
     let small = address[0] < 10 && address[1..].iter().filter(|octet| **octet < 32).count() >= 2;
     let meant =
@@ -83,7 +88,7 @@ fn address_6(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let address = text[range.clone()].trim_end_matches('.');
     let address = address.strip_suffix(':').filter(|rest| !rest.ends_with(':')).unwrap_or(address);
     let end = range.start + address.len();
-    let touches = |c: char| c.is_alphanumeric() || c == '_';
+    let touches = |c: char| joins_word(c) || c == '_';
     let touched = text[..range.start].chars().next_back().is_some_and(|c| touches(c) || c == ':')
         || text[end..].chars().next().is_some_and(touches);
     let groups = || address.split(':').filter(|group| !group.is_empty());

@@ -3,7 +3,10 @@
 use std::ops::Range;
 
 use super::plans::{Evidence, FORMS, Form, country, is_area_code, is_north_american, is_trunk, starts_with};
-use super::scan::{self, Gap, Group, digits, said_before, stands_alone_before};
+use super::scan::{
+    self, Gap, Group, digits, is_before_slash, is_behind_hash, is_behind_slash, joins_word, said_before,
+    stands_alone_before,
+};
 
 /// Words that announce a phone number.
 const PHONE_WORDS: [&str; 50] = [
@@ -81,6 +84,12 @@ const NOUNS: [&str; 18] = [
     "телефон",
 ];
 
+/// Words that announce one in scripts without blanks.
+const UNSPACED_WORDS: [&str; 5] = ["电话", "手机", "電話", "携帯", "전화"];
+
+/// What may stand between such a word and the number: signs, `number`, and particles.
+const UNSPACED_LINKS: &str = "号码號碼是为為番のは번호는은：: ";
+
 /// The phone number that starts with the first of `groups`, which go on to the end of `text`.
 pub(super) fn phone(text: &str, groups: &[Group]) -> Option<Range<usize>> {
     let first = groups.first()?;
@@ -147,7 +156,7 @@ fn call_prefix(text: &str, groups: &[Group]) -> Option<Range<usize>> {
         return None;
     };
     let apart = first.len() <= 5 && first.gap != Gap::Far;
-    let meant = apart || said_before(text, first.start, 3, &PHONE_WORDS);
+    let meant = apart || is_said(text, first.start, 3);
     if meant { international(text, groups, skip) } else { None }
 }
 
@@ -181,7 +190,7 @@ fn north_american(text: &str, groups: &[Group]) -> Option<Range<usize>> {
         return None;
     }
     let start = if has_lead { groups[0].start } else { parts[0].start - usize::from(bracketed) };
-    let said = said_before(text, start, 4, &PHONE_WORDS);
+    let said = is_said(text, start, 4);
     let firm = bracketed || inner.iter().any(|group| matches!(group.gap, Gap::Dash | Gap::Dot));
     let known = is_area_code(&ten) && !is_round(&ten[3..]);
     let sure = match n_groups {
@@ -192,9 +201,12 @@ fn north_american(text: &str, groups: &[Group]) -> Option<Range<usize>> {
     let spaced = !firm && !said;
     // `Cell(212) 555-0147`: the bracket sets the number apart from a word.
     let set_apart = bracketed && !has_lead && text[..start].ends_with(char::is_alphabetic);
-    let alone =
-        (set_apart || stands_alone_before(text, start, spaced)) && stands_alone_after(text, last.end, spaced);
-    (sure && alone).then_some(start..last.end)
+    let alone_before = set_apart
+        || firm && is_behind_slash(text, start)
+        || is_hashed(text, start)
+        || stands_alone_before(text, start, spaced);
+    let alone_after = firm && is_before_slash(text, last.end) || stands_alone_after(text, last.end, spaced);
+    (sure && alone_before && alone_after).then_some(start..last.end)
 }
 
 /// `020 7946 0123`, `01 99 00 12 34`, `030/23125-456`: a zero before the area.
@@ -224,13 +236,14 @@ fn trunk(text: &str, groups: &[Group]) -> Option<Range<usize>> {
         let lens: Vec<usize> = parts.iter().map(Group::len).collect();
         let pure = !bracketed && inner.iter().all(|group| group.gap == Gap::Space);
         let start = parts[0].start - usize::from(bracketed);
-        let said = said_before(text, start, 4, &PHONE_WORDS);
+        let said = is_said(text, start, 4);
         let sure = match is_trunk(&number, &lens, pure)? {
             Evidence::Shape => true,
             Evidence::Word => said,
         };
         let spaced = pure && n > 1 && !said;
-        let alone = stands_alone_before(text, start, spaced) && stands_alone_after(text, last.end, spaced);
+        let alone = (is_hashed(text, start) || stands_alone_before(text, start, spaced))
+            && stands_alone_after(text, last.end, spaced);
         (sure && alone).then_some(start..last.end)
     })
 }
@@ -262,13 +275,18 @@ fn national(text: &str, groups: &[Group], form: &Form) -> Option<Range<usize>> {
         return None;
     }
     let start = parts[0].start - usize::from(bracketed && open == 0);
-    let said = said_before(text, start, 4, &PHONE_WORDS);
+    let said = is_said(text, start, 4);
     let pure = !inner.is_empty() && inner.iter().all(|group| group.gap == Gap::Space) && !said;
-    let alone = stands_alone_before(text, start, pure) && stands_alone_after(text, last.end, pure);
+    let alone = (is_hashed(text, start) || stands_alone_before(text, start, pure))
+        && stands_alone_after(text, last.end, pure);
     // `509 509 509` counts, and so do thousands with blanks between.
     let same = inner.len() > 1
         && parts.iter().all(|group| text[group.start..group.end] == text[last.start..last.end]);
-    let counts = is_round(&number) || same || number.ends_with(&[0, 0, 0]);
+    // So do scores and weights (`720 680 740`), and thousands with dots between (`745.912.345`).
+    let threes = form.groups == [3, 3, 3]
+        && (parts.iter().all(|group| text[..group.end].ends_with('0'))
+            || inner.iter().any(|group| group.gap == Gap::Dot));
+    let counts = is_round(&number) || same || threes || number.ends_with(&[0, 0, 0]);
     let sure = said || form.evidence == Evidence::Shape && !counts;
     (sure && alone).then_some(start..last.end)
 }
@@ -283,8 +301,20 @@ fn announced(text: &str, groups: &[Group]) -> Option<Range<usize>> {
     let last = chain.last()?;
     let n_digits: usize = chain.iter().map(Group::len).sum();
     let dated = chain.iter().any(|group| matches!(group.gap, Gap::Slash));
-    let alone = stands_alone_before(text, start, false) && stands_alone_after(text, last.end, false);
+    let alone = (is_hashed(text, start) || stands_alone_before(text, start, false))
+        && stands_alone_after(text, last.end, false);
     ((9..=13).contains(&n_digits) && !dated && alone).then_some(start..last.end)
+}
+
+/// Whether one of the last `n` words before `at` announces a phone number.
+fn is_said(text: &str, at: usize, n: usize) -> bool {
+    let before = text[..at].trim_end_matches(|c: char| UNSPACED_LINKS.contains(c));
+    said_before(text, at, n, &PHONE_WORDS) || UNSPACED_WORDS.iter().any(|word| before.ends_with(*word))
+}
+
+/// Whether `#` stands between a number and the word that announces it: `cell #212-555-0147`.
+fn is_hashed(text: &str, start: usize) -> bool {
+    is_behind_hash(text, start) && said_before(text, start, 1, &PHONE_WORDS)
 }
 
 /// Whether nothing goes on behind a number that ends at `end`, an extension aside.
@@ -312,14 +342,13 @@ fn is_round(digits: &[u8]) -> bool {
 /// The offset behind an extension (`x123`, `ext. 45`) that follows a number which ends at `end`.
 fn extension_end(text: &str, end: usize) -> usize {
     let rest = text[end..].trim_start_matches([' ', ',']);
-    let lower = rest.get(..9.min(rest.len())).unwrap_or(rest).to_ascii_lowercase();
-    let Some(mark) = ["extension", "ext.", "ext", "x"].into_iter().find(|mark| lower.starts_with(mark))
-    else {
+    let starts = |mark: &str| rest.get(..mark.len()).is_some_and(|head| head.eq_ignore_ascii_case(mark));
+    let Some(mark) = ["extension", "ext.", "ext", "x"].into_iter().find(|mark| starts(mark)) else {
         return end;
     };
     let inside = rest[mark.len()..].trim_start_matches([' ', '.', ':']);
     let n_digits = inside.bytes().take_while(u8::is_ascii_digit).count();
     let stop = text.len() - inside.len() + n_digits;
-    let joined = text[stop..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
+    let joined = text[stop..].starts_with(|c: char| joins_word(c) || c == '_');
     if (1..=6).contains(&n_digits) && !joined { stop } else { end }
 }

@@ -96,8 +96,8 @@ pub(super) fn stands_alone_before(text: &str, at: usize, spaced: bool) -> bool {
     let mut before = text[..at].chars().rev();
     let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
     match before.next() {
-        Some(c) if c.is_alphanumeric() || "#$£€¥+".contains(c) => false,
-        Some('_' | '/') => !before.next().is_some_and(char::is_alphanumeric),
+        Some(c) if joins_word(c) || "#$£€¥+".contains(c) => false,
+        Some('_' | '/') => !before.next().is_some_and(joins_word),
         // A comma between short groups is one between thousands, or of a fraction.
         Some(',') => !(1..=3).contains(&digits_before(&text[..at - 1])),
         Some('.' | '-' | ':' | '*' | '=' | '\u{2010}'..='\u{2013}') => !is_digit(before.next()),
@@ -111,8 +111,8 @@ pub(super) fn stands_alone_after(text: &str, at: usize, spaced: bool) -> bool {
     let mut after = text[at..].chars();
     let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
     match after.next() {
-        Some(c) if c.is_alphanumeric() || "%$£€¥".contains(c) => false,
-        Some('_') => !after.next().is_some_and(char::is_alphanumeric),
+        Some(c) if joins_word(c) || "%$£€¥元円圆圓원".contains(c) => false,
+        Some('_') => !after.next().is_some_and(joins_word),
         Some(',') => {
             let n_after = text[at + 1..].bytes().take_while(u8::is_ascii_digit).count();
             !(matches!(n_after, 1 | 2) || n_after == 3 && digits_before(&text[..at]) <= 3)
@@ -123,9 +123,52 @@ pub(super) fn stands_alone_after(text: &str, at: usize, spaced: bool) -> bool {
     }
 }
 
+/// Whether `#` stands before what starts at `at`: it sets a number apart that a word or a check digit vouches for.
+pub(super) fn is_behind_hash(text: &str, at: usize) -> bool {
+    text[..at].ends_with('#')
+}
+
+/// Whether a slash parts what starts at `at` from a number before it: `212-555-0147/212-555-0148`.
+pub(super) fn is_behind_slash(text: &str, at: usize) -> bool {
+    text[..at].strip_suffix('/').is_some_and(|rest| rest.ends_with(|c: char| c.is_ascii_digit()))
+}
+
+/// Whether a slash parts what ends at `at` from a number after it.
+pub(super) fn is_before_slash(text: &str, at: usize) -> bool {
+    text[at..].strip_prefix('/').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
 /// Whether what starts at `at` is the rest of a word.
 pub(super) fn is_in_word(text: &str, at: usize) -> bool {
-    text[..at].ends_with(|c: char| c.is_alphanumeric())
+    text[..at].ends_with(joins_word)
+}
+
+/// Whether a character beside a number or a name makes it a piece of a longer word.
+pub(super) fn joins_word(c: char) -> bool {
+    c.is_alphanumeric() && (c.is_numeric() || !is_unspaced(c))
+}
+
+/// Whether a character is of a script that sets no blanks around numbers and names: Thai, Lao, Myanmar, Khmer, Han
+/// and Kana; in Hangul a particle follows without one.
+pub(super) fn is_unspaced(c: char) -> bool {
+    matches!(
+        c,
+        '\u{0e00}'..='\u{0eff}'
+            | '\u{1000}'..='\u{109f}'
+            | '\u{1100}'..='\u{11ff}'
+            | '\u{1780}'..='\u{17ff}'
+            | '\u{3005}'..='\u{3007}'
+            | '\u{3040}'..='\u{30ff}'
+            | '\u{3130}'..='\u{318f}'
+            | '\u{31f0}'..='\u{31ff}'
+            | '\u{3400}'..='\u{4dbf}'
+            | '\u{4e00}'..='\u{9fff}'
+            | '\u{a960}'..='\u{a97f}'
+            | '\u{ac00}'..='\u{d7ff}'
+            | '\u{f900}'..='\u{faff}'
+            | '\u{ff66}'..='\u{ffdc}'
+            | '\u{20000}'..='\u{3ffff}'
+    )
 }
 
 /// The one of `links` that overlaps `range`.

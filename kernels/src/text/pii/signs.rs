@@ -17,6 +17,8 @@ impl Signs {
     pub(super) const BRACKET: u8 = 16;
     /// `dot` behind a blank: `name at example dot org`.
     pub(super) const DOT: u8 = 32;
+    /// `at` between blanks: `name at example.org`.
+    pub(super) const SPOKEN: u8 = 64;
 
     /// The signs of a text: one pass without branches over windows of one size, which the compiler turns into
     /// vector code.
@@ -50,7 +52,7 @@ impl Signs {
 /// Bytes that are looked at as places of signs at once.
 const STEP: usize = 32;
 
-/// Those bytes and the ones that ` dot` needs behind the last of them.
+/// Those bytes and the ones that ` dot` and ` at ` need behind the last of them.
 const WINDOW: usize = STEP + 3;
 
 /// Marks the signs that start at one of the first [`STEP`] bytes, each as a bit in the lane of its byte.
@@ -63,6 +65,10 @@ fn mark(window: &[u8; WINDOW], seen: &mut [u8; STEP]) {
             & mask(window[place + 1] | 0x20 == b'd')
             & mask(window[place + 2] | 0x20 == b'o')
             & mask(window[place + 3] | 0x20 == b't');
+        let spoken = mask(b == b' ')
+            & mask(window[place + 1] | 0x20 == b'a')
+            & mask(window[place + 2] | 0x20 == b't')
+            & mask(window[place + 3] == b' ');
         // `[` and `{` differ in one bit.
         let bracket = mask(b == b'(') | mask(b & 0xdf == b'[');
         *lane |= mask(b.wrapping_sub(b'0') < 10) & Signs::DIGIT
@@ -70,6 +76,7 @@ fn mark(window: &[u8; WINDOW], seen: &mut [u8; STEP]) {
             | mask(b == b'/') & Signs::SLASH
             | mask(b == b'#') & Signs::HASH
             | bracket & Signs::BRACKET
-            | dot & Signs::DOT;
+            | dot & Signs::DOT
+            | spoken & Signs::SPOKEN;
     }
 }

@@ -15,6 +15,7 @@ const POSITIVES: &[(PiiKind, &str)] = &[
     (PiiKind::Email, "ann(at)example.org"),
     (PiiKind::Email, "ann.b at example dot org"),
     (PiiKind::Email, "ann at gmail dot com"),
+    (PiiKind::Email, "ann.b at gmail.com"),
     (PiiKind::Phone, "+44 1632 960123"),
     (PiiKind::Phone, "+1 (212) 555-0147"),
     (PiiKind::Phone, "+1 303  555-0199"),
@@ -61,6 +62,7 @@ const POSITIVES: &[(PiiKind, &str)] = &[
     (PiiKind::Iban, "GB82 WEST 1234 5698 7654 32"),
     (PiiKind::Iban, "gb82 west 1234 5698 7654 32"),
     (PiiKind::Iban, "DE89370400440532013000"),
+    (PiiKind::Iban, "GB82\u{a0}WEST\u{a0}1234\u{a0}5698\u{a0}7654\u{a0}32"),
     (PiiKind::Iban, "NL91 ABNA 0417 1643 00"),
     (PiiKind::Iban, "FR14 2004 1010 0505 0001 3M02 606"),
     (PiiKind::Iban, "BR18 0036 0305 0000 1000 9795 493C 1"),
@@ -115,6 +117,36 @@ const WORDED: &[(&str, PiiKind, &str)] = &[
     ("PAN", PiiKind::NationalId, "ABCCE1234F"),
     ("i live at", PiiKind::StreetAddress, "12 example street"),
     ("email me at", PiiKind::Email, "annb at uni-example dot org"),
+    ("my email is", PiiKind::Email, "ann at gmail.com"),
+    ("phone", PiiKind::Phone, "745.912.345"),
+    ("phone", PiiKind::Phone, "720 680 740"),
+];
+
+/// Identifiers right beside letters of scripts without blanks, or beside marks: a text, and the text without them.
+const BESIDE: &[(&str, &str)] = &[
+    ("卡号4111 1111 1111 1111", "卡号<CARD>"),
+    ("我的手机号是138 1234 5678", "我的手机号是<PHONE>"),
+    ("手机：13812345678", "手机：<PHONE>"),
+    ("電話は03-1234-5678です", "電話は<PHONE>です"),
+    ("전화는 010-1234-5678입니다", "전화는 <PHONE>입니다"),
+    ("โทร081-234-5678ครับ", "โทร<PHONE>ครับ"),
+    ("是+8613812345678", "是<PHONE>"),
+    ("call 212-555-0147 ほんとうに", "call <PHONE> ほんとうに"),
+    ("服务器192.0.2.17挂了", "服务器<IP_ADDRESS>挂了"),
+    ("看看@ann_example吧", "看看<HANDLE>吧"),
+    ("用户ann.example#1234吧", "用户<HANDLE>吧"),
+    ("連絡はann@example.orgまでお願いします", "連絡は<EMAIL>までお願いします"),
+    ("ann@example.org.よろしく", "<EMAIL>.よろしく"),
+    ("ann@例え.jpまで", "<EMAIL>まで"),
+    ("메일은ann@example.org입니다", "메일은<EMAIL>입니다"),
+    ("card #4111111111111111", "card #<CARD>"),
+    ("card#4111 1111 1111 1111", "card#<CARD>"),
+    ("4111 1111 1111 1111/12/25", "<CARD>/12/25"),
+    ("iban#DE89370400440532013000", "iban#<IBAN>"),
+    ("SSN#900-12-3456", "SSN#<NATIONAL_ID>"),
+    ("cell #212-555-0147", "cell #<PHONE>"),
+    ("call 212-555-0147/212-555-0148", "call <PHONE>/<PHONE>"),
+    ("ann.example#1234 2 days ago", "<HANDLE> 2 days ago"),
 ];
 
 const NEGATIVES: &[&str] = &[
@@ -141,6 +173,10 @@ const NEGATIVES: &[&str] = &[
     "12345678A, RSSMRA80A01H501X, 44051401358, 111.444.777-36 fail their checks, as does PN 320008A",
     "2 miles down the road, a 5 minute drive, 3 good ways, the 10 best places, in 1929 Wall Street crashed",
     "20 people on the street, 4 years in court, a 120 GB hard drive, Spring 2004, Engineering 101",
+    "the 2023-2024-2025 seasons, 2020 2024 2028, 2000-3000-5000",
+    "credit scores 720 680 740, squats 600-650-700, 745.912.345 Euro",
+    "手机3000-4000元，版本10.15.7.1，第10.20.30.4节",
+    "card#4111 1111 1111 1112, called about order #2125550147, look at gmail.com, meet me at noon",
     "u/user_1234 and @user_1a2b3c4d, /u/user_17, https://www.reddit.com/user/user_1a2b3c4d",
     "@home @everyone @param, r/example, and/or, issue#1234, https://github.com/example/project",
     "https://twitter.com/search?q=x, https://www.facebook.com/groups/1, https://example.org/a?b=c",
@@ -169,6 +205,14 @@ fn words_tell_what_numbers_are() {
     for (word, kind, value) in WORDED {
         assert_eq!(found(&format!("{word} {value}, ok")), [(*kind, *value)], "{word}");
         assert_eq!(found(&format!("{value} of them")), [], "{value}");
+    }
+}
+
+#[test]
+fn what_stands_beside_an_identifier_stays() {
+    for (text, expected) in BESIDE {
+        assert_eq!(redact(text), *expected);
+        assert_eq!(redact(expected), *expected);
     }
 }
 
@@ -309,6 +353,7 @@ proptest! {
             (Signs::HASH, text.contains('#')),
             (Signs::BRACKET, text.contains(['(', '[', '{'])),
             (Signs::DOT, lower.contains(" dot")),
+            (Signs::SPOKEN, lower.contains(" at ")),
         ];
         for (sign, is_there) in signs {
             prop_assert_eq!(Signs::of(&text).any(sign), is_there, "{}", sign);
