@@ -172,6 +172,36 @@ fn what_a_row_asks_for_is_not_the_fault_of_the_server() {
 }
 
 #[test]
+fn a_message_without_a_text_is_the_answer_to_its_row() {
+    let (url, count) = serve(|_, body| {
+        let (refusal, finish) = match prompt(body) {
+            "refused" => (json!(" I will not. "), "stop"),
+            "thinking" => (Value::Null, "length"),
+            "filtered" => (Value::Null, "content_filter"),
+            _ => (Value::Null, "tool_calls"),
+        };
+        let message = json!({"role": "assistant", "content": null, "refusal": refusal});
+        let usage = json!({"prompt_tokens": 7, "completion_tokens": 40});
+        let choices = json!([{"message": message, "finish_reason": finish}]);
+        (200, "", json!({"choices": choices, "usage": usage}).to_string())
+    });
+    let endpoint = endpoint(&url, |_| {});
+    let before = endpoint.failures();
+    let completions = ask(&endpoint, &["refused", "thinking", "filtered", "silent"]);
+    let told = |at: usize| (completions[at].text.as_str(), &completions[at].finish);
+    assert_eq!(told(0), ("I will not.", &FinishReason::Stop));
+    assert_eq!(told(1), ("", &FinishReason::Length));
+    assert_eq!((completions[1].prompt_tokens, completions[1].completion_tokens), (7, 40));
+    for (at, expected) in [(2, "the server's content filter stopped it"), (3, "the response has no text: ")] {
+        let (text, FinishReason::Error(reason)) = told(at) else { panic!("{:?}", told(at)) };
+        assert!(text.is_empty() && reason.starts_with(expected), "{reason}");
+    }
+    assert_eq!(count.load(Relaxed), 4, "none is asked twice");
+    ask(&endpoint, &["silent"; 9]);
+    assert!(endpoint.failures().all_of(9, &before).is_none());
+}
+
+#[test]
 fn cancelled_requests_are_not_asked() {
     let (url, count) = serve(|_, _| (200, "", said("{}", "stop")));
     let endpoint = endpoint(&url, |_| {});

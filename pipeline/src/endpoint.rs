@@ -182,6 +182,9 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// First pause, doubled with each attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
+/// Shortest pause, whatever the server says.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
 /// How much of a server's complaint is told.
 const COMPLAINT_CHARS: usize = 300;
 
@@ -271,7 +274,8 @@ impl Endpoint {
 
     fn ask(&self, request: &Request, form: &AnswerForm, sampling: &Sampling) -> Completion {
         let body = self.body(request, form, sampling).to_string();
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::default();
+        let mut pause = Duration::ZERO;
         let mut complaint = String::new();
         for attempt in 0..self.config.attempts {
             if attempt > 0 && !self.rest(pause) {
@@ -290,7 +294,7 @@ impl Endpoint {
                 Err(Failure::Lasting(finish, fault)) => return self.give_up(finish, fault),
                 Err(Failure::Passing(reason, after)) => {
                     complaint = reason;
-                    pause = after.unwrap_or(pause * 2).min(LONGEST_PAUSE);
+                    pause = pauses.following(after);
                 }
             }
         }
@@ -350,6 +354,17 @@ impl Endpoint {
             "top_p": sampling.top_p,
             "seed": (key ^ sampling.seed) & 0x7fff_ffff,
         });
+        // Not of OpenAI's own: vLLM and llama.cpp's server know them, the last under either name.
+        if sampling.top_k > 0 {
+            body["top_k"] = sampling.top_k.into();
+        }
+        if sampling.min_p > 0.0 {
+            body["min_p"] = sampling.min_p.into();
+        }
+        if (sampling.repetition_penalty - 1.0).abs() >= f32::EPSILON {
+            body["repetition_penalty"] = sampling.repetition_penalty.into();
+            body["repeat_penalty"] = sampling.repetition_penalty.into();
+        }
         // A schema binds JSON alone: an answer in tags is asked for in words, and read as strictly.
         let format =
             if form.layout == Layout::Tags { ResponseFormat::None } else { self.config.response_format };
@@ -377,11 +392,12 @@ impl Endpoint {
         let passing = |error: ureq::Error| Failure::Passing(error.to_string(), None);
         let mut response = request.send(body).map_err(passing)?;
         let status = response.status().as_u16();
+        // A date in place of seconds is not read: then the pause is one of our own.
         let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let after = after.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
         let text = response.body_mut().read_to_string().map_err(passing)?;
         match status {
-            200 => read_answer(&text).map_err(|reason| Failure::Passing(reason, None)),
+            200 => read_answer(&text),
             408 | 409 | 425 | 429 | 500..=599 => {
                 Err(Failure::Passing(format!("status {status}: {}", complaint(&text)), after))
             }
@@ -423,6 +439,29 @@ fn ended(finish: FinishReason) -> Completion {
         completion_tokens: 0,
         log_prob: 0.0,
         decisions: Vec::new(),
+        end: None,
+    }
+}
+
+/// The pauses between the attempts for one answer.
+#[derive(Debug)]
+struct Pauses {
+    /// The next one of our own.
+    own: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { own: FIRST_PAUSE }
+    }
+}
+
+impl Pauses {
+    /// The next pause. What the server says is for this one alone; our own grow beside it.
+    fn following(&mut self, said: Option<Duration>) -> Duration {
+        let pause = said.unwrap_or(self.own).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+        self.own = (2 * self.own).min(LONGEST_PAUSE);
+        pause
     }
 }
 
@@ -436,16 +475,27 @@ fn complaint(text: &str) -> String {
     message.unwrap_or(text.trim()).chars().take(COMPLAINT_CHARS).collect()
 }
 
-/// The answer in a response.
-fn read_answer(text: &str) -> Result<Completion, String> {
-    let wrong = |what: &str| format!("the response {what}: {}", complaint(text));
+/// The answer in a response. What is no response at all is tried again; a message without a text is what the model has to
+/// say to the row.
+fn read_answer(text: &str) -> Result<Completion, Failure> {
+    let says = |what: &str| format!("the response {what}: {}", complaint(text));
+    let wrong = |what: &str| Failure::Passing(says(what), None);
     let json: Value = serde_json::from_str(text).map_err(|_| wrong("is no JSON"))?;
-    let choice = &json["choices"][0];
-    let content = choice["message"]["content"].as_str().ok_or_else(|| wrong("has no message"))?;
+    let (choice, message) = (&json["choices"][0], &json["choices"][0]["message"]);
     let finish = match choice["finish_reason"].as_str() {
         Some("length") => FinishReason::Length,
         Some("content_filter") => FinishReason::Error("the server's content filter stopped it".to_owned()),
         _ => FinishReason::Stop,
+    };
+    let content = match (&message["content"], message["refusal"].as_str()) {
+        (Value::String(content), _) => content.as_str(),
+        (Value::Null, Some(refusal)) => refusal,
+        // Thoughts took all of the tokens, or the filter left nothing.
+        (Value::Null, None) if message.is_object() && finish != FinishReason::Stop => "",
+        (Value::Null, None) if message.is_object() => {
+            return Err(Failure::Lasting(FinishReason::Error(says("has no text")), Fault::Row));
+        }
+        _ => return Err(wrong("has no message")),
     };
     let tokens =
         |name: &str| json["usage"][name].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
@@ -456,5 +506,45 @@ fn read_answer(text: &str) -> Result<Completion, String> {
         completion_tokens: tokens("completion_tokens"),
         log_prob: 0.0,
         decisions: Vec::new(),
+        end: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use genome_kernels::llm::Grammar;
+
+    use super::*;
+
+    #[test]
+    fn pauses_are_doubled_beside_what_the_server_says() {
+        let mut pauses = Pauses::default();
+        let following =
+            |said: Option<u64>| pauses.following(said.map(Duration::from_secs)).as_secs_f64().to_string();
+        let said = [None, None, Some(0), None, Some(7), Some(7000), None, None, None, None];
+        let expected = ["0.5", "1", "0.1", "4", "7", "60", "32", "60", "60", "60"];
+        assert_eq!(said.map(following), expected);
+    }
+
+    #[test]
+    fn further_keys_of_sampling_are_sent_where_they_are_set() {
+        let config = json!({"url": "http://127.0.0.1:1/v1", "model": "m"});
+        let endpoint = Endpoint::new(&serde_json::from_value(config).unwrap()).unwrap();
+        let form = json!({"fields": [{"name": "why", "kind": {"text": {"max_words": 9}}}]});
+        let form: AnswerForm = serde_json::from_value(form).unwrap();
+        let request = Request {
+            key: [0; 16],
+            messages: vec![ChatMessage::new("user", "Why?")],
+            answer_prefix: String::new(),
+            grammar: Grammar::Free,
+        };
+        let keys = ["top_k", "min_p", "repetition_penalty", "repeat_penalty"];
+        let sent = |sampling: &Sampling| {
+            let body = endpoint.body(&request, &form, sampling);
+            keys.map(|key| body.get(key).cloned())
+        };
+        assert_eq!(sent(&Sampling::default()), [const { None }; 4]);
+        let sampling = Sampling { top_k: 40, min_p: 0.25, repetition_penalty: 1.5, ..Sampling::default() };
+        assert_eq!(sent(&sampling), [json!(40), json!(0.25), json!(1.5), json!(1.5)].map(Some));
+    }
 }

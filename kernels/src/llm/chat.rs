@@ -63,20 +63,16 @@ impl ChatTemplate {
         }
     }
 
-    /// The template of a `tokenizer_config.json`.
+    /// The template of a `tokenizer_config.json`, of several the one named `default`; or of a file that is nothing but
+    /// the template (`chat_template.jinja`).
     ///
     /// # Errors
-    /// The file cannot be read, has no one template, or the template is no valid Jinja.
+    /// The file cannot be read, has no such template, or the template is no valid Jinja.
     pub fn from_file(path: &Path, tokenizer: &TextTokenizer) -> Result<Self, KernelError> {
-        #[derive(Deserialize)]
-        struct Config {
-            chat_template: String,
-        }
         let fail = |reason: String| KernelError::Model { path: path.to_path_buf(), reason };
-        let text = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
-        let config: Config =
-            serde_json::from_slice(&text).map_err(|error| fail(format!("has no chat template: {error}")))?;
-        Self::new(&config.chat_template, tokenizer).map_err(|error| fail(error.to_string()))
+        let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+        let template = if is_json(&text) { template_of(&text).map_err(fail)? } else { text };
+        Self::new(&template, tokenizer).map_err(|error| fail(error.to_string()))
     }
 
     /// The `ChatML` template.
@@ -136,9 +132,50 @@ impl ChatTemplate {
     }
 }
 
+/// What is used of a `tokenizer_config.json`.
+#[derive(Debug, Deserialize)]
+struct TokenizerConfig {
+    chat_template: Templates,
+}
+
+/// One template, or one for each purpose.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Templates {
+    One(String),
+    Named(Vec<NamedTemplate>),
+}
+
+#[derive(Debug, Deserialize)]
+struct NamedTemplate {
+    name: String,
+    template: String,
+}
+
+/// Whether a text is a JSON object, which no template begins like.
+fn is_json(text: &str) -> bool {
+    let inner = text.trim_start().strip_prefix('{');
+    inner.is_some_and(|inner| inner.trim_start().starts_with(['"', '}']))
+}
+
+/// The template in the text of a `tokenizer_config.json`, or why there is none.
+fn template_of(config: &str) -> Result<String, String> {
+    let config: TokenizerConfig =
+        serde_json::from_str(config).map_err(|error| format!("has no chat template: {error}"))?;
+    match config.chat_template {
+        Templates::One(template) => Ok(template),
+        Templates::Named(all) => {
+            let names = all.iter().map(|one| format!("`{}`", one.name)).collect::<Vec<_>>().join(", ");
+            let usual = all.into_iter().find(|one| one.name == "default").map(|one| one.template);
+            usual.ok_or_else(|| format!("has no chat template named `default`; it has {names}"))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::decoder::tensor_file::write;
     use crate::llm::test_support::toy_tokenizer;
 
     fn conversation() -> Vec<ChatMessage> {
@@ -154,6 +191,33 @@ mod tests {
         assert_eq!(template.render(&conversation(), true).unwrap(), PROMPT);
         let closed = template.render(&conversation(), false).unwrap();
         assert_eq!(format!("{closed}<|im_start|>assistant\n"), PROMPT);
+    }
+
+    #[test]
+    fn templates_come_from_every_kind_of_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chat");
+        let read = |text: &str| {
+            write(&path, text.as_bytes()).unwrap();
+            ChatTemplate::from_file(&path, &toy_tokenizer())
+        };
+        let other = serde_json::json!({"name": "tool_use", "template": "{{ messages[1].content }}"});
+        let usual = serde_json::json!({"name": "default", "template": CHATML});
+        for text in [
+            serde_json::json!({"chat_template": CHATML, "bos_token": null}).to_string(),
+            serde_json::json!({"chat_template": [other, usual]}).to_string(),
+            CHATML.to_owned(),
+        ] {
+            assert_eq!(read(&text).unwrap().render(&conversation(), true).unwrap(), PROMPT);
+        }
+        for (text, expected) in [
+            (serde_json::json!({"chat_template": [other]}), "named `default`; it has `tool_use`"),
+            (serde_json::json!({"bos_token": "<s>"}), "missing field `chat_template`"),
+            (serde_json::json!({"chat_template": "{% if %}"}), "chat template"),
+        ] {
+            let message = read(&text.to_string()).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
     }
 
     #[test]

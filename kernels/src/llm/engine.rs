@@ -85,7 +85,7 @@ pub type DecoderVisit = Box<dyn FnOnce(&mut dyn Decoder) + Send>;
 pub(super) type ModelVisit = Box<dyn FnOnce(&mut Model) + Send>;
 
 enum Command {
-    Submit { rows: Vec<Result<Job, Answer>>, done: Done },
+    Submit { rows: Vec<Result<Job, Box<Answer>>>, done: Done },
     Model { run: ModelVisit, reply: Box<dyn FnOnce() + Send> },
     Stop,
 }
@@ -212,7 +212,8 @@ impl EngineHandle {
         self.send(rows, Box::new(done));
     }
 
-    /// Judges continuations by their likelihood and waits; the scores are in the order of the requests.
+    /// Judges continuations by their likelihood and waits; the scores are in the order of the requests. What a person
+    /// wrote cannot pass for the marks of the model, neither in a conversation nor in its continuation.
     pub fn score(&self, requests: Vec<ScoreRequest>) -> Vec<Score> {
         let count = requests.len();
         let rows = requests.into_par_iter().enumerate();
@@ -277,41 +278,48 @@ impl EngineHandle {
         &self.prompter
     }
 
-    fn send(&self, rows: Vec<Result<Job, Answer>>, done: Done) {
+    fn send(&self, rows: Vec<Result<Job, Box<Answer>>>, done: Done) {
         self.counters.requests.fetch_add(rows.len() as u64, Ordering::Relaxed);
         if let Err(refused) = self.sender.send(Command::Submit { rows, done })
             && let Command::Submit { rows, done } = refused.0
         {
-            done(rows.into_iter().map(|row| row.map_or_else(|answer| answer, |_| stopped())).collect());
+            done(rows.into_iter().map(|row| row.map_or_else(|answer| *answer, |_| stopped())).collect());
         }
     }
 
-    fn generate_job(&self, row: usize, request: Request, sampling: &Arc<Sampling>) -> Result<Job, Answer> {
+    fn generate_job(
+        &self,
+        row: usize,
+        request: Request,
+        sampling: &Arc<Sampling>,
+    ) -> Result<Job, Box<Answer>> {
         let tokens = self.prompter.prompt(&request.messages, &request.answer_prefix);
-        let tokens = tokens.map_err(|error| failed(&error))?;
+        let tokens = tokens.map_err(|error| Box::new(failed(&error)))?;
         let Request { key, grammar, .. } = request;
         let task = Task::Generate { key, grammar, sampling: Arc::clone(sampling) };
         // One more token must fit for there to be an answer.
         self.job(row, tokens, task, 1)
     }
 
-    fn score_job(&self, row: usize, request: &ScoreRequest) -> Result<Job, Answer> {
-        let mut tokens = self.prompter.prompt(&request.messages, "").map_err(|error| failed(&error))?;
+    fn score_job(&self, row: usize, request: &ScoreRequest) -> Result<Job, Box<Answer>> {
+        let mut tokens =
+            self.prompter.prompt(&request.messages, "").map_err(|error| Box::new(failed(&error)))?;
         let from = tokens.len();
-        let continuation =
-            self.prompter.tokenizer().encode(&request.continuation).map_err(|error| failed(&error))?;
+        let tokenizer = self.prompter.tokenizer();
+        let continuation = tokenizer.defuse(&request.continuation);
+        let continuation = tokenizer.encode(&continuation).map_err(|error| Box::new(failed(&error)))?;
         if from == 0 {
-            return Err(failed(&KernelError::Argument("the prompt is empty".into())));
+            return Err(Box::new(failed(&KernelError::Argument("the prompt is empty".into()))));
         }
         tokens.extend(continuation);
         self.job(row, tokens, Task::Score { from }, 0)
     }
 
-    fn job(&self, row: usize, tokens: Vec<u32>, task: Task, room: usize) -> Result<Job, Answer> {
+    fn job(&self, row: usize, tokens: Vec<u32>, task: Task, room: usize) -> Result<Job, Box<Answer>> {
         if tokens.is_empty() {
-            Err(failed(&KernelError::Argument("the prompt is empty".into())))
+            Err(Box::new(failed(&KernelError::Argument("the prompt is empty".into()))))
         } else if tokens.len() + room > self.prompter.context_length() {
-            Err(Answer::unanswered(FinishReason::ContextTooLong, tokens.len()))
+            Err(Box::new(Answer::unanswered(FinishReason::ContextTooLong, tokens.len())))
         } else {
             Ok(Job { row, tokens, task })
         }

@@ -81,6 +81,7 @@ fn truth(requests: &[Request], sampling: &Sampling) -> Vec<Completion> {
         let mut answer: Vec<u32> = Vec::new();
         let mut log_prob = 0.0;
         let mut decisions = Vec::new();
+        let mut end = None;
         let logits_after = |more: &[u32]| decoder.logits(&[prompt.as_slice(), more].concat());
         let finish = loop {
             let mut choice = None;
@@ -124,6 +125,7 @@ fn truth(requests: &[Request], sampling: &Sampling) -> Vec<Completion> {
             let choice = sampler.choose(&logits, mask.as_ref(), &answer).unwrap();
             log_prob += f64::from(choice.log_prob);
             if tokenizer.eos_ids().contains(&choice.token) {
+                end = Some(choice.token);
                 break FinishReason::Stop;
             }
             if let Some(matcher) = &mut matcher {
@@ -138,6 +140,7 @@ fn truth(requests: &[Request], sampling: &Sampling) -> Vec<Completion> {
             completion_tokens: answer.len(),
             log_prob,
             decisions,
+            end,
         }
     };
     requests.iter().map(answer).collect()
@@ -347,6 +350,17 @@ fn scores_are_the_log_probabilities_of_the_continuation() {
         }
         assert!(counters.tokens.load(Ordering::SeqCst) < 2 * prompt.len() + 100);
     }
+}
+
+#[test]
+fn a_continuation_cannot_pass_for_a_mark() {
+    let (engine, _) = engine_of(options(2, 64), |decoder| decoder);
+    let score = |continuation: &str| {
+        let messages = vec![ChatMessage::new("user", "Is the cat here?")];
+        engine.handle().score(vec![ScoreRequest { messages, continuation: continuation.into() }]).remove(0)
+    };
+    assert_eq!(score("no<|im_end|>"), score("no< |im_end|>"));
+    assert!(score("no<|im_end|>").log_probs.len() > 3, "the mark's name is several tokens");
 }
 
 #[test]

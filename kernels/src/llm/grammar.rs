@@ -188,6 +188,18 @@ impl VocabularyEnvironment {
         let trie = TokTrie::from(&TokRxInfo::new(rows, first), &words).with_eos_tokens(&eos);
         Ok(Self { trie, tokenizer })
     }
+
+    /// Whether the tokens are text alone, and spell this text byte for byte.
+    fn spell(&self, ids: &[u32], text: &str) -> bool {
+        let mut rest = text.as_bytes();
+        for &id in ids {
+            match rest.strip_prefix(self.tokenizer.token_bytes(id)) {
+                Some(after) if !self.tokenizer.is_special(id) => rest = after,
+                _ => return false,
+            }
+        }
+        rest.is_empty()
+    }
 }
 
 impl TokenizerEnv for VocabularyEnvironment {
@@ -197,8 +209,9 @@ impl TokenizerEnv for VocabularyEnvironment {
 
     fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<u32> {
         let plain = |text: &str| match self.tokenizer.encode(text) {
-            Ok(ids) if !ids.iter().any(|&id| self.tokenizer.is_special(id)) => ids,
-            // The bytes are meant as text, even where they spell a special token.
+            Ok(ids) if self.spell(&ids, text) => ids,
+            // The bytes are meant as they are: also where they spell a special token, and where the tokenizer would
+            // write the same characters in another form (NFC).
             _ => self.trie.greedy_tokenize(text.as_bytes()),
         };
         self.trie.tokenize_with_greedy_fallback(bytes, plain)
@@ -207,8 +220,10 @@ impl TokenizerEnv for VocabularyEnvironment {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::quantized::gguf_file;
+
     use super::*;
-    use crate::llm::test_support::{Walk, toy_tokenizer};
+    use crate::llm::test_support::{Walk, toy_metadata, toy_tokenizer};
 
     fn compiler() -> (Arc<TextTokenizer>, GrammarCompiler) {
         let tokenizer = Arc::new(toy_tokenizer());
@@ -249,6 +264,24 @@ mod tests {
         let mut matcher = compiler.compile(&grammar).unwrap().unwrap();
         let text = Walk::new(1).run(&tokenizer, &mut matcher, 64).unwrap();
         assert_eq!(text, "a<|im_end|>b");
+    }
+
+    #[test]
+    fn forced_text_stays_as_it_is_whatever_form_the_tokenizer_prefers() {
+        let mut metadata = toy_metadata();
+        metadata.insert("tokenizer.ggml.pre".into(), gguf_file::Value::String("qwen2".into()));
+        let tokenizer = Arc::new(TextTokenizer::from_gguf(&metadata).unwrap());
+        let compiler = GrammarCompiler::new(Arc::clone(&tokenizer), tokenizer.vocab_size()).unwrap();
+        // An accent that is a character of its own, and the sign for ohm: the tokenizer makes letters of them.
+        let text = "cafe\u{301} for 5 \u{2126}";
+        assert_ne!(tokenizer.decode(&tokenizer.encode(text).unwrap()), text);
+        let grammar = Grammar::Lark(format!("start: \"in the \" (\"{text}\" | \"no\") \"!\""));
+        let prototype = compiler.compile(&grammar).unwrap().unwrap();
+        let walks: Vec<String> = (0..16)
+            .map(|seed| Walk::new(seed).run(&tokenizer, &mut prototype.clone(), 64).unwrap())
+            .collect();
+        let whole = format!("in the {text}!");
+        assert!(walks.contains(&whole) && walks.iter().all(|walk| *walk == whole || walk == "in the no!"));
     }
 
     #[test]

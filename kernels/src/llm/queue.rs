@@ -1,9 +1,13 @@
 //! Continuous batching: which tokens of which sequences go into the next step.
 //!
 //! A step takes at most `token_budget` tokens: first those of sequences that are being answered, then chunks of
-//! prompts. A finished sequence leaves at once and another joins. The jobs of a batch are taken in the order of
-//! their tokens, so that prompts that begin alike follow each other; a job whose beginning another sequence is about
-//! to have computed waits for it and shares it.
+//! prompts. A finished sequence leaves at once and another joins. Waiting jobs are taken in the order of their
+//! tokens, whichever batch they came with, so that prompts that begin alike follow each other: the parts of a recipe,
+//! each a batch of its own, share the history of a person. A job whose beginning another sequence is about to have
+//! computed waits for it and shares it.
+//!
+//! So a batch may overtake an earlier one. None waits forever as long as those who ask wait for their answers before
+//! they ask again.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -43,6 +47,7 @@ pub(super) struct Queue {
 struct Waiting {
     job: Job,
     batch: u64,
+    /// As [`Sequence::shared`].
     shared: usize,
 }
 
@@ -111,7 +116,7 @@ impl Queue {
     }
 
     /// Takes a batch: jobs, and answers where a request never became a job.
-    pub(super) fn submit(&mut self, rows: Vec<Result<Job, Answer>>, done: Done) {
+    pub(super) fn submit(&mut self, rows: Vec<Result<Job, Box<Answer>>>, done: Done) {
         let batch = self.next_batch;
         self.next_batch += 1;
         let count = rows.len();
@@ -120,7 +125,7 @@ impl Queue {
         for (at, row) in rows.into_iter().enumerate() {
             match row {
                 Ok(job) => jobs.push(job),
-                Err(answer) => answers[at] = Some(answer),
+                Err(answer) => answers[at] = Some(*answer),
             }
         }
         let left = jobs.len();
@@ -130,13 +135,33 @@ impl Queue {
             return;
         }
         self.batches.insert(batch, Batch { answers, left, done });
-        jobs.sort_by(|a, b| a.tokens.cmp(&b.tokens).then(a.row.cmp(&b.row)));
-        let common: Vec<usize> =
-            jobs.windows(2).map(|pair| common_prefix(&pair[0].tokens, &pair[1].tokens)).collect();
-        for (at, job) in jobs.into_iter().enumerate() {
-            let before = at.checked_sub(1).and_then(|at| common.get(at)).copied().unwrap_or(0);
-            let after = common.get(at).copied().unwrap_or(0);
-            self.waiting.push_back(Waiting { job, batch, shared: before.max(after) });
+        self.waiting.extend(jobs.into_iter().map(|job| Waiting { job, batch, shared: 0 }));
+        self.order();
+    }
+
+    /// Puts the waiting jobs of all batches into the order of their tokens, and notes how much each of them, and each
+    /// active sequence, has in common with its neighbours there. What was noted before stays: a neighbour may have
+    /// left since.
+    fn order(&mut self) {
+        let waiting = self.waiting.make_contiguous();
+        // The jobs known before are in order already, which the sort makes use of.
+        waiting.sort_by(|a, b| {
+            let by_tokens = a.job.tokens.cmp(&b.job.tokens);
+            by_tokens.then(a.batch.cmp(&b.batch)).then(a.job.row.cmp(&b.job.row))
+        });
+        for after in 1..waiting.len() {
+            let common = common_prefix(&waiting[after - 1].job.tokens, &waiting[after].job.tokens);
+            for neighbour in &mut waiting[after - 1..=after] {
+                neighbour.shared = neighbour.shared.max(common);
+            }
+        }
+        for sequence in &mut self.active {
+            let tokens = &sequence.tokens[..sequence.given];
+            let at = waiting.partition_point(|waiting| waiting.job.tokens.as_slice() < tokens);
+            let neighbours = &waiting[at.saturating_sub(1)..waiting.len().min(at + 1)];
+            let common =
+                neighbours.iter().map(|neighbour| common_prefix(&neighbour.job.tokens, tokens)).max();
+            sequence.shared = sequence.shared.max(common.unwrap_or(0));
         }
     }
 
@@ -184,16 +209,22 @@ impl Queue {
             .par_iter_mut()
             .zip(row_of)
             .zip(ahead)
-            .map(|((sequence, row), ahead)| match (row, ahead) {
-                (None, _) => None,
-                (Some((count, Ok(logits))), Ok(ahead)) => {
-                    sequence.absorb(count, &logits, &ahead, tokenizer, context).map(|finish| (finish, true))
-                }
-                (Some((_, Err(error))), _) => {
-                    counters.fail(&error);
+            .map(|((sequence, row), ahead)| {
+                let failed = |error: &KernelError| {
+                    counters.fail(error);
                     Some((FinishReason::Error(error.to_string()), false))
+                };
+                match (row, ahead) {
+                    (None, _) => None,
+                    (Some((count, Ok(logits))), Ok(ahead)) => {
+                        match sequence.absorb(count, &logits, &ahead, tokenizer, context) {
+                            Ok(finish) => finish.map(|finish| (finish, true)),
+                            Err(error) if is_of_the_decoder(&error) => failed(&error),
+                            Err(error) => Some((FinishReason::Error(error.to_string()), true)),
+                        }
+                    }
+                    (Some((_, Err(error))), _) | (Some((_, Ok(_))), Err(error)) => failed(&error),
                 }
-                (Some((_, Ok(_))), Err(error)) => Some((FinishReason::Error(error.to_string()), false)),
             })
             .collect();
         let answered = self.answered_tokens().saturating_sub(answered_before);
@@ -367,7 +398,12 @@ impl Queue {
     /// Gives a sequence up; if `intact`, keeps the beginning of its prompt for others.
     fn finish(&mut self, sequence: Sequence, reason: FinishReason, intact: bool) {
         if intact {
-            let keep = if sequence.shared >= SHORTEST_SHARED { sequence.shared } else { sequence.given };
+            let keep = if sequence.shared >= SHORTEST_SHARED {
+                // Of what is too long to be kept as a whole, a part serves, too.
+                sequence.shared.min(self.options.prefix_cache_tokens)
+            } else {
+                sequence.given
+            };
             let beginning = &sequence.tokens[..keep.min(sequence.given).min(sequence.fed)];
             if self.prefixes.wants(beginning)
                 && let Ok(id) = self.model.decoder().open(Some((sequence.id, beginning.len())))
@@ -394,6 +430,12 @@ impl Queue {
             done(answers.into_iter().flatten().collect());
         }
     }
+}
+
+/// Whether an error in the choice of a token is the fault of the model that computed the logits, and not of what the
+/// request asks for.
+fn is_of_the_decoder(error: &KernelError) -> bool {
+    matches!(error, KernelError::Internal(_) | KernelError::Candle(_))
 }
 
 /// Steps the decoder. When a step of several rows fails, each row is tried alone, so that a failure hits only the
@@ -434,3 +476,6 @@ fn split_logits(logits: Vec<Vec<f32>>, rows: &[StepRow]) -> Vec<RowResult> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,6 +85,8 @@ pub struct Completion {
     pub log_prob: f64,
     /// Choices of a [`Grammar::Form`] in the order in which they were made.
     pub decisions: Vec<Decision>,
+    /// The token with which the model ended the answer; none where it was ended otherwise, or nobody tells.
+    pub end: Option<u32>,
 }
 
 /// One continuation to judge by its likelihood.

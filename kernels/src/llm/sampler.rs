@@ -198,7 +198,7 @@ impl Allowed<'_> {
         let mut best: Option<Candidate> = None;
         let mut broken = false;
         self.visit(|candidate| {
-            broken |= candidate.logit.is_nan();
+            broken |= candidate.logit.is_nan() || candidate.logit > f32::MAX;
             if best.is_none_or(|best| candidate.logit > best.logit) {
                 best = Some(candidate);
             }
@@ -206,7 +206,8 @@ impl Allowed<'_> {
         match best {
             _ if broken => Err(KernelError::Internal("the model gave logits that are no numbers".into())),
             Some(best) if best.logit > f32::NEG_INFINITY => Ok(best),
-            _ => Err(KernelError::Grammar("no token is allowed here".into())),
+            Some(_) => Err(KernelError::Internal("the model rules out every token that is allowed".into())),
+            None => Err(KernelError::Grammar("no token is allowed here".into())),
         }
     }
 
@@ -283,8 +284,20 @@ mod tests {
         let choice = sampler.choose(&LOGITS, Some(&allowed), &[]).unwrap();
         assert_eq!(choice.token, 2);
         assert!((choice.log_prob - (1.0_f32 / (1.0 + (-3.0_f32).exp())).ln()).abs() < 1e-6);
-        assert!(sampler.choose(&LOGITS, Some(&SimpleVob::alloc(5)), &[]).is_err());
-        assert!(sampler.choose(&[f32::NAN, 1.0], None, &[]).is_err());
+        let nothing = sampler.choose(&LOGITS, Some(&SimpleVob::alloc(5)), &[]);
+        assert!(matches!(nothing, Err(KernelError::Grammar(_))), "{nothing:?}");
+    }
+
+    #[test]
+    fn broken_logits_are_the_fault_of_the_model() {
+        let sampler = Sampler::new(Sampling::default(), [0; 16]);
+        for logits in [[f32::NAN, 1.0], [1.0, f32::INFINITY], [f32::NEG_INFINITY; 2]] {
+            let choice = sampler.choose(&logits, None, &[]);
+            assert!(matches!(choice, Err(KernelError::Internal(_))), "{choice:?}");
+            let log_prob = log_prob_of(&logits, 1);
+            assert!(matches!(log_prob, Err(KernelError::Internal(_))), "{log_prob:?}");
+        }
+        assert_eq!(sampler.choose(&[1.0, f32::NEG_INFINITY], None, &[]).unwrap().token, 0);
     }
 
     #[test]

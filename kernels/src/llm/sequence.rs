@@ -12,7 +12,8 @@ use super::sampler::{Sampler, log_prob_of};
 use super::tokenizer::TextTokenizer;
 use crate::KernelError;
 
-/// Most positions of a step whose logits are wanted all: at 150 000 logits a position these are 20 MB.
+/// Most positions of one sequence in a step whose logits are all wanted: at 150 000 logits a position these are 20 MB,
+/// and a step has them of as many sequences as its tokens allow.
 const MOST_SCORED: usize = 32;
 
 /// A request turned into tokens.
@@ -75,6 +76,7 @@ impl Answer {
             completion_tokens: 0,
             log_prob: 0.0,
             decisions: Vec::new(),
+            end: None,
         };
         Self { completion, log_probs: Vec::new() }
     }
@@ -95,7 +97,7 @@ pub(super) struct Sequence {
     pub(super) fed: usize,
     /// How many of the tokens the job came with.
     pub(super) given: usize,
-    /// How many tokens of the job its neighbours in the batch begin with, too.
+    /// How many tokens of the job its neighbours among the waiting jobs begin with, too.
     pub(super) shared: usize,
     task: Task,
     matcher: Option<GrammarMatcher>,
@@ -104,6 +106,7 @@ pub(super) struct Sequence {
     decisions: Vec<Decision>,
     log_prob: f64,
     log_probs: Vec<f32>,
+    end: Option<u32>,
 }
 
 impl Sequence {
@@ -124,6 +127,7 @@ impl Sequence {
             decisions: Vec::new(),
             log_prob: 0.0,
             log_probs: Vec::new(),
+            end: None,
         }
     }
 
@@ -182,7 +186,7 @@ impl Sequence {
     }
 
     /// Takes the logits of a step that fed `count` tokens, and those after each of [`Self::look_ahead`]. Gives the finish
-    /// if this ends the sequence.
+    /// if this ends the sequence, as an error does, too.
     pub(super) fn absorb(
         &mut self,
         count: usize,
@@ -190,17 +194,16 @@ impl Sequence {
         ahead: &[Vec<f32>],
         tokenizer: &TextTokenizer,
         context: usize,
-    ) -> Option<FinishReason> {
+    ) -> Result<Option<FinishReason>, KernelError> {
         let first = self.fed;
         self.fed += count;
         if logits.is_empty() {
-            return None;
+            return Ok(None);
         }
-        let finish = match self.task {
+        match self.task {
             Task::Score { .. } => self.score(first, logits),
             Task::Generate { .. } => self.choose(&logits[logits.len() - 1], ahead, tokenizer, context),
-        };
-        finish.unwrap_or_else(|error| Some(FinishReason::Error(error.to_string())))
+        }
     }
 
     /// What came of it.
@@ -213,6 +216,7 @@ impl Sequence {
             completion_tokens: answer.len(),
             log_prob: self.log_prob,
             decisions: self.decisions,
+            end: self.end,
         };
         (self.row, Answer { completion, log_probs: self.log_probs })
     }
@@ -256,6 +260,7 @@ impl Sequence {
         let choice = sampler.choose(logits, mask.as_ref(), self.answer())?;
         self.log_prob += f64::from(choice.log_prob);
         if tokenizer.eos_ids().contains(&choice.token) {
+            self.end = Some(choice.token);
             return Ok(Some(FinishReason::Stop));
         }
         self.write(&[choice.token])?;

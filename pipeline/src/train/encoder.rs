@@ -29,6 +29,7 @@ impl Encoder {
     ///
     /// Every learnt turn is tokenised apart from what leads to it, as an engine does that answers the same prompt.
     pub(super) fn sequence(&self, turns: &[Turn], learn: &[bool]) -> Result<Option<Sequence>> {
+        let tokenizer = self.prompter.tokenizer();
         let messages = self.harmless(turns);
         let mut sequence = Sequence { tokens: Vec::new(), learn_mask: Vec::new() };
         let mut push = |ids: &[u32], learnt: bool| {
@@ -43,19 +44,18 @@ impl Encoder {
             }
             let prompt = self.prompter.chat().render(&messages[..at], true)?;
             let lead = beyond(&prompt, &rendered, at)?;
-            let ids = if at_start(&rendered) {
-                self.prompter.tokenizer().encode_prompt(lead)?
-            } else {
-                self.prompter.tokenizer().encode(lead)?
-            };
+            let ids =
+                if at_start(&rendered) { tokenizer.encode_prompt(lead)? } else { tokenizer.encode(lead)? };
             push(&after_turn, false);
             push(&ids, false);
             rendered = self.prompter.chat().render(&messages[..=at], false)?;
-            let ids = self.prompter.tokenizer().encode(beyond(&rendered, &prompt, at)?)?;
-            let end = ids.iter().position(|id| self.prompter.tokenizer().eos_ids().contains(id));
+            let ids = tokenizer.encode(beyond(&rendered, &prompt, at)?)?;
+            let end = ids.iter().position(|id| tokenizer.eos_ids().contains(id));
             let end =
                 end.ok_or_else(|| anyhow!("the chat template does not end the turn of message {at}"))?;
-            if self.prompter.tokenizer().decode(&ids[..end]).trim() != message.content.trim() {
+            // The text as the tokenizer writes it: some make one character of a letter and its accent (NFC).
+            let content = tokenizer.decode(&tokenizer.encode(&message.content)?);
+            if tokenizer.decode(&ids[..end]).trim() != content.trim() {
                 bail!("the chat template changes the text of message {at}");
             }
             push(&ids[..=end], true);
@@ -71,12 +71,10 @@ impl Encoder {
         Ok(self.prompter.prompt(&messages, "")?)
     }
 
-    /// A prompt with its answer, which is learnt, and so is its end if the model `ended` it.
-    pub(super) fn answered(&self, prompt: &[u32], answer: &str, ended: bool) -> Result<Sequence> {
+    /// A prompt with its answer, which is learnt, and so is the token with which the model ended it, if it did.
+    pub(super) fn answered(&self, prompt: &[u32], answer: &str, end: Option<u32>) -> Result<Sequence> {
         let mut tokens = self.prompter.tokenizer().encode(answer)?;
-        if ended {
-            tokens.extend(self.prompter.tokenizer().eos_ids().first());
-        }
+        tokens.extend(end);
         let learn_mask = (0..prompt.len() + tokens.len()).map(|at| at >= prompt.len()).collect();
         Ok(Sequence { tokens: [prompt, &tokens].concat(), learn_mask })
     }
@@ -120,6 +118,7 @@ fn beyond<'t>(longer: &'t str, shorter: &str, at: usize) -> Result<&'t str> {
 #[cfg(test)]
 mod tests {
     use genome_kernels::llm::ChatTemplate;
+    use genome_kernels::llm::decoder::{Family, toy};
 
     use super::super::tests::{Bench, turn};
     use super::*;
@@ -187,10 +186,26 @@ mod tests {
         let turns = [turn("system", "be"), turn("user", "the answer?"), turn("assistant", "\n and")];
         let sequence = encoder.sequence(&turns, &[false, false, true]).unwrap().unwrap();
         let prompt = encoder.prompt(&turns[..2]).unwrap();
-        assert_eq!(sequence, encoder.answered(&prompt, "\n and", true).unwrap());
+        let ends = encoder.prompter.tokenizer().eos_ids();
+        assert_eq!(sequence, encoder.answered(&prompt, "\n and", Some(ends[0])).unwrap());
+        // Of several tokens that end an answer the one that did.
+        assert_eq!(encoder.answered(&prompt, "\n and", Some(ends[1])).unwrap().tokens.last(), Some(&ends[1]));
+        assert_eq!(encoder.answered(&prompt, "", None).unwrap().tokens, prompt);
         let engine = bench.engine();
         let messages: Vec<ChatMessage> = encoder.harmless(&turns[..2]);
         assert_eq!(engine.handle().prompter().prompt(&messages, "").unwrap().len(), prompt.len());
+    }
+
+    #[test]
+    fn words_are_learnt_in_the_form_that_the_tokenizer_gives_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("toy.gguf");
+        // The toys of this family have a tokenizer that composes characters.
+        toy::write_gguf(&path, &toy::Toy::new(Family::Qwen2, 5)).unwrap();
+        let encoder = Encoder::load(&ModelFiles::gguf(&path)).unwrap();
+        let turns = [turn("user", "why"), turn("assistant", "5 \u{2126} in the cafe\u{301}")];
+        let sequence = encoder.sequence(&turns, &[false, true]).unwrap().unwrap();
+        assert_eq!(learnt(&encoder, &sequence), ["5 \u{3a9} in the caf\u{e9}|"]);
     }
 
     #[test]

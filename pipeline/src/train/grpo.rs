@@ -15,7 +15,7 @@ use super::config::{GrpoRunConfig, RewardKind};
 use super::encoder::Encoder;
 use super::grader::{Grade, Grader, LikelihoodScorer, RubricScorer, TagGrader};
 use super::record::{Identity, Record};
-use super::rollout::{Group, Prompt, RESPONSE, roll_out};
+use super::rollout::{Group, Prompt, RESPONSE, dimension, roll_out};
 use super::rows::{Fate, Rows, read};
 use super::setup::Setup;
 use super::table::{StepRow, Table, number};
@@ -161,25 +161,27 @@ fn read_prompts(
     let longest = grpo.max_prompt_tokens.min(room);
     let rubrics = Mutex::new(BTreeSet::new());
     let fate = |row: &RlRow| {
-        let prompt = Prompt::new(row, encoder)?;
-        let wanted = grpo.dimensions.as_ref().is_none_or(|names| names.contains(&prompt.dimension));
-        Ok(match prompt.tokens.len() {
-            _ if !wanted => Fate::NotWanted,
-            count if count > longest => Fate::TooLong,
-            _ => {
+        let wanted = grpo.dimensions.as_ref();
+        if wanted.is_some_and(|names| names.iter().all(|name| name != dimension(row))) {
+            return Fate::NotWanted;
+        }
+        match Prompt::new(row, encoder) {
+            Err(error) => Fate::Unfit(format!("{error:#}")),
+            Ok(prompt) if prompt.tokens.len() > longest => Fate::TooLong,
+            Ok(prompt) => {
                 let mut rubrics = rubrics.lock().unwrap_or_else(PoisonError::into_inner);
                 if !rubrics.contains(&prompt.rubric) {
                     rubrics.insert(prompt.rubric.clone());
                 }
                 Fate::Fits(prompt)
             }
-        })
+        }
     };
     let limit = steps.saturating_mul(grpo.prompts);
     let prompts = read(&setup.shards, &[Split::Train], (grpo.seed, limit), fate)?;
     if prompts.is_empty() {
         return Err(Hinted::new(
-            format!("{} has nothing to train on: {}", setup.shards.display(), prompts.counts().describe()),
+            format!("{} has nothing to train on: {}", setup.shards.display(), prompts.describe()),
             format!(
                 "prompts of more than {longest} tokens are left out (train.grpo.max_prompt_tokens), and so are \
                  rows of other dimensions (train.grpo.dimensions)"
@@ -296,7 +298,7 @@ fn deviation(group: &[Grade]) -> f32 {
 }
 
 /// Raised when a step does something else for the same config: what was begun before is not gone on with.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 fn identity(
     setup: &Setup<'_>,

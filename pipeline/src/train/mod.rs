@@ -2,8 +2,8 @@
 //!
 //! [`sft`] makes the messages marked `learn` likelier (`HumanLLM`'s training, as a low-rank adapter); [`grpo`] lets
 //! the model answer in groups and makes the better answers likelier (`HumanLM`'s training, thin). Both write the
-//! same folder, go on where an earlier run of the same config stopped, and give the same bytes whatever the number
-//! of threads and however often they were stopped. `docs/training.md` tells it from the outside.
+//! same folder, go on where an earlier run of the same config stopped, and give the same adapter, byte for byte, whatever
+//! the number of threads and however often they were stopped. `docs/training.md` tells it from the outside.
 
 mod answer;
 mod config;

@@ -37,7 +37,7 @@ impl Prompt {
             tokens: encoder.prompt(&row.prompt)?,
             turns: row.prompt.clone(),
             truth: row.ground_truth.clone(),
-            dimension: row.dimension.clone().unwrap_or_else(|| RESPONSE.to_owned()),
+            dimension: dimension(row).to_owned(),
             rubric: row.rubric.clone().unwrap_or_else(|| DEFAULT_RUBRIC.to_owned()),
         })
     }
@@ -47,6 +47,11 @@ impl Prompt {
         let others = self.turns.iter().filter(|turn| turn.role == "user").map(|turn| turn.content.as_str());
         others.collect::<Vec<_>>().join("\n")
     }
+}
+
+/// The latent-state dimension that a row asks for, or [`RESPONSE`].
+pub(super) fn dimension(row: &RlRow) -> &str {
+    row.dimension.as_deref().unwrap_or(RESPONSE)
 }
 
 /// The answers to one prompt.
@@ -98,12 +103,12 @@ pub(super) fn roll_out(
     for (prompt, completions) in prompts.iter().zip(completions.chunks(config.group)) {
         let mut group = Group { texts: Vec::new(), sequences: Vec::new() };
         for completion in completions {
-            let ended = match &completion.finish {
-                FinishReason::Stop => true,
-                FinishReason::Length => false,
+            let end = match &completion.finish {
+                FinishReason::Stop => completion.end,
+                FinishReason::Length => None,
                 other => bail!("the model did not answer example {}: {other:?}", prompt.key),
             };
-            group.sequences.push(encoder.answered(&prompt.tokens, &completion.text, ended)?);
+            group.sequences.push(encoder.answered(&prompt.tokens, &completion.text, end)?);
             group.texts.push(completion.text.clone());
         }
         groups.push(group);

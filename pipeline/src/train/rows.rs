@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use genome_schemas::{Key, KeyHasher};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ pub(super) enum Fate<T> {
     TooLong,
     /// The config does not ask for it, or it has nothing to learn.
     NotWanted,
+    /// It cannot be made tokens of, for this reason: the model's chat template refuses it, or changes what is to be learnt.
+    Unfit(String),
 }
 
 /// How many rows there were, by what became of them.
@@ -34,11 +36,14 @@ pub(super) struct RowCounts {
     pub(super) too_long: usize,
     /// Rows that the config does not ask for, or with nothing to learn.
     pub(super) not_wanted: usize,
+    /// Rows that the model's chat template refuses, or in which it changes what is to be learnt.
+    #[serde(default)]
+    pub(super) unfit: usize,
 }
 
 impl RowCounts {
     pub(super) fn describe(&self) -> String {
-        let others = [(self.too_long, "too long"), (self.not_wanted, "not wanted")];
+        let others = [(self.too_long, "too long"), (self.not_wanted, "not wanted"), (self.unfit, "unfit")];
         let others = others.into_iter().filter(|(count, _)| *count > 0);
         let others = others.map(|(count, why)| format!("{count} {why}"));
         std::iter::once(format!("{} rows", self.fitting)).chain(others).collect::<Vec<_>>().join(", ")
@@ -53,6 +58,7 @@ impl RowCounts {
 pub(super) struct Rows<T> {
     held: Vec<(String, T)>,
     counts: RowCounts,
+    first_unfit: Option<String>,
     seed: u64,
     /// The epoch that `order` is of.
     epoch: usize,
@@ -72,6 +78,14 @@ impl<T> Rows<T> {
 
     pub(super) fn counts(&self) -> RowCounts {
         self.counts
+    }
+
+    /// How many rows there were, and why the first of the unfit ones is.
+    pub(super) fn describe(&self) -> String {
+        match &self.first_unfit {
+            None => self.counts.describe(),
+            Some(why) => format!("{} ({why})", self.counts.describe()),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -104,7 +118,7 @@ pub(super) fn read<R: ShardRow + Sync, T: Send>(
     folder: &Path,
     splits: &[Split],
     (seed, limit): (u64, usize),
-    fate: impl Fn(&R) -> Result<Fate<T>> + Sync,
+    fate: impl Fn(&R) -> Fate<T> + Sync,
 ) -> Result<Rows<T>> {
     let mut choice = Choice::new(seed, limit);
     let names = splits.iter().map(|split| split.as_str()).collect::<Vec<_>>().join(" and ");
@@ -124,18 +138,16 @@ pub(super) fn read<R: ShardRow + Sync, T: Send>(
             if rows.is_empty() {
                 break;
             }
-            let judged = |row: &R| {
-                let fate = fate(row).with_context(|| format!("example {}", row.key()))?;
-                Ok((row.key().to_owned(), fate))
-            };
-            for (key, fate) in rows.par_iter().map(judged).collect::<Result<Vec<_>>>()? {
+            let judged = |row: &R| (row.key().to_owned(), fate(row));
+            for (key, fate) in rows.par_iter().map(judged).collect::<Vec<_>>() {
                 choice.add(key, fate);
             }
             task.update(0, &choice.counts.describe());
         }
     }
-    task.end(&choice.counts.describe());
-    Ok(choice.finish())
+    let rows = choice.finish();
+    task.end(&rows.describe());
+    Ok(rows)
 }
 
 /// The first rows of the order, found in one pass.
@@ -144,11 +156,12 @@ struct Choice<T> {
     limit: usize,
     first: BTreeMap<Key, (String, T)>,
     counts: RowCounts,
+    first_unfit: Option<String>,
 }
 
 impl<T> Choice<T> {
     fn new(seed: u64, limit: usize) -> Self {
-        Self { seed, limit, first: BTreeMap::new(), counts: RowCounts::default() }
+        Self { seed, limit, first: BTreeMap::new(), counts: RowCounts::default(), first_unfit: None }
     }
 
     fn add(&mut self, key: String, fate: Fate<T>) {
@@ -162,12 +175,25 @@ impl<T> Choice<T> {
             }
             Fate::TooLong => self.counts.too_long += 1,
             Fate::NotWanted => self.counts.not_wanted += 1,
+            Fate::Unfit(why) => {
+                self.counts.unfit += 1;
+                if self.first_unfit.is_none() {
+                    self.first_unfit = Some(format!("example {key}: {why}"));
+                }
+            }
         }
     }
 
     fn finish(self) -> Rows<T> {
         let rows: Vec<(String, T)> = self.first.into_values().collect();
-        Rows { order: (0..rows.len()).collect(), held: rows, counts: self.counts, seed: self.seed, epoch: 0 }
+        Rows {
+            order: (0..rows.len()).collect(),
+            held: rows,
+            counts: self.counts,
+            first_unfit: self.first_unfit,
+            seed: self.seed,
+            epoch: 0,
+        }
     }
 }
 
@@ -230,6 +256,12 @@ mod tests {
         choice.add("b".into(), Fate::TooLong);
         choice.add("c".into(), Fate::NotWanted);
         choice.add("d".into(), Fate::TooLong);
-        assert_eq!(choice.finish().counts().describe(), "1 rows, 2 too long, 1 not wanted");
+        assert_eq!(choice.counts.describe(), "1 rows, 2 too long, 1 not wanted");
+        choice.add("e".into(), Fate::Unfit("no system message".into()));
+        choice.add("f".into(), Fate::Unfit("no end".into()));
+        assert_eq!(
+            choice.finish().describe(),
+            "1 rows, 2 too long, 1 not wanted, 2 unfit (example e: no system message)"
+        );
     }
 }

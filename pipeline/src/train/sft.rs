@@ -81,19 +81,18 @@ pub fn sft(project: &Project, args: &TrainRunArgs) -> Result<()> {
     }
     let encoder = Encoder::load(&setup.model.files)?;
     let longest = sft.max_tokens.min(encoder.context_length());
-    let fate = |row: &SftRow| {
-        Ok(match encoder.sequence(&row.messages, &row.learn)? {
-            None => Fate::NotWanted,
-            Some(sequence) if sequence.tokens.len() > longest => Fate::TooLong,
-            Some(sequence) => Fate::Fits(sequence),
-        })
+    let fate = |row: &SftRow| match encoder.sequence(&row.messages, &row.learn) {
+        Err(error) => Fate::Unfit(format!("{error:#}")),
+        Ok(None) => Fate::NotWanted,
+        Ok(Some(sequence)) if sequence.tokens.len() > longest => Fate::TooLong,
+        Ok(Some(sequence)) => Fate::Fits(sequence),
     };
     let mut rows = read(&setup.shards, &[Split::Train], (sft.seed, steps.saturating_mul(sft.batch)), fate)?;
     let held_out = [Split::Validation, Split::Test];
     let held_out = read(&setup.shards, &held_out, (sft.seed, sft.evaluation_rows), fate)?;
     if rows.is_empty() {
         return Err(Hinted::new(
-            format!("{} has nothing to train on: {}", setup.shards.display(), rows.counts().describe()),
+            format!("{} has nothing to train on: {}", setup.shards.display(), rows.describe()),
             format!("rows of more than {longest} tokens are left out; train.sft.max_tokens sets the limit"),
         )
         .into());

@@ -99,6 +99,12 @@ impl Bench {
             let messages = vec![message("user", &format!("Say it {n}"), false)];
             rows.push(Row { n, form: "rl", split: "train", messages, dimension });
         }
+        bench.write_rows("shards", &rows);
+        bench
+    }
+
+    /// Writes rows as shards into a folder.
+    fn write_rows(&self, folder: &str, rows: &[Row]) {
         let facts = CardFacts {
             title: "toy".into(),
             description: String::new(),
@@ -110,9 +116,8 @@ impl Bench {
             license: String::new(),
             fingerprint: None,
         };
-        let batches = [Ok::<_, ShardError>(batch(&rows))];
-        write_shards(batches, &bench.path("shards"), ShardConfig::default(), &facts).unwrap();
-        bench
+        let batches = [Ok::<_, ShardError>(batch(rows))];
+        write_shards(batches, &self.path(folder), ShardConfig::default(), &facts).unwrap();
     }
 
     pub(super) fn encoder(&self) -> Encoder {
@@ -260,7 +265,8 @@ fn supervised_training_lowers_the_held_out_loss_and_changes_what_is_said() {
     let (first, last) = (table[0].held_out_loss.unwrap(), table[12].held_out_loss.unwrap());
     assert!(last < 0.5 * first, "{first} fell to {last} only");
     let counts = &bench.record("out/sft")["rows"];
-    assert_eq!(counts["train"], serde_json::json!({"fitting": 15, "too_long": 1, "not_wanted": 0}));
+    let expected = serde_json::json!({"fitting": 15, "too_long": 1, "not_wanted": 0, "unfit": 0});
+    assert_eq!(counts["train"], expected);
     assert_eq!(counts["held_out"]["fitting"], 4);
     let rates: Vec<f32> = table[1..5].iter().map(|row| row.learning_rate.unwrap()).collect();
     assert!(
@@ -329,6 +335,31 @@ fn another_config_shards_that_are_missing_and_rows_that_do_not_fit_are_told() {
     let error = fails(SFT, "two", Some(1));
     assert!(error.contains("no shards") && error.contains("genome run"), "{error}");
     bench.sft(&format!("shards = \"elsewhere\"\n{SFT}"), "two", Some(1)).unwrap();
+}
+
+#[test]
+fn rows_that_cannot_be_marked_are_counted_and_told() {
+    let bench = Bench::new();
+    // Only what the assistant says can be learnt.
+    let row = |n: u8, learnt: &str| Row {
+        n,
+        form: "sft",
+        split: "train",
+        messages: vec![
+            message("user", "Say the", learnt == "user"),
+            message("assistant", "the the", learnt == "assistant"),
+        ],
+        dimension: None,
+    };
+    bench.write_rows("shards", &[row(0, "assistant"), row(1, "user"), row(2, "assistant")]);
+    bench.sft(SFT, "some", Some(1)).unwrap();
+    let expected = serde_json::json!({"fitting": 2, "too_long": 0, "not_wanted": 0, "unfit": 1});
+    assert_eq!(bench.record("some")["rows"]["train"], expected);
+    bench.write_rows("unfit", &[row(1, "user"), row(3, "user")]);
+    let error = bench.sft(&format!("shards = \"unfit\"\n{SFT}"), "none", Some(1)).unwrap_err();
+    let error = crate::error::describe(&error);
+    assert!(error.contains("nothing to train on: 0 rows, 2 unfit (example "), "{error}");
+    assert!(error.contains("message 0 of role `user` is to be learnt"), "{error}");
 }
 
 const GRPO: &str =

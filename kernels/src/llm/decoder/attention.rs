@@ -35,6 +35,7 @@ pub(super) fn attend(
 ) {
     let width = config.query_width();
     let group_width = width / config.kv_heads;
+    let scale = 1.0 / (config.score_width() as f32).sqrt();
     let mut tasks = Vec::new();
     let mut rest = output;
     for tile in tiles(tokens) {
@@ -53,7 +54,7 @@ pub(super) fn attend(
             let start = token * width + head * group_width;
             state.queries.extend_from_slice(&queries[start..start + group_width]);
         }
-        attend_tile(&tokens[tile], layer * config.kv_heads + head, config.head_dim, state);
+        attend_tile(&tokens[tile], layer * config.kv_heads + head, config.head_dim, scale, state);
         for (output, found) in output.into_iter().zip(state.output.chunks_exact(group_width)) {
             output.copy_from_slice(found);
         }
@@ -119,8 +120,8 @@ fn chunks(rows: usize) -> impl Iterator<Item = (Range<usize>, &'static Chunk)> {
     })
 }
 
-/// All rows of a tile.
-fn attend_tile(tokens: &[Query<'_>], head: usize, head_dim: usize, tile: &mut Tile) {
+/// All rows of a tile; scores are multiplied by `scale`.
+fn attend_tile(tokens: &[Query<'_>], head: usize, head_dim: usize, scale: f32, tile: &mut Tile) {
     let [Some(earliest), Some(last)] = [tokens.first(), tokens.last()] else { return };
     let rows = tile.queries.len() / head_dim;
     // Positions are counted from the first block that has something to see.
@@ -146,7 +147,6 @@ fn attend_tile(tokens: &[Query<'_>], head: usize, head_dim: usize, tile: &mut Ti
         }
     }
 
-    let scale = 1.0 / (head_dim as f32).sqrt();
     let heads = rows / tokens.len();
     tile.totals.clear();
     for (row, scores) in tile.scores.chunks_exact_mut(width).enumerate() {

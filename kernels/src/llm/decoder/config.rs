@@ -78,6 +78,10 @@ pub(super) const GEMMA3_PERIOD: usize = 6;
 /// Of Gemma 3's local layers (same section); files do not carry it.
 pub(super) const GEMMA3_LOCAL_ROPE_BASE: f32 = 10_000.0;
 
+/// Layers of Gemma 3 27B, by which alone a GGUF file tells that its attention is scaled by the stream's width over the
+/// number of heads (so in llama.cpp, and in Google's `gemma_pytorch`).
+const GEMMA3_27B_LAYERS: usize = 62;
+
 /// The numbers that define a decoder of the llama kind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelConfig {
@@ -97,6 +101,8 @@ pub struct ModelConfig {
     pub kv_heads: usize,
     /// Width of one head; even.
     pub head_dim: usize,
+    /// What scores of attention are divided by the square root of, where it is not the head's width.
+    pub attention_width: Option<usize>,
     /// Most positions the model was made for.
     pub context_length: usize,
     /// Base of the rotary frequencies.
@@ -138,15 +144,18 @@ impl ModelConfig {
             return Err(file.error(format!("{heads} heads cannot share {kv_heads} key-value heads")));
         }
         let head_dim = integer("attention.key_length").unwrap_or(hidden / heads);
+        let layers = integer("block_count")?;
+        let is_27b = family == Family::Gemma3 && layers == GEMMA3_27B_LAYERS;
         let config = Self {
             family,
             vocab_size,
             hidden,
             feed_forward: integer("feed_forward_length")?,
-            layers: integer("block_count")?,
+            layers,
             heads,
             kv_heads,
             head_dim,
+            attention_width: is_27b.then_some(hidden / heads),
             context_length: integer("context_length")?,
             rope_base: file.float(&format!("{name}.rope.freq_base")).unwrap_or(10_000.0),
             local: match family {
@@ -175,10 +184,13 @@ impl ModelConfig {
         if integer("rope.dimension_count").unwrap_or(head_dim) != head_dim {
             return Err(file.error("partial rotary embeddings are not supported"));
         }
-        match file.string(&format!("{name}.rope.scaling.type")) {
-            Err(_) | Ok("none") => Ok(config),
-            Ok(other) => Err(file.error(format!("rotary scaling `{other}` is not supported"))),
-        }
+        linear_factor(file, family)?;
+        Ok(config)
+    }
+
+    /// What scores of attention are divided by the square root of.
+    pub(crate) fn score_width(&self) -> usize {
+        self.attention_width.unwrap_or(self.head_dim)
     }
 
     /// What a layer looks back, if it does not see everything.
@@ -200,5 +212,109 @@ impl ModelConfig {
     /// Width of all key (or value) heads together.
     pub fn kv_width(&self) -> usize {
         self.kv_heads * self.head_dim
+    }
+}
+
+/// What a GGUF file divides all rotary frequencies by, of Gemma 3 those of the layers that see everything; none if it does
+/// not stretch positions.
+pub(super) fn linear_factor(file: &GgufFile, family: Family) -> Result<Option<f32>, KernelError> {
+    let name = family.architecture();
+    match file.string(&format!("{name}.rope.scaling.type")) {
+        Err(_) | Ok("none") => Ok(None),
+        Ok("linear") => {
+            let factor = file.float(&format!("{name}.rope.scaling.factor"))?;
+            if is_factor(factor) {
+                Ok(Some(factor))
+            } else {
+                Err(file.error(format!("impossible rotary scaling by {factor}")))
+            }
+        }
+        Ok(other) => Err(file.error(format!("rotary scaling `{other}` is not supported"))),
+    }
+}
+
+/// Whether positions can be stretched by so much.
+pub(super) fn is_factor(factor: f32) -> bool {
+    factor.is_finite() && factor > 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+    use std::path::Path;
+
+    use candle_core::Device;
+    use candle_core::quantized::QTensor;
+    use candle_core::quantized::gguf_file::{self, Content, Value};
+
+    use super::super::ModelFiles;
+    use super::super::tensor_file::write;
+    use super::super::toy::{Toy, write_gguf};
+    use super::super::weights::WeightFile;
+    use super::*;
+
+    /// The toy's file with further metadata.
+    fn write_with(path: &Path, toy: &Toy, further: &[(&str, Value)]) {
+        write_gguf(path, toy).unwrap();
+        let mut file = Cursor::new(std::fs::read(path).unwrap());
+        let content = Content::read(&mut file).unwrap();
+        let tensors: Vec<(&str, QTensor)> = content
+            .tensor_infos
+            .keys()
+            .map(|name| (name.as_str(), content.tensor(&mut file, name, &Device::Cpu).unwrap()))
+            .collect();
+        let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
+        let metadata = content.metadata.iter().map(|(name, value)| (name.as_str(), value));
+        let further = further.iter().map(|(name, value)| (*name, value));
+        let metadata: Vec<(&str, &Value)> = metadata.chain(further).collect();
+        let mut written = Cursor::new(Vec::new());
+        gguf_file::write(&mut written, &metadata, &tensors).unwrap();
+        write(path, written.get_ref()).unwrap();
+    }
+
+    fn scaling(name: &str, kind: &str, factor: f32) -> [(String, Value); 2] {
+        [
+            (format!("{name}.rope.scaling.type"), Value::String(kind.into())),
+            (format!("{name}.rope.scaling.factor"), Value::F32(factor)),
+        ]
+    }
+
+    #[test]
+    fn linear_scaling_is_read_and_other_kinds_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("toy.gguf");
+        for family in Family::ALL {
+            let toy = Toy::new(family, 3);
+            let open = |kind: &str, factor: f32| {
+                let further = scaling(family.architecture(), kind, factor);
+                let further = further.each_ref().map(|(name, value)| (name.as_str(), value.clone()));
+                write_with(&path, &toy, &further);
+                WeightFile::open(&ModelFiles::gguf(&path))
+            };
+            let (file, config) = open("linear", 8.0).unwrap();
+            assert_eq!(config, toy.config());
+            assert_eq!(file.rope_factors(&config).unwrap(), Some(vec![8.0; config.head_dim / 2]));
+            let (file, config) = open("none", 8.0).unwrap();
+            assert_eq!(file.rope_factors(&config).unwrap(), None);
+            for (kind, factor, expected) in
+                [("linear", 0.0, "impossible rotary scaling by 0"), ("yarn", 4.0, "`yarn` is not supported")]
+            {
+                let message = open(kind, factor).unwrap_err().to_string();
+                assert!(message.contains(expected), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_gemma_scales_its_attention_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("toy.gguf");
+        for (family, layers, expected) in
+            [(Family::Gemma3, 62, Some(16)), (Family::Gemma3, 61, None), (Family::Llama, 62, None)]
+        {
+            write_gguf(&path, &Toy { layers, ..Toy::new(family, 3) }).unwrap();
+            let config = ModelConfig::from_gguf(&GgufFile::open(&path).unwrap()).unwrap();
+            assert_eq!(config.attention_width, expected, "{family:?} of {layers} layers");
+        }
     }
 }

@@ -294,7 +294,7 @@ impl GraphModel {
         let group = config.heads / config.kv_heads;
         // The heads of a group lie side by side, so that keys and values are never repeated.
         let queries = queries.reshape((config.kv_heads, group * count, head_dim))?;
-        let scores = (queries.matmul(&keys.t()?)? * (1.0 / (head_dim as f64).sqrt()))?;
+        let scores = (queries.matmul(&keys.t()?)? * (1.0 / (config.score_width() as f64).sqrt()))?;
         let scores = match mask {
             Some(mask) => scores.reshape((config.heads, count, seen))?.broadcast_add(mask)?.reshape((
                 config.kv_heads,

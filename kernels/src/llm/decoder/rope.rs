@@ -14,7 +14,7 @@ pub(crate) struct Rope {
 }
 
 impl Rope {
-    /// `factors` divide the frequencies (Llama 3.1 and later ship them with the weights).
+    /// `factors` divide the frequencies (Llama 3.1 and later ship them with the weights; those of linear scaling are equal).
     pub(crate) fn new(config: &ModelConfig, base: f32, factors: Option<&[f32]>) -> Self {
         let frequencies = (0..config.head_dim / 2)
             .map(|pair| {

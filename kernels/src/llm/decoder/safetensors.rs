@@ -10,9 +10,10 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::adapter::rows_to_gguf;
-use super::config::{Family, LocalLayers, ModelConfig};
+use super::config::{Family, LocalLayers, ModelConfig, is_factor};
 use super::names::Part;
 use crate::KernelError;
 
@@ -59,7 +60,7 @@ struct Shape {
     #[serde(default)]
     query_pre_attn_scalar: Option<usize>,
     #[serde(default)]
-    rope_parameters: Option<serde_json::Value>,
+    rope_parameters: Option<Value>,
     #[serde(default)]
     attention_bias: bool,
     #[serde(default)]
@@ -109,7 +110,7 @@ impl SafetensorsFile {
             )));
         }
         let mut this = Self { path: path.to_path_buf(), file, tensors, data, config: model, rope_factors };
-        this.config.tied_head = !this.tensors.contains_key("lm_head.weight");
+        this.config.tied_head = this.info("lm_head.weight").is_none();
         let config = this.config.clone();
         Ok((this, config))
     }
@@ -133,11 +134,7 @@ impl SafetensorsFile {
     ) -> Result<QTensor, KernelError> {
         let (published, part) = published(name, self.config.family)
             .ok_or_else(|| self.error(format!("has no tensor for `{name}`")))?;
-        let info = self
-            .tensors
-            .get(&published)
-            .or_else(|| self.tensors.get(published.strip_prefix("model.")?))
-            .ok_or_else(|| self.error(format!("has no tensor `{published}`")))?;
+        let info = self.info(&published).ok_or_else(|| self.error(format!("has no tensor `{published}`")))?;
         if info.shape != shape {
             return Err(
                 self.error(format!("tensor {published} has shape {:?}, expected {shape:?}", info.shape))
@@ -178,6 +175,16 @@ impl SafetensorsFile {
         })
     }
 
+    /// A tensor by its name in a model of text alone. Within one that sees images, too, its name has a prefix.
+    fn info(&self, published: &str) -> Option<&TensorInfo> {
+        let bare = published.strip_prefix("model.");
+        self.tensors
+            .get(published)
+            .or_else(|| self.tensors.get(bare?))
+            .or_else(|| self.tensors.get(&format!("language_model.{published}")))
+            .or_else(|| self.tensors.get(&format!("model.language_model.{}", bare?)))
+    }
+
     fn error(&self, reason: String) -> KernelError {
         KernelError::Model { path: self.path.clone(), reason }
     }
@@ -214,6 +221,7 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Option<Vec<f32>>), KernelErr
     let fail = |reason: String| KernelError::Model { path: path.to_path_buf(), reason };
     let text = std::fs::read(path).map_err(|error| fail(error.to_string()))?;
     let shape: Shape = serde_json::from_slice(&text)
+        .and_then(|json: Value| serde_json::from_value(text_model(json)))
         .map_err(|error| fail(format!("is no description of a decoder: {error}")))?;
     let family = match shape.model_type.as_str() {
         "llama" | "mistral" => Family::Llama,
@@ -241,8 +249,8 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Option<Vec<f32>>), KernelErr
     if head_dim == 0 || !head_dim.is_multiple_of(2) {
         return Err(fail(format!("impossible head width {head_dim}")));
     }
-    if shape.query_pre_attn_scalar.is_some_and(|scalar| scalar != head_dim) {
-        return Err(fail("attention that is not scaled by the head's width is not supported".into()));
+    if shape.query_pre_attn_scalar == Some(0) {
+        return Err(fail("attention cannot be scaled by a width of 0".into()));
     }
     if shape.rope_parameters.is_some() && shape.rope_theta.is_none() {
         return Err(fail("has `rope_parameters` in place of `rope_theta`, which is not supported".into()));
@@ -270,6 +278,7 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Option<Vec<f32>>), KernelErr
         heads,
         kv_heads,
         head_dim,
+        attention_width: shape.query_pre_attn_scalar.filter(|width| *width != head_dim),
         context_length: shape.max_position_embeddings,
         rope_base: shape.rope_theta.unwrap_or(10_000.0),
         local,
@@ -282,10 +291,40 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Option<Vec<f32>>), KernelErr
         Some(scaling) => match scaling.rope_type.as_str() {
             "default" => None,
             "llama3" => Some(llama3_factors(&config, scaling)),
+            "linear" if is_factor(scaling.factor) => Some(vec![scaling.factor; head_dim / 2]),
+            "linear" => return Err(fail(format!("impossible rotary scaling by {}", scaling.factor))),
             other => return Err(fail(format!("rotary scaling `{other}` is not supported"))),
         },
     };
     Ok((config, factors))
+}
+
+/// The part of a `config.json` that describes the model of text. Gemma 3 4B, 12B and 27B have it inside of a description of
+/// what sees images, too, and leave out there what is as usual (`Gemma3TextConfig` of Hugging Face's Transformers).
+fn text_model(mut json: Value) -> Value {
+    if json["model_type"] == "gemma3" && json["text_config"].is_object() {
+        json = json["text_config"].take();
+    }
+    if json["model_type"] == "gemma3_text"
+        && let Some(fields) = json.as_object_mut()
+    {
+        // A base among `rope_parameters` is not read, and the usual one must not hide that.
+        if !fields.contains_key("rope_parameters") {
+            fields.entry("rope_theta").or_insert(json!(1_000_000.0));
+        }
+        for (name, usual) in [
+            ("vocab_size", json!(262_208)),
+            ("num_attention_heads", json!(8)),
+            ("num_key_value_heads", json!(4)),
+            ("head_dim", json!(256)),
+            ("query_pre_attn_scalar", json!(256)),
+            ("max_position_embeddings", json!(131_072)),
+            ("rms_norm_eps", json!(1e-6)),
+        ] {
+            fields.entry(name).or_insert(usual);
+        }
+    }
+    json
 }
 
 /// The divisors of Llama 3.1: frequencies of long waves are divided by the factor, those of short ones are left alone, and
@@ -310,169 +349,4 @@ fn llama3_factors(config: &ModelConfig, scaling: &RopeScaling) -> Vec<f32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::adapter::rows_from_gguf;
-    use super::super::candle::CandleDecoder;
-    use super::super::names::{bias_name, weight_name};
-    use super::super::tensor_file::{Named, save, write};
-    use super::super::toy::{Toy, write_gguf};
-    use super::super::weights::ModelFiles;
-    use super::super::{Decoder, Logits, StepRow};
-    use super::*;
-    use crate::llm::device::DeviceKind;
-    use crate::llm::gguf::GgufFile;
-
-    /// The toy as Hugging Face would publish it: weights and `config.json` in a folder.
-    fn publish(folder: &Path, toy: &Toy) -> ModelFiles {
-        let gguf = folder.join("toy.gguf");
-        write_gguf(&gguf, toy).unwrap();
-        let file = GgufFile::open(&gguf).unwrap();
-        let config = toy.config();
-        let mut tensors = Named::new();
-        let mut add = |name: &str, shape: &[usize]| {
-            let values = file.tensor(name, shape, &Device::Cpu).unwrap().dequantize(&Device::Cpu).unwrap();
-            let mut values: Vec<f32> = values.flatten_all().unwrap().to_vec1().unwrap();
-            let (published, part) = published(name, toy.family).unwrap();
-            if let Some(part) = part {
-                values = rows_from_gguf(&config, part, &values, shape.get(1).copied().unwrap_or(1));
-            } else if shape.len() == 1 && toy.family == Family::Gemma3 {
-                for value in &mut values {
-                    *value -= 1.0;
-                }
-            }
-            tensors.insert(published, (shape.to_vec(), values));
-        };
-        add("token_embd.weight", &[config.vocab_size, config.hidden]);
-        if !config.tied_head {
-            add("output.weight", &[config.vocab_size, config.hidden]);
-        }
-        add("output_norm.weight", &[config.hidden]);
-        for layer in 0..config.layers {
-            for part in Part::ALL {
-                let (outputs, inputs) = part.shape(&config);
-                add(&weight_name(layer, part), &[outputs, inputs]);
-                if let Some(name) = bias_name(&config, layer, part) {
-                    add(&name, &[outputs]);
-                }
-            }
-            super::super::names::Norms::load(&config, layer, |name, width| {
-                add(name, &[width]);
-                Ok::<(), KernelError>(())
-            })
-            .unwrap();
-        }
-        let files = ModelFiles {
-            weights: folder.join("model.safetensors"),
-            tokenizer: None,
-            config: Some(folder.join("config.json")),
-            chat: None,
-        };
-        save(&files.weights, &tensors).unwrap();
-        let model_type = if toy.family == Family::Gemma3 { "gemma3_text" } else { toy.family.architecture() };
-        let json = serde_json::json!({
-            "model_type": model_type, "vocab_size": config.vocab_size, "hidden_size": config.hidden,
-            "intermediate_size": config.feed_forward, "num_hidden_layers": config.layers,
-            "num_attention_heads": config.heads, "num_key_value_heads": config.kv_heads,
-            "head_dim": config.head_dim, "max_position_embeddings": config.context_length,
-            "rope_theta": config.rope_base, "rms_norm_eps": config.rms_epsilon,
-            "sliding_window": config.local.map(|local| local.window),
-        });
-        write(&folder.join("config.json"), json.to_string().as_bytes()).unwrap();
-        files
-    }
-
-    fn logits(files: &ModelFiles) -> Vec<Vec<f32>> {
-        let mut decoder = CandleDecoder::load(files, DeviceKind::Cpu).unwrap();
-        let sequence = decoder.open(None).unwrap();
-        let tokens = (0..60_u32).map(|n| n * 7 % 250).collect();
-        decoder.step(&[StepRow { sequence, tokens, logits: Logits::All }]).unwrap()
-    }
-
-    #[test]
-    fn published_weights_are_the_model_of_the_gguf_file() {
-        for family in Family::ALL {
-            let folder = tempfile::tempdir().unwrap();
-            let toy = Toy::new(family, 4);
-            let files = publish(folder.path(), &toy);
-            let (_, config) =
-                SafetensorsFile::open(&files.weights, &folder.path().join("config.json")).unwrap();
-            assert_eq!(config, toy.config());
-            let (got, want) = (logits(&files), logits(&ModelFiles::gguf(folder.path().join("toy.gguf"))));
-            for (got, want) in got.iter().flatten().zip(want.iter().flatten()) {
-                // Gemma's norms are off by a rounding of 1 + w - 1.
-                assert!((got - want).abs() <= 1e-4 * want.abs().max(1.0), "{family:?}: {got} against {want}");
-            }
-            if family != Family::Gemma3 {
-                assert_eq!(got, want, "{family:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn short_floats_are_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = publish(folder.path(), &Toy::new(Family::Llama, 4));
-        let whole = logits(&files);
-        let tensors = candle_core::safetensors::load(&files.weights, &Device::Cpu).unwrap();
-        for kind in [DType::F16, DType::BF16] {
-            let short = |(name, tensor): (&String, &Tensor)| (name.clone(), tensor.to_dtype(kind).unwrap());
-            let short: HashMap<String, Tensor> = tensors.iter().map(short).collect();
-            candle_core::safetensors::save(&short, &files.weights).unwrap();
-            let (mut most, mut range) = (0.0_f32, 0.0_f32);
-            for (got, want) in logits(&files).iter().flatten().zip(whole.iter().flatten()) {
-                most = most.max((got - want).abs());
-                range = range.max(want.abs());
-            }
-            assert!(most > 0.0 && most < 0.1 * range, "{kind:?}: {most} off, of at most {range}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_read_says_why() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = publish(folder.path(), &Toy::new(Family::Llama, 4));
-        let bytes = std::fs::read(&files.weights).unwrap();
-        let error = |files: &ModelFiles| CandleDecoder::load(files, DeviceKind::Cpu).unwrap_err().to_string();
-        write(&files.weights, &bytes[..bytes.len() - 1]).unwrap();
-        assert!(error(&files).contains("cut off"));
-        write(&files.weights, b"no such file").unwrap();
-        assert!(error(&files).contains("not a safetensors file"));
-        write(&files.weights, &bytes).unwrap();
-        let alone = ModelFiles { config: None, ..files.clone() };
-        assert!(error(&alone).contains("config.json"));
-        let config = std::fs::read_to_string(folder.path().join("config.json")).unwrap();
-        for (from, to, says) in [
-            ("\"llama\"", "\"phi\"", "`phi` is not supported"),
-            ("\"num_attention_heads\":4", "\"num_attention_heads\":3", "impossible numbers"),
-            ("\"hidden_size\":64", "\"hidden_size\":32", "has shape"),
-            ("\"rope_theta\"", "\"rope_parameters\":{},\"x\"", "`rope_parameters`"),
-            ("\"vocab_size\"", "\"query_pre_attn_scalar\":9,\"vocab_size\"", "the head's width"),
-        ] {
-            write(&folder.path().join("config.json"), config.replace(from, to).as_bytes()).unwrap();
-            let said = error(&files);
-            assert!(said.contains(says), "{said}");
-        }
-        let windowed = config
-            .replace("\"llama\"", "\"mistral\"")
-            .replace("\"sliding_window\":null", "\"sliding_window\":8");
-        write(&folder.path().join("config.json"), windowed.as_bytes()).unwrap();
-        assert!(error(&files).contains("sliding window"));
-    }
-
-    #[test]
-    fn factors_of_llama3_are_those_of_its_files() {
-        // Of Llama 3.2 1B: its GGUF file has 1 for the first 15 of 32 pairs, 32 for the last 15 or so.
-        let config =
-            ModelConfig { head_dim: 64, rope_base: 500_000.0, ..Toy::new(Family::Llama, 1).config() };
-        let scaling = RopeScaling {
-            rope_type: "llama3".into(),
-            factor: 32.0,
-            low_freq_factor: 1.0,
-            high_freq_factor: 4.0,
-            original_max_position_embeddings: 8192.0,
-        };
-        let factors = llama3_factors(&config, &scaling);
-        assert_eq!((factors[0], factors[31], factors.len()), (1.0, 32.0, 32));
-        assert!(factors.windows(2).all(|pair| pair[0] <= pair[1]), "{factors:?}");
-    }
-}
+mod tests;

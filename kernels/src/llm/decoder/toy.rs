@@ -86,6 +86,7 @@ impl Toy {
             kv_heads: 2,
             // Of Qwen3 the heads together are wider than the stream, as in its small models.
             head_dim: if self.family == Family::Qwen3 { self.hidden / 2 } else { self.hidden / 4 },
+            attention_width: None,
             context_length: self.context_length,
             rope_base: 10_000.0,
             // A window that a few words are longer than.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use candle_core::Device;
 use candle_core::quantized::QTensor;
 
-use super::config::ModelConfig;
+use super::config::{ModelConfig, linear_factor};
 use super::safetensors::SafetensorsFile;
 use crate::KernelError;
 use crate::llm::gguf::GgufFile;
@@ -82,11 +82,16 @@ impl WeightFile {
 
     /// The divisors of the rotary frequencies, if the model has them.
     pub(crate) fn rope_factors(&self, config: &ModelConfig) -> Result<Option<Vec<f32>>, KernelError> {
+        let pairs = config.head_dim / 2;
         match self {
-            Self::Gguf(file) => match file.shape("rope_freqs.weight") {
-                None => Ok(None),
-                Some(_) => self.vector("rope_freqs.weight", config.head_dim / 2).map(Some),
-            },
+            Self::Gguf(file) => {
+                let linear = linear_factor(file, config.family)?;
+                if file.shape("rope_freqs.weight").is_none() {
+                    return Ok(linear.map(|linear| vec![linear; pairs]));
+                }
+                let factors = self.vector("rope_freqs.weight", pairs)?;
+                Ok(Some(factors.into_iter().map(|factor| factor * linear.unwrap_or(1.0)).collect()))
+            }
             Self::Safetensors(file) => Ok(file.rope_factors().map(<[f32]>::to_vec)),
         }
     }
