@@ -9,13 +9,15 @@
 //!
 //! A planted fact counts as shown where its quotation stands in the person's words that the prompt shows, and as
 //! recovered where half of the content words of its value stand in the answer (of an age, a number or range that fits).
+//! One whose value has no such words can neither be found nor missed, and does not count.
 //! Stated names and numbers count as false where the prompt does not show them.
 #![expect(clippy::print_stdout, reason = "a program for a person at a terminal")]
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use genome_kernels::llm::{AnswerForm, quotable};
-use genome_kernels::text::claims::Given;
+use genome_kernels::text::claims::{Given, content_words};
 use genome_stages::synthesis::RecipeLibrary;
 use serde_json::Value;
 
@@ -86,7 +88,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Quotation and value of every planted fact.
+/// Quotation and value of every planted fact that can be told from an answer.
 fn facts(truth: &Value) -> Vec<(String, String)> {
     let mut facts = Vec::new();
     for person in truth["people"].as_array().into_iter().flatten() {
@@ -96,7 +98,9 @@ fn facts(truth: &Value) -> Vec<(String, String)> {
             for fact in many {
                 let mut quotes = fact["stated"].as_array().into_iter().flatten();
                 let quote = quotes.find_map(|stated| stated["quote"].as_str());
-                if let (Some(value), Some(quote)) = (fact["value"].as_str(), quote) {
+                if let (Some(value), Some(quote)) = (fact["value"].as_str(), quote)
+                    && (range(value).is_some() || content_words(value) > 0)
+                {
                     facts.push((quotable(quote), value.to_owned()));
                 }
             }
@@ -123,13 +127,19 @@ fn strings<'v>(value: &'v Value, all: &mut Vec<&'v str>) {
     }
 }
 
+/// The ages of a group: `25 to 34`.
+fn range(value: &str) -> Option<RangeInclusive<u32>> {
+    let (least, most) = value.split_once(" to ")?;
+    Some(least.parse().ok()?..=most.parse().ok()?)
+}
+
 /// Whether an answer has a fact.
 fn holds(answer: &str, value: &str) -> bool {
-    if let Some((least, most)) = value.split_once(" to ")
-        && let (Ok(least), Ok(most)) = (least.parse::<u32>(), most.parse::<u32>())
-    {
-        return answer.contains(value)
-            || (least..=most).any(|age| Given::of(answer).unsupported(&age.to_string()).is_empty());
+    let given = Given::of(answer);
+    match range(value) {
+        Some(mut ages) => {
+            answer.contains(value) || ages.any(|age| given.unsupported(&age.to_string()).is_empty())
+        }
+        None => given.support(value) >= 0.5,
     }
-    Given::of(answer).support(value) >= 0.5
 }

@@ -4,14 +4,24 @@
 
 use std::collections::BTreeMap;
 
-use genome_kernels::llm::{AnswerChecks, Verdict, quotable};
-use genome_kernels::text::claims::{ClaimKind, Given};
+use genome_kernels::llm::{AnswerChecks, Field, FieldKind, Verdict, quotable};
 use genome_schemas::Outcome;
 use genome_stages::synthesis::RecipeLibrary;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::support::root;
+
+/// Fewest characters of free text of which a language is told.
+const LANGUAGE_CHARS: usize = 60;
+
+/// As many words as the free text of any answer has, in another language.
+const GERMAN: &str = "Die Person wohnt seit vielen Jahren allein in einem kleinen Haus am Rand der Stadt und arbeitet \
+    mehr, als ihr gut tut. Am Morgen trinkt sie Tee und schaut lange aus dem Fenster, bevor sie mit irgendwem spricht. \
+    Sie mag Leute, die wenig reden und ihre Sachen in Ordnung halten, und ärgert sich über jeden, der zu spät kommt. \
+    Früher wollte sie gern am Meer leben, aber daraus ist nichts geworden, weil das Geld nie gereicht hat. Abends liest \
+    sie alte Briefe, hört leise Musik und denkt darüber nach, was morgen wird. Wenn der Garten blüht, lädt sie die \
+    Nachbarn ein und kocht für alle eine große Suppe, obwohl ihr danach die Hände weh tun.";
 
 #[derive(Deserialize)]
 struct File {
@@ -25,6 +35,12 @@ struct Right {
     #[serde(default)]
     post: Option<usize>,
     recipe: String,
+    /// Names that stand in its free text, marked by hand.
+    #[serde(default)]
+    names: Vec<String>,
+    /// Numbers and ages that stand in its free text, as they are written, with their values; marked by hand.
+    #[serde(default)]
+    numbers: BTreeMap<String, u32>,
     fields: Map<String, Value>,
 }
 
@@ -60,6 +76,86 @@ fn shown(person: &str, post: Option<usize>) -> (String, String) {
     (evidence.join("\n"), prompt.join("\n"))
 }
 
+fn is_text(kind: &FieldKind) -> bool {
+    matches!(kind, FieldKind::Text { .. })
+}
+
+fn is_quote(kind: &FieldKind) -> bool {
+    matches!(kind, FieldKind::Quote { .. })
+}
+
+/// Changes the strings of some kind in an object that has these fields, those in lists too.
+fn change_each(
+    fields: &[Field],
+    object: &mut Map<String, Value>,
+    is_wanted: fn(&FieldKind) -> bool,
+    change: &mut dyn FnMut(&str) -> Option<String>,
+) {
+    for field in fields {
+        match (&field.kind, object.get_mut(&field.name)) {
+            (FieldKind::List { item, .. }, Some(Value::Array(items))) => {
+                for object in items.iter_mut().filter_map(Value::as_object_mut) {
+                    change_each(item, object, is_wanted, change);
+                }
+            }
+            (kind, Some(value)) if is_wanted(kind) => {
+                if let Some(changed) = change(value.as_str().unwrap()) {
+                    *value = changed.into();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Puts a text before another one.
+fn before(said: &str) -> impl Fn(&str) -> Option<String> {
+    move |text: &str| Some(format!("{said} {text}"))
+}
+
+/// A text with other words in place of some whole words, where these stand first.
+fn swapped(text: &str, old: &str, new: &str) -> Option<String> {
+    let is_end = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
+    let (at, _) = text.match_indices(old).find(|(at, _)| {
+        is_end(text[..*at].chars().next_back()) && is_end(text[at + old.len()..].chars().next())
+    })?;
+    Some(format!("{}{new}{}", &text[..at], &text[at + old.len()..]))
+}
+
+/// What is put in place of a name or a number: values from answers about other people, one after the other.
+struct Draw<'a> {
+    answers: &'a [Right],
+    turn: usize,
+}
+
+impl Draw<'_> {
+    fn others(&self, right: &Right) -> impl Iterator<Item = &Right> {
+        self.answers.iter().filter(move |other| other.person != right.person)
+    }
+
+    fn name(&mut self, right: &Right) -> String {
+        let names = self.others(right).flat_map(|other| other.names.iter().cloned());
+        let names = names.filter(|name| !right.names.contains(name)).collect();
+        self.one_of(names)
+    }
+
+    /// A number of another value: of somebody else, or a small one, as dates, ratings and counts are.
+    fn number(&mut self, right: &Right) -> String {
+        let of_others = self.others(right).flat_map(|other| &other.numbers);
+        let of_others = of_others.map(|(text, value)| (text.clone(), *value));
+        let small = (1..=31).map(|value: u32| (value.to_string(), value));
+        let all = of_others.chain(small).filter(|(_, value)| right.numbers.values().all(|own| own != value));
+        let texts = all.map(|(text, _)| text).collect();
+        self.one_of(texts)
+    }
+
+    fn one_of(&mut self, mut values: Vec<String>) -> String {
+        // A step that has no factor in common with how many there are, for nearly all numbers.
+        self.turn += 29;
+        values.swap_remove(self.turn % values.len())
+    }
+}
+
 impl Right {
     /// What becomes of some fields as an answer about this one's text.
     fn verdict(&self, checks: &AnswerChecks, fields: &Map<String, Value>) -> Verdict {
@@ -67,71 +163,89 @@ impl Right {
         checks.check(&Value::Object(fields.clone()).to_string(), "stop", &evidence, &prompt)
     }
 
-    /// The fields with free text, changed.
-    fn with_text(
+    /// The fields with each string of a kind changed for which there is a change; none if there is none.
+    fn changed(
         &self,
         checks: &AnswerChecks,
-        change: impl Fn(&str) -> String,
+        is_wanted: fn(&FieldKind) -> bool,
+        mut change: impl FnMut(&str) -> Option<String>,
     ) -> Option<Map<String, Value>> {
-        let value = Value::Object(self.fields.clone());
-        let texts = checks.form.texts(&value);
-        let mut changed = self.fields.clone();
-        for (_, field) in &mut changed {
-            if let Some(text) = field.as_str().filter(|text| texts.contains(text)) {
-                *field = change(text).into();
-            }
-        }
-        (changed != self.fields).then_some(changed)
+        let mut fields = self.fields.clone();
+        change_each(&checks.form.fields, &mut fields, is_wanted, &mut change);
+        (fields != self.fields).then_some(fields)
+    }
+
+    /// As [`Self::changed`], of the first of these strings alone.
+    fn first_changed(
+        &self,
+        checks: &AnswerChecks,
+        is_wanted: fn(&FieldKind) -> bool,
+        change: impl Fn(&str) -> Option<String>,
+    ) -> Option<Map<String, Value>> {
+        let mut is_done = false;
+        self.changed(checks, is_wanted, |text| {
+            let changed = if is_done { None } else { change(text) };
+            is_done |= changed.is_some();
+            changed
+        })
     }
 
     /// The answer spoiled in every way it can be: what was done, and the fields.
-    fn spoiled(&self, checks: &AnswerChecks, instruction: &str) -> Vec<(&'static str, Map<String, Value>)> {
-        let claims = |text: &str, kind: ClaimKind| -> Vec<String> {
-            let claims = Given::default().unsupported(text);
-            claims.into_iter().filter(|claim| claim.kind == kind).map(|claim| claim.text.to_owned()).collect()
-        };
-        let swap = |kind: ClaimKind, others: &'static [&'static str]| {
-            move |text: &str| {
-                let found = claims(text, kind);
-                let swapped = found.iter().enumerate();
-                swapped.fold(text.to_owned(), |text, (at, claim)| {
-                    text.replace(claim.as_str(), others[(at + claim.len()) % others.len()])
-                })
-            }
-        };
-        let end = |said: &'static str| move |text: &str| format!("{text} {said}");
+    fn spoiled(
+        &self,
+        checks: &AnswerChecks,
+        instruction: &str,
+        draw: &mut Draw<'_>,
+    ) -> Vec<(&'static str, Map<String, Value>)> {
         let mut spoiled = Vec::new();
         let mut add =
             |what, fields: Option<Map<String, Value>>| spoiled.extend(fields.map(|fields| (what, fields)));
-        add(
-            "swapped names",
-            self.with_text(checks, swap(ClaimKind::Name, &["Bergen", "Marta", "Toledo", "Kyoto"])),
-        );
-        add(
-            "swapped numbers",
-            self.with_text(checks, swap(ClaimKind::Number, &["84", "seventeen", "677", "ninety-one"])),
-        );
-        add(
-            "refusals",
-            self.with_text(checks, |_| "I'm sorry, but I can't help with that request.".to_owned()),
-        );
-        add("out of role", self.with_text(checks, end("I hope this helps, as an AI language model.")));
-        add("echoes", self.with_text(checks, |text| format!("{text} {instruction}")));
-        add("mail addresses", self.with_text(checks, end("Write to marta.k@example.org about it.")));
-        let german =
-            "Die Person lebt gern allein, arbeitet viel und denkt oft darüber nach, was morgen wird.";
-        add(
-            "another language",
-            self.with_text(checks, |text| format!("{german} {}", german.repeat(text.len() / 300))),
-        );
-        if let Some(quote) = self.fields.get("quote").and_then(Value::as_str) {
+        for name in &self.names {
+            let new = draw.name(self);
+            let fields = self.first_changed(checks, is_text, |text| swapped(text, name, &new));
+            assert!(fields.is_some(), "{} {}: no name {name}", self.person, self.recipe);
+            add("swapped names", fields);
+        }
+        for number in self.numbers.keys() {
+            let new = draw.number(self);
+            let fields = self.first_changed(checks, is_text, |text| swapped(text, number, &new));
+            assert!(fields.is_some(), "{} {}: no number {number}", self.person, self.recipe);
+            add("swapped numbers", fields);
+        }
+        // What is said stands before the rest, so that it is not what is left out where the answer is over its limit.
+        for (what, said) in [
+            ("refusals", "I'm sorry, but I can't help with that request."),
+            ("out of role", "I hope this helps, as an AI language model."),
+            ("echoes", instruction),
+            ("mail addresses", "Write to marta.k@example.org about it."),
+        ] {
+            add(what, self.first_changed(checks, is_text, before(said)));
+        }
+        let mut german = GERMAN.split(' ');
+        let translated = self.changed(checks, is_text, |text| {
+            let words = german.by_ref().take(text.split(' ').count());
+            Some(words.collect::<Vec<_>>().join(" "))
+        });
+        let is_long = |fields: &Map<String, Value>| {
+            let free = checks.form.texts(&Value::Object(fields.clone())).concat();
+            free.chars().count() >= LANGUAGE_CHARS
+        };
+        add("another language", translated.filter(is_long));
+        if checks.max_copied_words.is_some() {
+            let (own, _) = shown(&self.person, self.post);
+            let copied = self.first_changed(checks, is_text, |text| {
+                let words = own.split_whitespace().take(text.split(' ').count());
+                Some(words.collect::<Vec<_>>().join(" "))
+            });
+            add("copied texts", copied);
+        }
+        let misquoted = self.first_changed(checks, is_quote, |quote| {
             let mut words: Vec<&str> = quote.split(' ').collect();
             let middle = words.len() / 2;
             words[middle] = "never";
-            let mut changed = self.fields.clone();
-            changed.insert("quote".to_owned(), words.join(" ").into());
-            add("changed quotations", Some(changed));
-        }
+            Some(words.join(" "))
+        });
+        add("changed quotations", misquoted);
         if let (Some(scenario), Some(answer)) = (self.fields.get("scenario"), self.fields.get("answer")) {
             let told = format!("{} {}", scenario.as_str().unwrap(), answer.as_str().unwrap());
             let mut changed = self.fields.clone();
@@ -147,6 +261,7 @@ fn spoiled_ones_are_caught_and_right_ones_are_not() {
     let text = std::fs::read_to_string(root().join("tests/answers/right.toml")).unwrap();
     let answers = toml::from_str::<File>(&text).unwrap().answer;
     let library = RecipeLibrary::default();
+    let mut draw = Draw { answers: &answers, turn: 0 };
     let mut wrongly = Vec::new();
     // Caught, of how many, by kind.
     let mut caught: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
@@ -161,23 +276,22 @@ fn spoiled_ones_are_caught_and_right_ones_are_not() {
         }
         let lines = recipe.template.lines().filter(|line| !line.contains('{'));
         let instruction = lines.max_by_key(|line| line.len()).unwrap();
-        let mut spoiled: Vec<(&str, Verdict)> = right
-            .spoiled(&checks, instruction)
-            .into_iter()
-            .map(|(what, fields)| (what, right.verdict(&checks, &fields)))
-            .collect();
+        let mut spoiled = right.spoiled(&checks, instruction, &mut draw);
         // The next answer that is about somebody else, held against this person's texts.
         let other = (1..answers.len()).map(|step| &answers[(at + step) % answers.len()]);
         let other =
             other.into_iter().find(|other| other.person != right.person && other.recipe == right.recipe);
-        if let Some(other) = other {
-            spoiled.push(("of another person", right.verdict(&checks, &other.fields)));
-        }
-        for (what, verdict) in spoiled {
+        spoiled.extend(other.map(|other| ("of another person", other.fields.clone())));
+        for (what, fields) in spoiled {
+            let verdict = right.verdict(&checks, &fields);
+            // What is no answer of this form any more is no test of the other checks.
+            if verdict.outcome == Outcome::Unparseable {
+                continue;
+            }
             let (found, of) = caught.entry(what).or_default();
             *of += 1;
             if verdict.outcome == Outcome::Kept {
-                missed.push(format!("{what}: {} {}", right.person, right.recipe));
+                missed.push(format!("{what}: {} {}: {fields:?}", right.person, right.recipe));
             } else {
                 *found += 1;
             }
@@ -189,7 +303,7 @@ fn spoiled_ones_are_caught_and_right_ones_are_not() {
     let (found, of) = caught.values().fold((0, 0), |sum, kind| (sum.0 + kind.0, sum.1 + kind.1));
     println!("| all | {found} of {of} |\n{} of {} right ones rejected", wrongly.len(), answers.len());
     println!("rejected: {wrongly:#?}\nmissed: {missed:#?}");
-    assert!(answers.len() >= 36 && of >= 250, "{} answers, {of} spoiled", answers.len());
+    assert!(answers.len() >= 40 && of >= 300, "{} answers, {of} spoiled", answers.len());
     assert!(found * 100 >= of * 95, "{found} of {of} caught: {missed:#?}");
     assert!(wrongly.len() * 20 < answers.len(), "{wrongly:#?}");
 }

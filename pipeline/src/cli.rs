@@ -24,7 +24,7 @@ pub enum Command {
     Plan(PlanArgs),
     /// Bring every artifact of a config up to date, and write its shards
     Run(RunArgs),
-    /// Ask a recipe of a few rows: prompt, answer, checks and scores, and nothing of it is stored
+    /// Ask a recipe of a few rows: prompt, answer, checks and scores; stored is only what it is asked over
     Preview(PreviewArgs),
     /// Account for every input record: what was kept, what was dropped, by which rule
     Report(ReportArgs),

@@ -336,6 +336,7 @@ impl Project {
         problems.extend(self.config.train.problems());
         problems.extend(self.shard_problems());
         problems.extend(self.between_stages());
+        problems.extend(self.asked_twice(&cx));
         for (number, config) in (1..).zip(&self.config.stages) {
             if let StageConfig::Dedup(dedup) = config {
                 let unknown = dedup.prefer.iter().filter(|name| !names.contains(name));
@@ -356,6 +357,47 @@ impl Project {
             problems.extend(stage.problems(&cx).into_iter().map(|p| format!("stage {number} ({name}): {p}")));
         }
         Ok(problems)
+    }
+
+    /// Stages that ask a model what an earlier one asks: answers would have the names of others, or their place in the store.
+    fn asked_twice(&self, cx: &StageContext) -> Vec<String> {
+        let is_one = |model: &str, other: &str| {
+            let digests = (cx.model_digest(model).ok(), cx.model_digest(other).ok());
+            digests.0.is_some() && digests.0 == digests.1
+        };
+        let mut problems = Vec::new();
+        for (place, config) in self.config.stages.iter().enumerate() {
+            let mut add = |what: String| {
+                let name = config.stage().card().name;
+                problems.push(format!("stage {} ({name}): {what}", place + 1));
+            };
+            for (number, earlier) in (1..).zip(&self.config.stages[..place]) {
+                match (earlier, config) {
+                    (StageConfig::Synthesize(earlier), StageConfig::Synthesize(stage))
+                        if is_one(&earlier.model, &stage.model) =>
+                    {
+                        if let Some(seeds) = earlier.common_seeds(stage) {
+                            let (first, last) = seeds.into_inner();
+                            add(format!(
+                                "stage {number} asks `{}` in the same way with the seeds from {first} to {last}; give each seeds \
+                                 of its own",
+                                stage.recipe,
+                            ));
+                        }
+                    }
+                    (StageConfig::Judge(earlier), StageConfig::Judge(stage))
+                        if earlier.rubric == stage.rubric && earlier.model == stage.model =>
+                    {
+                        add(format!(
+                            "stage {number} asks `{}` by rubric `{}` as well; name the recipes of both in one of them",
+                            stage.model, stage.rubric,
+                        ));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        problems
     }
 
     /// What is wrong with the shards that are asked for, and with the folder that they would replace.

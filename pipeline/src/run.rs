@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use datafusion::common::JoinType;
 use datafusion::prelude::{DataFrame, SessionContext, col, lit};
-use genome_schemas::{FileCount, Freshness, Manifest, Outcome, Table};
+use genome_schemas::{FileCount, Freshness, Lost, Manifest, Outcome, Table};
 use genome_stages::sources::{FileReadCount, Pseudonymizer, SourceContext};
+use genome_stages::synthesis::QualityGate;
 use genome_stages::{ModelStage, RejectionLimit, StageContext, union_all};
 
 use crate::config::Project;
 use crate::engines::Engines;
 use crate::error::Hinted;
-use crate::ledger;
+use crate::ledger::{self, Which, whole_table};
 use crate::memory;
 use crate::outside;
 use crate::plan::{Planned, Segment, plan};
@@ -354,10 +355,19 @@ impl<'a> Runner<'a> {
         planned: &[Planned],
         this: &Planned,
     ) -> Result<BTreeMap<String, DataFrame>> {
+        let reads_dropped = this.segment.stages(self.project).iter().any(|stage| stage.reads_dropped());
         let mut tables = BTreeMap::new();
         for table in &this.segment.reads {
             let holders = this.joins.get(table.name).map(Vec::as_slice).unwrap_or_default();
-            tables.insert(table.name.to_owned(), self.table_rows(session, planned, holders, table).await?);
+            let rows = match holders.iter().max() {
+                // What left lies where it was dropped, in artifacts before those that hold the table now.
+                Some(&last) if reads_dropped => {
+                    whole_table(session, self.project, &planned[..=last], table.name, Which::All).await?
+                }
+                _ => Some(self.table_rows(session, planned, holders, table).await?),
+            };
+            let rows = rows.map_or_else(|| store::empty(session, table), Ok)?;
+            tables.insert(table.name.to_owned(), rows);
         }
         Ok(tables)
     }
@@ -378,14 +388,17 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// An error where more answers than the limit allows have one of some outcomes.
+/// An error where more answers than the limit allows have one of some outcomes. Those that are only not the best of several
+/// were rejected by nobody.
 async fn hold_limit(
     name: &str,
     limit: RejectionLimit<'_>,
     outcomes: &[Outcome],
     rows: DataFrame,
 ) -> Result<()> {
-    let counts = count_by_outcome(rows.filter(col("recipe").eq(lit(limit.recipe)))?).await?;
+    let was_judged = col("rule").is_null().or(col("rule").not_eq(lit(QualityGate::NOT_BEST)));
+    let rows = rows.filter(col("recipe").eq(lit(limit.recipe)).and(was_judged))?;
+    let counts = count_by_outcome(rows).await?;
     let count = |outcome: &Outcome| counts.get(outcome.as_str()).copied().unwrap_or(0);
     let rejected: u64 = outcomes.iter().map(count).sum();
     let all = rejected + count(&Outcome::Kept);
@@ -449,6 +462,9 @@ async fn pool_rows(
 }
 
 fn file_count(read: &FileReadCount) -> FileCount {
+    let owned = |losses: &BTreeMap<&'static str, Lost>| -> BTreeMap<String, Lost> {
+        losses.iter().map(|(what, lost)| ((*what).to_owned(), lost.clone())).collect()
+    };
     FileCount {
         source: read.source.clone(),
         name: read.name.clone(),
@@ -457,11 +473,8 @@ fn file_count(read: &FileReadCount) -> FileCount {
         yields_events: read.yields_events,
         malformed: read.malformed,
         lossy: read.lossy,
-        type_conflicts: read
-            .type_conflicts
-            .iter()
-            .map(|(field, conflict)| ((*field).to_owned(), (conflict.count, conflict.first_offset)))
-            .collect(),
+        type_conflicts: owned(&read.type_conflicts),
+        unread: owned(&read.unread),
     }
 }
 
@@ -529,4 +542,50 @@ fn describe_rows(rows: &BTreeMap<String, u64>) -> String {
 pub fn planned(project: &Project) -> Result<Vec<Planned>> {
     let store = Store::read_only(&project.config.store.path);
     plan(project, &project.stage_context()?, &store)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter::repeat_n;
+
+    use arrow::array::{ArrayRef, RecordBatch, StringArray};
+
+    use super::*;
+
+    /// Answers to one recipe, by what became of them.
+    fn answers(kept: usize, not_best: usize, too_low: usize) -> DataFrame {
+        let mut rows = vec![("kept", None); kept];
+        rows.extend(repeat_n(("below_threshold", Some("not_best")), not_best));
+        rows.extend(repeat_n(("below_threshold", Some("threshold")), too_low));
+        let columns: [(&str, ArrayRef); 3] = [
+            ("recipe", Arc::new(StringArray::from(vec!["thought"; rows.len()]))),
+            ("outcome", Arc::new(rows.iter().map(|(outcome, _)| Some(*outcome)).collect::<StringArray>())),
+            ("rule", Arc::new(rows.iter().map(|(_, rule)| *rule).collect::<StringArray>())),
+        ];
+        SessionContext::new().read_batch(RecordBatch::try_from_iter(columns).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_answer_that_is_only_not_the_best_is_not_rejected() {
+        let limit = RejectionLimit { recipe: "thought", max_rejected: 0.6 };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for (kept, not_best, too_low, counted) in [
+            (25, 75, 0, None),
+            (8, 0, 17, Some("17 of 25")),
+            (8, 75, 17, Some("17 of 25")),
+            (10, 75, 15, None),
+            // Too few to tell.
+            (2, 75, 17, None),
+        ] {
+            let held = runtime.block_on(async {
+                let rows = answers(kept, not_best, too_low);
+                hold_limit("gate", limit, &[Outcome::BelowThreshold], rows).await
+            });
+            match (held, counted) {
+                (Ok(()), None) => {}
+                (Err(error), Some(counted)) => assert!(error.to_string().contains(counted), "{error}"),
+                (held, _) => panic!("{kept}, {not_best}, {too_low}: {held:?}"),
+            }
+        }
+    }
 }

@@ -66,6 +66,12 @@ pub trait Stage {
         false
     }
 
+    /// Whether it looks at rows of the tables that it joins which have left, too. It then finds all of them in its context,
+    /// and has to tell by `outcome` which are kept.
+    fn reads_dropped(&self) -> bool {
+        false
+    }
+
     /// Keys of its config that change no row, and so leave artifacts as they are.
     fn idle_keys(&self) -> &'static [&'static str] {
         &[]
@@ -195,7 +201,7 @@ pub struct Asset {
 /// What stages may look at while they plan.
 #[derive(Debug, Clone)]
 pub struct StageContext {
-    /// Further tables as they stand at this point of the run, kept rows only, by name.
+    /// Further tables as they stand at this point of the run, by name; of kept rows only, unless [`Stage::reads_dropped`].
     pub tables: BTreeMap<String, DataFrame>,
     /// Recipes and rubrics that configs can name.
     pub recipes: RecipeLibrary,

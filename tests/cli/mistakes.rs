@@ -105,6 +105,41 @@ fn values_that_cannot_be() {
     );
 }
 
+/// No two answers may have one key, and no two pools one folder.
+#[test]
+fn stages_that_ask_what_an_earlier_one_asks() {
+    let project = Project::new(configs::TINY);
+    project.write("dump.jsonl", configs::tiny_dump());
+    let asked = |keys: &str| {
+        format!("synthesize = {{ recipe = \"inner_thought\", over = \"events\", model = \"toy\"{keys} }}\n")
+    };
+    let judged = |recipe: &str| {
+        format!("judge = {{ rubric = \"grounding\", recipes = [\"{recipe}\"], model = \"toy\" }}\n")
+    };
+    let two = |first: String, second: String| format!("{first}\n[[stage]]\n{second}");
+    let several = ", temperature = 0.7, samples = 2";
+    let of_seeds =
+        "stage 9 (synthesize): stage 8 asks `inner_thought` in the same way with the seeds from 1 to 1";
+    let of_rubric = "stage 10 (judge): stage 9 asks `toy` by rubric `grounding` as well";
+    for (stage, stages, problem) in [
+        (asked(""), two(asked(several), asked(", temperature = 0.7, seed = 1")), Some(of_seeds)),
+        (asked(""), two(asked(several), asked(", temperature = 0.7, seed = 2")), None),
+        (asked(""), two(asked(several), asked(", temperature = 0.8, seed = 1")), None),
+        (judged("persona"), two(judged("persona"), judged("inner_thought")), Some(of_rubric)),
+    ] {
+        project.set_config(configs::TINY);
+        project.change_config(&stage, &stages);
+        let checked = project.genome(&["check", "genome.toml"]);
+        match problem {
+            Some(problem) => {
+                let checked = checked.failed();
+                assert!(checked.stderr.contains(problem), "{}", checked.stderr);
+            }
+            None => drop(checked.succeeded()),
+        }
+    }
+}
+
 /// `--model` stands for the models of all stages, one of which has to run inside.
 #[test]
 fn an_endpoint_in_place_of_a_model_that_gives_likelihoods() {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -24,7 +25,7 @@ fn completions(project: &Project, recipe: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_preview_shows_everything_and_stores_nothing() {
+fn a_preview_shows_everything_and_stores_no_answer() {
     let project = tiny();
     let mut session = Session::new(&project);
     session.genome(&["preview", "genome.toml", "persona", "--n", "1"]).succeeded();
@@ -49,7 +50,8 @@ fn a_preview_shows_everything_and_stores_nothing() {
     // A run gives the same answers, whoever looked before.
     project.genome(&["run", "genome.toml"]).succeeded();
     let texts = |rows: &[Value]| rows.iter().map(|row| row["text"].clone()).collect::<Vec<_>>();
-    let previewed: Vec<Value> = both.iter().map(|row| row["completion"].clone()).collect();
+    let mut previewed: Vec<Value> = both.iter().map(|row| row["completion"].clone()).collect();
+    previewed.sort_by_key(|row| row["key"].to_string());
     assert_eq!(texts(&completions(&project, "persona")), texts(&previewed));
 }
 
@@ -76,6 +78,15 @@ fn talkative() -> Project {
     project
 }
 
+/// Rows of the files of a pool.
+fn parts(folder: &Path) -> BTreeMap<PathBuf, usize> {
+    let mut parts = BTreeMap::new();
+    for path in files(folder, ".parquet").iter().filter(|path| path.to_string_lossy().contains("/part-")) {
+        parts.insert(path.clone(), read_parquet(path).len());
+    }
+    parts
+}
+
 #[test]
 fn a_run_stops_where_too_many_answers_are_rejected() {
     let project = talkative();
@@ -86,24 +97,16 @@ fn a_run_stops_where_too_many_answers_are_rejected() {
     assert!(ran.stderr.contains("rejected") && ran.stderr.contains("what is done is kept"), "{}", ran.stderr);
     assert!(ran.stderr.contains("hint: look at some with"), "{}", ran.stderr);
     let folder = project.artifact("completions", "synthesize-inner_thought");
-    let parts = || {
-        let mut parts = BTreeMap::new();
-        for path in files(&folder, ".parquet").iter().filter(|path| path.to_string_lossy().contains("/part-"))
-        {
-            parts.insert(path.clone(), read_parquet(path).len());
-        }
-        parts
-    };
-    let before = parts();
+    let before = parts(&folder);
     let answers: usize = before.values().sum();
     assert!((20..60).contains(&answers), "it stops after 20 answers and before the last: {answers}");
     let again = project.genome(&["run", "genome.toml"]).failed();
     assert!(again.stderr.contains("max_rejected"), "{}", again.stderr);
-    assert_eq!(parts(), before, "nothing is asked before the limit is raised");
+    assert_eq!(parts(&folder), before, "nothing is asked before the limit is raised");
 
     project.change_config("max_rejected = 0.0", "max_rejected = 1.0");
     project.genome(&["run", "genome.toml"]).succeeded();
-    let after = parts();
+    let after = parts(&folder);
     assert!(before.iter().all(|(path, rows)| after.get(path) == Some(rows)), "nothing is asked twice");
     assert_eq!(after.values().sum::<usize>(), 60);
     // The limit holds for what is there, too.
@@ -236,6 +239,77 @@ fn a_trace_is_kept_where_it_makes_the_text_likelier() {
     let report = project.genome(&["report", "genome.toml"]).succeeded();
     assert!(report.stdout.contains("inner_thought by toy: "), "{}", report.stdout);
     assert!(report.stdout.contains("gates passed"), "{}", report.stdout);
+    // What is only not the best was rejected by nobody.
+    let report = project.genome(&["report", "genome.toml", "--format", "json"]).succeeded().json();
+    let mut reports = report["recipes"].as_array().unwrap().iter();
+    let report = reports.find(|report| report["recipe"] == "inner_thought").unwrap();
+    let too_low = rows.iter().filter(|row| row["rule"] == "threshold").count();
+    let expected = kept.len() as f64 / (kept.len() + too_low) as f64;
+    assert!((report["gate_rate"].as_f64().unwrap() - expected).abs() < 1e-9, "{report}");
+}
+
+#[test]
+fn a_preview_of_all_rows_ends_as_a_run_does() {
+    let project = talkative();
+    let asked = "recipe = \"inner_thought\", over = \"events\", model = \"toy\"";
+    project.change_config(asked, &format!("{asked}, samples = 2, temperature = 1.0, per_author = 10"));
+    project.change_config(
+        "[[stage]]\ncompose",
+        "[[stage]]\ncalibrate_choices = { recipe = \"inner_thought\", fewest = 2 }\n\n\
+         [[stage]]\nanswer_repeats = { recipe = \"inner_thought\" }\n\n\
+         [[stage]]\nscore_trace = { recipe = \"inner_thought\", field = \"thought\", model = \"toy\" }\n\n\
+         [[stage]]\nquality_gate = { recipe = \"inner_thought\", rubric = \"trace\", keep_best = \"gain\" }\n\n\
+         [[stage]]\ncompose",
+    );
+    let facts = |row: &Value| {
+        json!([row["key"], row["seed"], row["fields"], row["outcome"], row["rule"]]).to_string()
+    };
+    let preview = ["preview", "genome.toml", "inner_thought", "--n", "99", "--format", "json"];
+    let previewed = project.genome(&preview).succeeded().json_lines();
+    let previewed: BTreeSet<String> = previewed.iter().map(|row| facts(&row["completion"])).collect();
+    assert_eq!(previewed.len(), 40);
+    project.genome(&["run", "genome.toml"]).succeeded();
+    let rows = completions(&project, "inner_thought");
+    assert_eq!(previewed, rows.iter().map(facts).collect::<BTreeSet<_>>());
+    assert!(rows.iter().any(|row| row["rule"] == "not_best"), "the gate takes part: {rows:?}");
+}
+
+#[test]
+fn an_answer_hangs_on_the_seed_of_its_row_and_not_on_its_stage() {
+    let project = tiny();
+    project.change_config(", \"inner_thought\"", "");
+    let answers = |keys: &str| {
+        let asked = "over = \"events\", model = \"toy\"";
+        let more = format!(", temperature = 1.0, {keys}");
+        project.change_config(asked, &format!("{asked}{more}"));
+        project.genome(&["run", "genome.toml"]).succeeded();
+        let rows = completions(&project, "inner_thought");
+        project.change_config(&more, "");
+        let rows = rows.iter().filter(|row| row["seed"] == 1);
+        rows.map(|row| (row["key"].to_string(), row["text"].to_string())).collect::<BTreeMap<_, _>>()
+    };
+    let (second, only) = (answers("samples = 2"), answers("seed = 1"));
+    assert!(second.len() > 3, "{second:?}");
+    assert_eq!(second, only);
+}
+
+#[test]
+fn another_recipe_to_judge_asks_about_its_answers_alone() {
+    let project = tiny();
+    project.genome(&["run", "genome.toml"]).succeeded();
+    // There is one folder, before and after.
+    let judged = || project.artifact("judgements", "judge-grounding");
+    let before = parts(&judged());
+    project.change_config("recipes = [\"persona\"]", "recipes = [\"persona\", \"inner_thought\"]");
+    project.genome(&["run", "genome.toml"]).succeeded();
+    let after = parts(&judged());
+    assert!(before.iter().all(|(path, rows)| after.get(path) == Some(rows)), "nothing is asked twice");
+    let manifest = std::fs::read_to_string(judged().join("manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    let thoughts = completions(&project, "inner_thought");
+    let kept = thoughts.iter().filter(|row| row["outcome"] == "kept").count();
+    assert!(kept > 0, "{thoughts:?}");
+    assert_eq!(manifest["rows_read"]["asked"], kept, "{}", manifest["rows_read"]);
 }
 
 #[test]

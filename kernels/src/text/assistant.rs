@@ -40,16 +40,27 @@ const ROLES: &str = r"(?x)
 static REFUSAL: LazyLock<Regex> = LazyLock::new(|| pattern(&format!("(?i){REFUSALS}")));
 static ROLE: LazyLock<Regex> = LazyLock::new(|| pattern(&format!("(?i){ROLES}")));
 
-/// The first words by which an answer falls out of its role, refusals before others.
+/// The first words by which an answer falls out of its role, refusals before others. What stands in `own`, the text that the
+/// answer is about, does not count: people say such things of themselves, and a rewriting keeps them.
 ///
 /// ```
 /// use genome_kernels::text::assistant::{Lapse, lapse};
-/// assert_eq!(lapse("As an AI language model, I have no bike."), Some((Lapse::Role, "As an AI")));
-/// assert_eq!(lapse("I'm sorry, but I can't come to the party."), None);
+/// assert_eq!(lapse("As an AI language model, I have no bike.", ""), Some((Lapse::Role, "As an AI")));
+/// assert_eq!(lapse("I'm sorry, but I can't come to the party.", ""), None);
+/// assert_eq!(lapse("Hope this helps.", "new chain, new cogs. hope this helps!"), None);
 /// ```
-pub fn lapse(text: &str) -> Option<(Lapse, &str)> {
-    let find = |pattern: &Regex, lapse| pattern.find(text).map(|words| (lapse, words.as_str()));
+pub fn lapse<'t>(text: &'t str, own: &str) -> Option<(Lapse, &'t str)> {
+    let find = |pattern: &Regex, lapse| {
+        let mut found = pattern.find_iter(text).map(|words| words.as_str());
+        found.find(|words| !one_line(own).contains(&one_line(words))).map(|words| (lapse, words))
+    };
     find(&REFUSAL, Lapse::Refusal).or_else(|| find(&ROLE, Lapse::Role))
+}
+
+/// A text in lower case with one kind of spaces and apostrophes.
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").to_lowercase().replace('’', "'")
 }
 
 #[cfg(test)]
@@ -65,7 +76,7 @@ mod tests {
             "I’m afraid I am unable to answer.",
             "That request violates the rules.",
         ] {
-            assert_eq!(lapse(text).map(|(kind, _)| kind), Some(Lapse::Refusal), "{text}");
+            assert_eq!(lapse(text, "").map(|(kind, _)| kind), Some(Lapse::Refusal), "{text}");
         }
         for text in [
             "As a large language model I feel nothing.",
@@ -76,7 +87,7 @@ mod tests {
             "likes tea <|im_end|>",
             "Hope this helps",
         ] {
-            assert_eq!(lapse(text).map(|(kind, _)| kind), Some(Lapse::Role), "{text}");
+            assert_eq!(lapse(text, "").map(|(kind, _)| kind), Some(Lapse::Role), "{text}");
         }
     }
 
@@ -90,7 +101,20 @@ mod tests {
             "She works as an aide and trains AI sceptics.",
             "I'm afraid that I can't afford it.",
         ] {
-            assert_eq!(lapse(text), None, "{text}");
+            assert_eq!(lapse(text, ""), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_person_says_is_no_lapse() {
+        let own = "I’m an AI engineer and tune\nlanguage models. The user: me. Hope this  helps!";
+        for (text, expected) in [
+            ("I'm an AI engineer who tunes models. I hope this helps.", None),
+            ("User: the person. As an AI engineer I know.", Some("As an AI")),
+            ("I'm an AI engineer. How can I help you?", Some("How can I help you")),
+            ("I'm a chatbot.", Some("I'm a chatbot")),
+        ] {
+            assert_eq!(lapse(text, own).map(|(_, words)| words), expected, "{text}");
         }
     }
 }

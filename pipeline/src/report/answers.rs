@@ -10,6 +10,7 @@ use datafusion::functions_aggregate::expr_fn::{avg, corr, count, sum};
 use datafusion::prelude::{DataFrame, Expr, SessionContext, cast, coalesce, col, lit, when};
 use genome_schemas::Outcome;
 use genome_stages::StageConfig;
+use genome_stages::synthesis::QualityGate;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Project;
@@ -32,7 +33,8 @@ pub struct RecipeReport {
     pub null_rate: f64,
     /// Share of the answers that passed the checks that need no judge, of those that say something.
     pub check_rate: Option<f64>,
-    /// Share of those that passed every gate, where there is one.
+    /// Share of those that passed every gate, where there is one; answers that passed it and are only not the best of several
+    /// count on neither side.
     pub gate_rate: Option<f64>,
     /// Answers that left, by outcome and rule.
     pub dropped: BTreeMap<String, u64>,
@@ -80,6 +82,41 @@ struct Counted {
     tokens: u64,
 }
 
+/// What the rates of a report are made of, beside its own counts.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    /// Answers that are `null`.
+    nulls: u64,
+    /// Answers that a stage behind the question rejected.
+    rejected: u64,
+    /// Answers that nobody rejected, but another answer to their prompt is better.
+    not_best: u64,
+}
+
+impl Tally {
+    /// Adds answers that left.
+    fn add(&mut self, counted: &Counted) {
+        if counted.outcome == Outcome::NoAnswer.as_str() && counted.rule == "null" {
+            self.nulls += counted.answers;
+        }
+        if counted.rule == QualityGate::NOT_BEST {
+            self.not_best += counted.answers;
+        } else if counted.stage != "synthesize" {
+            self.rejected += counted.answers;
+        }
+    }
+
+    /// Share of the answers that passed the checks, of those that say something.
+    fn check_rate(self, kept: u64, answers: u64) -> Option<f64> {
+        share((kept + self.rejected + self.not_best) as f64, answers as f64 - self.nulls as f64)
+    }
+
+    /// Share of the answers that passed every gate.
+    fn gate_rate(self, kept: u64) -> Option<f64> {
+        share(kept as f64, (kept + self.rejected) as f64)
+    }
+}
+
 /// Every recipe that was asked, in the order of the stages.
 pub(super) async fn recipes(
     session: &SessionContext,
@@ -101,12 +138,11 @@ pub(super) async fn recipes(
     let Some(answers) = whole_table(session, project, planned, "completions", Which::All).await? else {
         return Ok(reports);
     };
-    // Of each report, answers that are `null`, and those that a gate dropped.
-    let mut tallies = vec![(0_u64, 0_u64); reports.len()];
+    let mut tallies = vec![Tally::default(); reports.len()];
     for counted in counted(answers).await? {
         let is_its = |report: &RecipeReport| report.recipe == counted.recipe && report.model == counted.model;
         let Some(at) = reports.iter().position(is_its) else { continue };
-        let (report, (nulls, gated)) = (&mut reports[at], &mut tallies[at]);
+        let report = &mut reports[at];
         report.answers += counted.answers;
         report.tokens += counted.tokens;
         if counted.outcome == Outcome::Kept.as_str() {
@@ -114,26 +150,20 @@ pub(super) async fn recipes(
         } else {
             *report.dropped.entry(format!("{} ({})", counted.outcome, counted.rule)).or_default() +=
                 counted.answers;
-            if counted.stage != "synthesize" {
-                *gated += counted.answers;
-            }
-        }
-        if counted.outcome == Outcome::NoAnswer.as_str() && counted.rule == "null" {
-            *nulls += counted.answers;
+            tallies[at].add(&counted);
         }
     }
-    for (report, (nulls, gated)) in reports.iter_mut().zip(tallies) {
-        let (nulls, gated) = (nulls as f64, gated as f64);
-        report.null_rate = share(nulls, report.answers as f64).unwrap_or(0.0);
-        let kept = report.kept as f64;
-        report.check_rate = share(kept + gated, report.answers as f64 - nulls);
+    for (report, tally) in reports.iter_mut().zip(tallies) {
+        report.null_rate = share(tally.nulls as f64, report.answers as f64).unwrap_or(0.0);
+        report.check_rate = tally.check_rate(report.kept, report.answers);
         let has_gate = project.config.stages.iter().any(|stage| match stage {
             StageConfig::QualityGate(gate) => gate.recipe == report.recipe,
             StageConfig::AnswerRepeats(repeats) => repeats.recipe == report.recipe,
             StageConfig::AnswerLeaks(leaks) => leaks.recipe == report.recipe,
             _ => false,
         });
-        report.gate_rate = if has_gate { share(kept, kept + gated) } else { None };
+        report.gate_rate = if has_gate { tally.gate_rate(report.kept) } else { None };
+        let kept = report.kept as f64;
         report.tokens_per_kept = share(report.tokens as f64, kept);
         let name = (report.recipe.clone(), report.model.clone());
         report.seconds_per_kept = share(seconds.get(&name).copied().unwrap_or(0.0), kept);
@@ -203,4 +233,30 @@ pub(super) async fn agreements(
 async fn parsed<T: serde::de::DeserializeOwned>(frame: DataFrame) -> Result<Vec<T>> {
     let rows = rows(&frame.collect().await?)?;
     rows.into_iter().map(|row| Ok(serde_json::from_value(row.into())?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_only_not_the_best_passed_checks_and_gates() {
+        let counted = |outcome: &str, stage: &str, rule: &str, answers: u64| Counted {
+            recipe: "thought".to_owned(),
+            model: "toy".to_owned(),
+            outcome: outcome.to_owned(),
+            stage: stage.to_owned(),
+            rule: rule.to_owned(),
+            answers,
+            tokens: 0,
+        };
+        let mut tally = Tally::default();
+        tally.add(&counted("no_answer", "synthesize", "null", 10));
+        tally.add(&counted("truncated", "synthesize", "max_tokens", 10));
+        tally.add(&counted("below_threshold", "quality_gate", "not_best", 60));
+        assert_eq!((tally.check_rate(20, 100), tally.gate_rate(20)), (Some(80.0 / 90.0), Some(1.0)));
+        tally.add(&counted("below_threshold", "quality_gate", "threshold", 5));
+        assert_eq!((tally.check_rate(15, 100), tally.gate_rate(15)), (Some(80.0 / 90.0), Some(0.75)));
+        assert_eq!(Tally::default().gate_rate(0), None);
+    }
 }

@@ -27,7 +27,7 @@ pub struct QualityGate {
     /// Of several answers to one prompt that reach all thresholds only the one with the best score by this metric is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_best: Option<String>,
-    /// The run stops where more than this share of the answers is rejected.
+    /// The run stops where more than this share of the answers is rejected. What leaves as `not_best` is not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rejected: Option<f64>,
 }
@@ -124,13 +124,17 @@ impl Stage for QualityGate {
         let is_worse = self.is_gated().and(col(RANK).gt(lit(1_u64)));
         let mark = Mark {
             measured: Some(nullif(column(&score), lit(f64::NEG_INFINITY))),
-            ..Mark::new("not_best", Outcome::BelowThreshold, is_worse)
+            ..Mark::new(Self::NOT_BEST, Outcome::BelowThreshold, is_worse)
         };
         Ok(mark_rows(ranked, "quality_gate", &[mark])?.select(plain)?)
     }
 }
 
 impl QualityGate {
+    /// The rule by which answers leave that reached every threshold, where another answer to their prompt is better. Nobody
+    /// rejected them, so that they count in no rate of rejected answers, on neither side.
+    pub const NOT_BEST: &'static str = "not_best";
+
     fn thresholds(&self, cx: &StageContext) -> Result<BTreeMap<String, f64>, StageError> {
         let recipe = cx.recipes.recipe(&self.recipe)?;
         Ok(if self.thresholds.is_empty() { recipe.head.gate.clone() } else { self.thresholds.clone() })

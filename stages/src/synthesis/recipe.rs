@@ -50,8 +50,8 @@ pub struct RecipeHead {
     /// Over events: most characters of the person's own words; longer ones are not asked about.
     #[serde(default)]
     pub max_own_chars: Option<usize>,
-    /// Over authors: most tokens of events in a prompt, what they answer included; less where the model's context has less
-    /// room. Whole texts that do not fit are left out.
+    /// Over authors: most tokens of events in a prompt, with what they answer and what the template writes around them; less
+    /// where the model's context has less room. Whole texts that do not fit are left out.
     #[serde(default)]
     pub max_history_tokens: Option<usize>,
     /// Over authors: into so many windows a history is cut that does not fit one; each is asked alone, and one answer made
@@ -106,6 +106,10 @@ pub struct RecipeHead {
     /// Fields that others may not tell.
     #[serde(default)]
     pub hidden: Vec<Hidden>,
+    /// Most words in a row that free text may have in common with a text of the person, for what leads to that text and must
+    /// not copy it.
+    #[serde(default)]
+    pub max_copied_words: Option<usize>,
     /// Scores that a kept answer needs, where a quality gate names none of its own.
     #[serde(default)]
     pub gate: BTreeMap<String, f64>,
@@ -156,6 +160,7 @@ impl Recipe {
             min_items: self.head.min_items,
             language: Some(self.head.language.clone()).filter(|code| !code.is_empty()),
             hidden: self.head.hidden.clone(),
+            max_copied_words: self.head.max_copied_words,
         }
     }
 
@@ -187,6 +192,9 @@ impl Recipe {
         problems.extend(budget.map(str::to_owned));
         if head.max_windows == 0 {
             problems.push("max_windows must be at least 1".to_owned());
+        }
+        if head.max_copied_words == Some(0) {
+            problems.push("max_copied_words must be at least 1".to_owned());
         }
         if !(0.0..=1.0).contains(&head.min_support) {
             problems.push(format!("min_support must lie between 0 and 1, not {}", head.min_support));

@@ -1,5 +1,6 @@
 //! Synthesis of one recipe over authors or events.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
@@ -55,7 +56,7 @@ pub struct Synthesize {
     /// Makes tokens less likely that the answer already has, above 1; small models loop without it.
     #[serde(default = "whole")]
     pub repetition_penalty: f32,
-    /// Sampling seed.
+    /// Seed of the draws, as part of the key of a row, from which each of its draws is made.
     #[serde(default)]
     pub seed: u64,
     /// So many answers to each prompt, each with a seed of its own; a gate can keep the best. Needs a temperature.
@@ -81,7 +82,7 @@ impl Stage for Synthesize {
     fn card(&self) -> Card {
         Card {
             name: "synthesize",
-            version: 5,
+            version: 6,
             scope: Scope::Row,
             at_rest: true,
             input: match self.over {
@@ -186,80 +187,7 @@ impl Stage for Synthesize {
 
 impl ModelStage for Synthesize {
     fn prompts(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
-        const RANK: &str = "__rank";
-        const POSTS: &str = "__posts";
-        let recipe = cx.recipes.recipe(&self.recipe)?;
-        let parts = cx.recipes.parts(recipe)?;
-        let mut rows = rows;
-        if let (Over::Events, fewest @ 1..) = (self.over, recipe.head.min_events) {
-            let of_author = count(lit(1_i64)).partition_by(vec![col("author_id"), col("source")]).build()?;
-            rows = rows.filter(is_kept())?.window(vec![of_author.alias(POSTS)])?;
-            rows = rows.filter(col(POSTS).gt_eq(lit(i64::from(fewest))))?;
-        }
-        rows = rows.filter(self.wanted(recipe))?;
-        if let (Over::Events, Some(limit)) = (self.over, self.per_author) {
-            let order = vec![col("at").sort(true, false), col("key").sort(true, false)];
-            let rank = rank_kept(vec![col("author_id"), col("source")], order)?;
-            rows = rows.window(vec![rank.alias(RANK)])?.filter(col(RANK).lt_eq(lit(u64::from(limit))))?;
-        }
-        if let Some(limit) = self.limit {
-            // Keys are hashes, so their order is as good as random.
-            rows = rows.sort(vec![col("key").sort(true, false)])?.limit(0, Some(limit))?;
-        }
-        let (row, row_type) = self.visible(&rows)?;
-        let split = match self.over {
-            Over::Authors => lit("train"),
-            Over::Events => col("split"),
-        };
-        let (engines, model) = (Arc::clone(&cx.engines), self.model.clone());
-        let counter = move || engines.prompt_counter(&model);
-        let rendered = render_recipe(recipe, &parts, row, row_type, counter)?;
-        let rows = rows.select(vec![
-            col("key").alias("subject_key"),
-            col("author_id"),
-            col("platform"),
-            col("source"),
-            cast(split, DataType::Utf8).alias("split"),
-            rendered.alias("__rendered"),
-        ])?;
-        let rendered = |place: i64| array_element(col("__rendered"), lit(place));
-        let digests: Vec<&str> = [recipe.digest.as_str()]
-            .into_iter()
-            .chain(parts.iter().filter(|part| *part != recipe).map(|part| part.digest.as_str()))
-            .collect();
-        let number = |place: i64| cast(rendered(place), DataType::UInt32);
-        let rows = rows.select(vec![
-            col("subject_key"),
-            col("author_id"),
-            col("platform"),
-            col("source"),
-            col("split"),
-            rendered(PROMPT).alias("prompt"),
-            rendered(EVIDENCE).alias("evidence"),
-            number(SHOWN).alias("n_shown"),
-            number(LEFT_OUT).alias("n_left_out"),
-            number(BUDGET).alias("budget_tokens"),
-            rendered(CALLS).alias("calls"),
-            make_array(
-                (0..self.samples).map(|sample| lit(self.seed.wrapping_add(u64::from(sample)))).collect(),
-            )
-            .alias("seed"),
-        ])?;
-        let rows = rows.unnest_columns(&["seed"])?;
-        let key = row_key(
-            "genome completions",
-            vec![
-                lit(digests.join(" ")),
-                lit(cx.model_digest(&self.model)?),
-                concat(vec![
-                    lit(format!("{} retries {} seed ", self.draws(), self.retries)),
-                    cast(col("seed"), DataType::Utf8),
-                ]),
-                key_hex(col("subject_key")),
-                col("prompt"),
-            ],
-        );
-        Ok(rows.with_column("key", key)?)
+        self.rendered(cx, self.chosen(cx, rows)?)
     }
 
     fn answers(&self, cx: &StageContext, prompts: DataFrame) -> Result<DataFrame, StageError> {
@@ -282,8 +210,7 @@ impl ModelStage for Synthesize {
                 top_p: self.top_p,
                 min_p: self.min_p,
                 repetition_penalty: self.repetition_penalty,
-                // The key of a call, from which it draws, is of its own seed.
-                seed: self.seed,
+                // The key of a call, from which it draws, names its seed: whoever asks it again draws the same.
                 ..Sampling::default()
             },
             retries: self.retries,
@@ -352,6 +279,106 @@ impl ModelStage for Synthesize {
 const BLANKS: &str = " \t\r\n\u{a0}\u{200b}";
 
 impl Synthesize {
+    /// The rows that are asked about.
+    ///
+    /// # Errors
+    /// There is no such recipe, or the plan cannot be built over `rows`.
+    pub fn chosen(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
+        const RANK: &str = "__rank";
+        const POSTS: &str = "__posts";
+        let recipe = cx.recipes.recipe(&self.recipe)?;
+        let mut rows = rows;
+        if let (Over::Events, fewest @ 1..) = (self.over, recipe.head.min_events) {
+            let of_author = count(lit(1_i64)).partition_by(vec![col("author_id"), col("source")]).build()?;
+            rows = rows.filter(is_kept())?.window(vec![of_author.alias(POSTS)])?;
+            rows = rows.filter(col(POSTS).gt_eq(lit(i64::from(fewest))))?;
+        }
+        rows = rows.filter(self.wanted(recipe))?;
+        if let (Over::Events, Some(limit)) = (self.over, self.per_author) {
+            let order = vec![col("at").sort(true, false), col("key").sort(true, false)];
+            let rank = rank_kept(vec![col("author_id"), col("source")], order)?;
+            rows = rows.window(vec![rank.alias(RANK)])?.filter(col(RANK).lt_eq(lit(u64::from(limit))))?;
+        }
+        if let Some(limit) = self.limit {
+            // Keys are hashes, so their order is as good as random.
+            rows = rows.sort(vec![col("key").sort(true, false)])?.limit(0, Some(limit))?;
+        }
+        Ok(rows)
+    }
+
+    /// The prompts about rows that [`Self::chosen`] gives, one for each sample.
+    ///
+    /// # Errors
+    /// As [`Self::chosen`].
+    pub fn rendered(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
+        let recipe = cx.recipes.recipe(&self.recipe)?;
+        let parts = cx.recipes.parts(recipe)?;
+        let (row, row_type) = self.visible(&rows)?;
+        let split = match self.over {
+            Over::Authors => lit("train"),
+            Over::Events => col("split"),
+        };
+        let (engines, model) = (Arc::clone(&cx.engines), self.model.clone());
+        let counter = move || engines.prompt_counter(&model);
+        let rendered = render_recipe(recipe, &parts, row, row_type, counter)?;
+        let rows = rows.select(vec![
+            col("key").alias("subject_key"),
+            col("author_id"),
+            col("platform"),
+            col("source"),
+            cast(split, DataType::Utf8).alias("split"),
+            rendered.alias("__rendered"),
+        ])?;
+        let rendered = |place: i64| array_element(col("__rendered"), lit(place));
+        let digests: Vec<&str> = [recipe.digest.as_str()]
+            .into_iter()
+            .chain(parts.iter().filter(|part| *part != recipe).map(|part| part.digest.as_str()))
+            .collect();
+        let number = |place: i64| cast(rendered(place), DataType::UInt32);
+        let rows = rows.select(vec![
+            col("subject_key"),
+            col("author_id"),
+            col("platform"),
+            col("source"),
+            col("split"),
+            rendered(PROMPT).alias("prompt"),
+            rendered(EVIDENCE).alias("evidence"),
+            number(SHOWN).alias("n_shown"),
+            number(LEFT_OUT).alias("n_left_out"),
+            number(BUDGET).alias("budget_tokens"),
+            rendered(CALLS).alias("calls"),
+            make_array(
+                (0..self.samples).map(|sample| lit(self.seed.wrapping_add(u64::from(sample)))).collect(),
+            )
+            .alias("seed"),
+        ])?;
+        let rows = rows.unnest_columns(&["seed"])?;
+        let key = row_key(
+            "genome completions",
+            vec![
+                lit(digests.join(" ")),
+                lit(cx.model_digest(&self.model)?),
+                concat(vec![
+                    lit(format!("{} retries {} seed ", self.draws(), self.retries)),
+                    cast(col("seed"), DataType::Utf8),
+                ]),
+                key_hex(col("subject_key")),
+                col("prompt"),
+            ],
+        );
+        Ok(rows.with_column("key", key)?)
+    }
+
+    /// The seeds with which this stage and another one ask the same in the same way, so that the answers of both to one prompt
+    /// have one key, if their models are one.
+    pub fn common_seeds(&self, other: &Self) -> Option<RangeInclusive<u64>> {
+        let asks_alike =
+            self.recipe == other.recipe && self.retries == other.retries && self.draws() == other.draws();
+        let last = |stage: &Self| stage.seed.saturating_add(u64::from(stage.samples.saturating_sub(1)));
+        let seeds = self.seed.max(other.seed)..=last(self).min(last(other));
+        (asks_alike && !seeds.is_empty()).then_some(seeds)
+    }
+
     /// How tokens are chosen, as part of the name of a call.
     fn draws(&self) -> String {
         let (k, p, least, penalty) = (self.top_k, self.top_p, self.min_p, self.repetition_penalty);
@@ -383,6 +410,58 @@ impl Synthesize {
         match self.over {
             Over::Authors => row_struct(rows, &["platform", "events"]),
             Over::Events => event_struct(rows),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::recipe::RecipeLibrary;
+    use super::super::view::tests::event;
+    use super::*;
+
+    #[test]
+    fn seeds_are_shared_where_the_same_is_asked_alike() {
+        let stage = |seed: u64, samples: u32, temperature: f32, retries: u32| -> Synthesize {
+            serde_json::from_value(json!({
+                "recipe": "inner_thought", "over": "events", "model": "m", "seed": seed, "samples": samples,
+                "temperature": temperature, "retries": retries,
+            }))
+            .unwrap()
+        };
+        let first = stage(2, 3, 0.5, 1);
+        for (other, shared) in [
+            (stage(2, 3, 0.5, 1), Some(2..=4)),
+            (stage(4, 2, 0.5, 1), Some(4..=4)),
+            (stage(0, 9, 0.5, 1), Some(2..=4)),
+            (stage(5, 2, 0.5, 1), None),
+            (stage(0, 2, 0.5, 1), None),
+            (stage(2, 3, 0.25, 1), None),
+            (stage(2, 3, 0.5, 0), None),
+            (Synthesize { recipe: "latent_states".to_owned(), ..first.clone() }, None),
+            (Synthesize { per_author: Some(1), limit: Some(1), ..first.clone() }, Some(2..=4)),
+        ] {
+            assert_eq!(first.common_seeds(&other), shared, "{other:?}");
+            assert_eq!(other.common_seeds(&first), shared, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_of_any_length_is_tagged_by_its_beginning() {
+        let library = RecipeLibrary::default();
+        for name in ["quality_harmless", "unsafe_social"] {
+            let recipe = library.recipe(name).unwrap();
+            let longest = recipe.head.max_own_chars.unwrap();
+            assert!(longest > 1 << 26, "{name}: more than the readers' longest line may have");
+            let template = Template::new(name, &recipe.template).unwrap();
+            for (chars, shown, mark) in [(6000, 6000, ""), (6001, 6000, " …"), (90_000, 6000, " …")] {
+                let view = event(&"é".repeat(chars), None).view(recipe.head.max_context_chars);
+                let prompt = template.render(&view).unwrap();
+                assert_eq!(prompt.matches('é').count(), shown, "{name}: {chars}");
+                assert!(prompt.contains(&format!(":\n{}{mark}\n\n", "é".repeat(shown))), "{name}: {chars}");
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::recipe::Over;
 use crate::StageError;
 use crate::functions::{array_function, rewriting, string_at, strings, with_redactions};
-use crate::mark::{Mark, column, mark_rows};
+use crate::mark::{Mark, column, is_kept, mark_rows, null_of};
 use crate::stage::{Card, Scope, Stage, StageContext};
 
 /// Brings the answers to a recipe over events back into the events.
@@ -48,7 +48,8 @@ pub struct ApplyTags {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Missing {
-    /// They leave as `low_quality`: nobody has vouched for them (`HumanLLM`).
+    /// They leave as `low_quality`, by rule `not_asked` where the recipe was not asked about them and `no_answer` where no
+    /// answer was kept: nobody has vouched for them (`HumanLLM`).
     #[default]
     Drop,
     /// They stay as they are.
@@ -59,14 +60,17 @@ const fn half() -> f64 {
     0.5
 }
 
-/// Adds a column with the fields of the answer.
+/// Column with the key of an event that the recipe was asked about; null for others.
+const ASKED: &str = "__subject";
+
+/// Column with the fields of the kept answer; null where there is none.
 const FIELDS: &str = "__fields";
 
 impl Stage for ApplyTags {
     fn card(&self) -> Card {
         Card {
             name: "apply_tags",
-            version: 2,
+            version: 3,
             scope: Scope::Corpus,
             at_rest: true,
             input: events,
@@ -103,16 +107,22 @@ impl Stage for ApplyTags {
         problems
     }
 
+    /// Answers that left say that an event was asked about.
+    fn reads_dropped(&self) -> bool {
+        true
+    }
+
     fn plan(&self, cx: &StageContext, rows: DataFrame) -> Result<DataFrame, StageError> {
-        const SUBJECT: &str = "__subject";
         let names: Vec<String> = rows.schema().fields().iter().map(|f| f.name().clone()).collect();
+        let is_its = col("recipe").eq(lit(self.recipe.as_str()));
+        let kept =
+            when(is_kept(), cast(col("fields"), DataType::Utf8)).otherwise(null_of(&DataType::Utf8))?;
         // Asked twice, by two models or seeds: the smaller answer counts, so that nothing depends on an order.
-        let answers =
-            cx.table(&completions())?.filter(col("recipe").eq(lit(self.recipe.as_str())))?.aggregate(
-                vec![col("subject_key").alias(SUBJECT)],
-                vec![min(cast(col("fields"), DataType::Utf8)).alias(FIELDS)],
-            )?;
-        let rows = answers.join(rows, JoinType::Right, &[SUBJECT], &["key"], None)?;
+        let answers = cx
+            .table(&completions())?
+            .filter(is_its)?
+            .aggregate(vec![col("subject_key").alias(ASKED)], vec![min(kept).alias(FIELDS)])?;
+        let rows = answers.join(rows, JoinType::Right, &[ASKED], &["key"], None)?;
         let rows = mark_rows(rows, "apply_tags", &self.marks())?;
         let schema = rows.schema().clone();
         let columns = names.iter().map(|name| match (name.as_str(), &self.text) {
@@ -131,6 +141,7 @@ impl ApplyTags {
     fn marks(&self) -> Vec<Mark> {
         let mut marks = Vec::new();
         if self.missing == Missing::Drop {
+            marks.push(Mark::new("not_asked", Outcome::LowQuality, col(ASKED).is_null()));
             marks.push(Mark::new("no_answer", Outcome::LowQuality, col(FIELDS).is_null()));
         }
         for (tags, rule, outcome) in [

@@ -1,7 +1,8 @@
 //! Which events of a history a prompt shows: as many as fit a budget of tokens, in one window or in several.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use datafusion::error::Result;
 use genome_kernels::text::claims::content_words;
@@ -10,7 +11,8 @@ use super::recipe::{Packing, Recipe};
 use super::view::{AuthorRow, AuthorView, EventView};
 use crate::functions::{PromptCounter, Template};
 
-/// Tokens that are left free for what a template writes around numbers that are not known yet.
+/// Tokens that are left free for what a template writes around numbers that are not known yet, and for events that take more
+/// tokens beside each other than alone.
 const SLACK: usize = 8;
 
 /// After so many events in a row that do not fit, no shorter one is looked for: counting has its price.
@@ -28,7 +30,7 @@ pub(super) struct Budget<'a> {
 pub(super) struct Windows {
     /// At least one, each with its prompt; in time order, as are the events in them.
     pub(super) views: Vec<(AuthorView, String)>,
-    /// Most tokens of events in a window.
+    /// Most tokens of events in a window, as the template shows them.
     pub(super) budget: usize,
 }
 
@@ -36,8 +38,8 @@ pub(super) struct Windows {
 enum Rendered {
     /// They fit, each with its prompt.
     Fit(Vec<(AuthorView, String)>),
-    /// Events of the first window whose prompt leaves no room for the answer.
-    TooLong(BTreeSet<usize>),
+    /// A prompt leaves no room for the answer: so many tokens of events are the most that a window may have.
+    TooLong(usize),
 }
 
 impl Budget<'_> {
@@ -49,59 +51,65 @@ impl Budget<'_> {
         match head.packing {
             Packing::Oldest => {}
             Packing::Latest => order.reverse(),
-            Packing::Informative => order.sort_by_key(|&at| Reverse(content_words(&events[at].own))),
+            Packing::Informative => {
+                order.sort_by_cached_key(|&at| Reverse(content_words(&events[at].own)));
+            }
         }
         let empty = AuthorView { platform: row.platform.clone(), events: Vec::new(), left_out: events.len() };
-        let around = self.counter.prompt(&head.system, &self.template.render(&empty)?)?;
+        let frame = self.template.render(&empty)?;
+        let around = self.counter.prompt(&head.system, &frame)?;
         let room = self
             .counter
             .context_length()
             .map(|context| context.saturating_sub(around + head.max_tokens + SLACK));
         let wanted = head.max_history_tokens.unwrap_or(usize::MAX);
-        let budget = room.map_or(wanted, |room| room.min(wanted));
+        let mut budget = room.map_or(wanted, |room| room.min(wanted));
 
-        let (mut ranked, costs) = self.pack(&events, &order, budget)?;
+        let mut costs = BTreeMap::new();
         loop {
-            let mut shown = ranked.clone();
-            shown.sort_unstable();
-            let Some(cut) = cut(&shown, &costs, budget, head.max_windows) else {
-                ranked.pop();
-                continue;
-            };
-            match self.render(row, &events, &cut)? {
-                Rendered::Fit(views) => return Ok(Windows { views, budget }),
-                // What stands around each event is only known now.
-                Rendered::TooLong(too_long) => {
-                    let last = ranked.iter().rposition(|at| too_long.contains(at));
-                    match last {
-                        Some(last) => drop(ranked.remove(last)),
-                        None => return Ok(Windows { views: vec![(empty, String::new())], budget }),
-                    }
+            let count = |at: usize| self.cost(&events[at], &empty, &frame);
+            let mut ranked = self.pack(&order, budget, &mut costs, count)?;
+            let windows = loop {
+                let mut shown = ranked.clone();
+                shown.sort_unstable();
+                if let Some(windows) = cut(&shown, &costs, budget, head.max_windows) {
+                    break windows;
                 }
+                ranked.pop();
+            };
+            match self.render(row, &events, &windows, &costs)? {
+                Rendered::Fit(views) => return Ok(Windows { views, budget }),
+                // Where the template shows nothing of events, taking some out helps nobody.
+                Rendered::TooLong(_) if budget == 0 => {
+                    return Ok(Windows { views: vec![(empty, frame)], budget });
+                }
+                // What events take beside each other is only known now.
+                Rendered::TooLong(most) => budget = budget.min(most),
             }
         }
     }
 
-    /// Events that fit all windows together, by rank, and the tokens of each of them: of the person's words and of what they
-    /// answered. A long one that does not fit leaves room for short ones.
+    /// Events that fit all windows together, by rank. A long one that does not fit leaves room for short ones. `costs` are the
+    /// tokens of events, which `count` tells of those that are not in it.
     fn pack(
         &self,
-        events: &[EventView],
         order: &[usize],
         budget: usize,
-    ) -> Result<(Vec<usize>, BTreeMap<usize, usize>)> {
+        costs: &mut BTreeMap<usize, usize>,
+        count: impl Fn(usize) -> Result<usize>,
+    ) -> Result<Vec<usize>> {
         let head = &self.recipe.head;
         let mut left = budget.saturating_mul(head.max_windows);
         let mut ranked = Vec::new();
-        let mut costs = BTreeMap::new();
         let mut in_vain = 0;
         for &at in order {
             if head.max_events.is_some_and(|most| ranked.len() >= most) || in_vain >= MOST_IN_VAIN {
                 break;
             }
-            let event = &events[at];
-            let context = event.context.iter().map(|message| self.counter.text(&message.content));
-            let cost = self.counter.text(&event.own)? + context.sum::<Result<usize>>()?;
+            let cost = match costs.entry(at) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => *unknown.insert(count(at)?),
+            };
             if cost > budget.min(left) {
                 // One that is too long for any window says nothing of the room that is left.
                 in_vain += usize::from(cost <= budget);
@@ -110,16 +118,29 @@ impl Budget<'_> {
             in_vain = 0;
             left -= cost;
             ranked.push(at);
-            costs.insert(at, cost);
         }
-        Ok((ranked, costs))
+        Ok(ranked)
     }
 
-    fn render(&self, row: &AuthorRow, events: &[EventView], cut: &[Vec<usize>]) -> Result<Rendered> {
+    /// Tokens of an event as the template shows it: of what it says, of what it answers, and of what stands around them.
+    /// `frame` is the prompt of `empty`, without any event.
+    fn cost(&self, event: &EventView, empty: &AuthorView, frame: &str) -> Result<usize> {
+        let one = AuthorView { events: vec![event.clone()], ..empty.clone() };
+        let prompt = self.template.render(&one)?;
+        self.counter.text(beyond(&prompt, frame))
+    }
+
+    fn render(
+        &self,
+        row: &AuthorRow,
+        events: &[EventView],
+        windows: &[Vec<usize>],
+        costs: &BTreeMap<usize, usize>,
+    ) -> Result<Rendered> {
         let head = &self.recipe.head;
-        let left_out = events.len() - cut.iter().map(Vec::len).sum::<usize>();
-        let mut views = Vec::with_capacity(cut.len());
-        for window in cut {
+        let left_out = events.len() - windows.iter().map(Vec::len).sum::<usize>();
+        let mut views = Vec::with_capacity(windows.len());
+        for window in windows {
             let view = AuthorView {
                 platform: row.platform.clone(),
                 events: window.iter().map(|&at| events[at].clone()).collect(),
@@ -128,9 +149,12 @@ impl Budget<'_> {
             let prompt = self.template.render(&view)?;
             if let Some(context) = self.counter.context_length()
                 && !window.is_empty()
-                && self.counter.prompt(&head.system, &prompt)? + head.max_tokens > context
             {
-                return Ok(Rendered::TooLong(window.iter().copied().collect()));
+                let needed = self.counter.prompt(&head.system, &prompt)? + head.max_tokens;
+                if needed > context {
+                    let used: usize = window.iter().filter_map(|at| costs.get(at)).sum();
+                    return Ok(Rendered::TooLong(used.saturating_sub(needed - context)));
+                }
             }
             views.push((view, prompt));
         }
@@ -159,13 +183,37 @@ fn cut(
     (windows.len() <= most.max(1)).then_some(windows)
 }
 
+/// What a text has more than another one that begins and ends as it does.
+fn beyond<'t>(text: &'t str, other: &str) -> &'t str {
+    let common = |(a, b): &(char, char)| a == b;
+    let start: usize = text.chars().zip(other.chars()).take_while(common).map(|(c, _)| c.len_utf8()).sum();
+    let (text, other) = (&text[start..], &other[start..]);
+    let ends = text.chars().rev().zip(other.chars().rev());
+    let end: usize = ends.take_while(common).map(|(c, _)| c.len_utf8()).sum();
+    &text[..text.len() - end]
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
+    use genome_kernels::llm::Prompter;
+    use genome_kernels::llm::decoder::toy::{Toy, write_gguf};
+    use genome_kernels::llm::decoder::{Family, ModelFiles};
+
     use super::super::recipe::RecipeLibrary;
     use super::super::view::tests::event;
     use super::*;
+
+    fn recipe(keys: &str, template: &str) -> Arc<Recipe> {
+        let file = format!(
+            "+++\nname = 'r'\nabout = ''\nover = 'authors'\nsystem = ''\nmax_tokens = 1\n{keys}\n[form]\nfields = []\n+++\n\
+             {template}"
+        );
+        let mut library = RecipeLibrary::default();
+        library.add_recipe(&file).unwrap();
+        Arc::clone(library.recipe("r").unwrap())
+    }
 
     /// The texts of each window, in a token for three characters, and how many were left out.
     fn shown(keys: &str) -> (Vec<String>, usize) {
@@ -173,13 +221,7 @@ mod tests {
     }
 
     fn shown_of(keys: &str, texts: &[&str]) -> (Vec<String>, usize) {
-        let file = format!(
-            "+++\nname = 'r'\nabout = ''\nover = 'authors'\nsystem = ''\nmax_tokens = 1\n{keys}\n[form]\nfields = []\n+++\n\
-             {{% for event in events %}}{{{{ event.own }}}}{{% endfor %}}"
-        );
-        let mut library = RecipeLibrary::default();
-        library.add_recipe(&file).unwrap();
-        let recipe = Arc::clone(library.recipe("r").unwrap());
+        let recipe = recipe(keys, "{% for event in events %}{{ event.own }}{% endfor %}");
         let template = Template::new("r", &recipe.template).unwrap();
         let events = texts.iter().map(|text| event(text, None)).collect();
         let row = AuthorRow { platform: "reddit".into(), events };
@@ -235,5 +277,56 @@ mod tests {
             &["fivefive5|a longer text that is long|abc|last"],
             0,
         );
+    }
+
+    #[test]
+    fn what_a_text_has_more_is_between_what_is_common() {
+        for (text, other, expected) in [
+            ("a [b] c", "a c", "[b] "),
+            ("aa", "a", "a"),
+            ("äöä", "ää", "ö"),
+            ("a", "a", ""),
+            ("", "a", ""),
+            ("x", "", "x"),
+        ] {
+            assert_eq!(beyond(text, other), expected, "{text} {other}");
+        }
+    }
+
+    #[test]
+    fn windows_are_filled_up_to_the_context_of_a_model() {
+        const CONTEXT: usize = 300;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("toy.gguf");
+        write_gguf(&path, &Toy { context_length: CONTEXT, ..Toy::new(Family::Llama, 1) }).unwrap();
+        let counter = PromptCounter::Exact(Arc::new(Prompter::load(&ModelFiles::gguf(path)).unwrap()));
+        let texts: Vec<String> = (10..50).map(|day| format!("On day {day} I mended the net.")).collect();
+        for template in [
+            // More than half of what it writes of a text is its date, and what stands around it.
+            "Texts:\n{% for event in events %}\nOn the day of [{{ event.date }}]: {{ event.own }}\n{% endfor %}\nWho?",
+            // Of several texts it writes more than of each alone.
+            "Texts:\n{% for event in events %}\n{% if loop.length > 1 %}One of several: {% endif %}{{ event.own }}\n\
+             {% endfor %}\nWho?",
+        ] {
+            let recipe = recipe("max_history_tokens = 100_000\nmax_windows = 4", template);
+            let template = Template::new("r", &recipe.template).unwrap();
+            let events = texts.iter().map(|text| event(text, None)).collect();
+            let row = AuthorRow { platform: "reddit".into(), events };
+            let budget = Budget { recipe: &recipe, template: &template, counter: &counter };
+            let windows = budget.windows(&row).unwrap();
+            assert_eq!(windows.views.len(), 4, "{}", recipe.template);
+            assert!((1..CONTEXT).contains(&windows.budget));
+            let mut shown = Vec::new();
+            for (view, prompt) in &windows.views {
+                let tokens = counter.prompt("", prompt).unwrap() + 1;
+                assert!(
+                    view.events.len() > 1 && tokens <= CONTEXT && tokens > CONTEXT / 2,
+                    "{tokens}: {prompt}"
+                );
+                shown.extend(view.events.iter().map(|event| event.own.clone()));
+            }
+            assert_eq!(shown, texts[..shown.len()], "the oldest, in time order");
+            assert!(windows.views.iter().all(|(view, _)| view.left_out == texts.len() - shown.len()));
+        }
     }
 }

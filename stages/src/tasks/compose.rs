@@ -1,5 +1,6 @@
 //! The compose stage: joins of completions, events and personas, and one function that writes the messages.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
@@ -8,7 +9,7 @@ use datafusion::common::JoinType;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::functions_aggregate::expr_fn::min;
 use datafusion::logical_expr::ScalarUDF;
-use datafusion::prelude::{DataFrame, Expr, cast, col, get_field, lit, named_struct, when};
+use datafusion::prelude::{DataFrame, Expr, cast, col, concat, get_field, lit, named_struct, when};
 use genome_schemas::{Message, Outcome, completions, events, examples, key_type, message_list_type};
 use serde::{Deserialize, Serialize};
 
@@ -107,9 +108,9 @@ impl Stage for Compose {
         let answers = rows.filter(is_kept())?;
         let events = cx.table(&events())?.filter(is_kept())?;
         let examples = self
-            .tasks
-            .iter()
-            .map(|task| self.examples(*task, &answers, &events))
+            .tasks_by_recipe()
+            .into_iter()
+            .map(|(recipe, tasks)| self.examples(recipe, tasks, &answers, &events))
             .collect::<Result<Vec<_>, _>>()?;
         let examples = union_all(examples)?;
         let examples = examples.ok_or_else(|| StageError::Config("compose.tasks is empty".to_owned()))?;
@@ -121,8 +122,29 @@ impl Stage for Compose {
 }
 
 impl Compose {
-    fn examples(&self, task: Task, answers: &DataFrame, events: &DataFrame) -> Result<DataFrame, StageError> {
-        let parts = self.with_dropout(self.parts(task, answers, events)?)?;
+    /// The tasks with the recipe that they are made of, `None` for the events themselves: what such tasks are made of is
+    /// read once.
+    fn tasks_by_recipe(&self) -> BTreeMap<Option<&'static str>, Vec<Task>> {
+        let mut groups: BTreeMap<_, Vec<Task>> = BTreeMap::new();
+        for task in &self.tasks {
+            let tasks = groups.entry(task.recipe()).or_default();
+            if !tasks.contains(task) {
+                tasks.push(*task);
+            }
+        }
+        groups
+    }
+
+    /// Examples of tasks that are made of one recipe.
+    fn examples(
+        &self,
+        recipe: Option<&str>,
+        tasks: Vec<Task>,
+        answers: &DataFrame,
+        events: &DataFrame,
+    ) -> Result<DataFrame, StageError> {
+        let over_authors = tasks.iter().any(|task| task.is_over_authors());
+        let parts = self.with_dropout(self.parts(recipe, over_authors, answers, events)?)?;
         let drafted = parts.select(vec![
             col("subject_key"),
             col("event_key"),
@@ -131,18 +153,18 @@ impl Compose {
             col("source"),
             col("split"),
             col(EXPOSED),
-            self.compose(task, &parts_type(events)?).alias("__drafts"),
+            self.compose(tasks, &parts_type(events)?).alias("__drafts"),
         ])?;
         let drafted = drafted.unnest_columns(&["__drafts"])?;
         let of_draft = |name: &str| get_field(col("__drafts"), name);
         let is_copy = col("split").eq(lit(DROPOUT));
-        let named =
-            when(is_copy, lit(format!("{} {DROPOUT}", task.as_str()))).otherwise(lit(task.as_str()))?;
+        let of_copy = concat(vec![of_draft("task"), lit(format!(" {DROPOUT}"))]);
+        let named = when(is_copy, of_copy).otherwise(of_draft("task"))?;
         let key = row_key("genome examples", vec![named, key_hex(col("subject_key")), of_draft("dimension")]);
         let mut columns = vec![
             key.alias("key"),
-            lit(task.form()).alias("form"),
-            lit(task.as_str()).alias("task"),
+            of_draft("form").alias("form"),
+            of_draft("task").alias("task"),
             col("author_id"),
             col("platform"),
             col("source"),
@@ -152,7 +174,7 @@ impl Compose {
             of_draft("messages").alias("messages"),
             of_draft("reference").alias("reference"),
             of_draft("dimension").alias("dimension"),
-            task.rubric().map_or_else(|| null_of(&DataType::Utf8), lit).alias("rubric"),
+            of_draft("rubric").alias("rubric"),
             of_draft("n_chars").alias("n_chars"),
             col(EXPOSED),
         ];
@@ -180,11 +202,17 @@ impl Compose {
     }
 
     /// One row per answer or event, with everything its examples are made of.
-    fn parts(&self, task: Task, answers: &DataFrame, events: &DataFrame) -> Result<DataFrame, StageError> {
+    fn parts(
+        &self,
+        recipe: Option<&str>,
+        over_authors: bool,
+        answers: &DataFrame,
+        events: &DataFrame,
+    ) -> Result<DataFrame, StageError> {
         let (_, event_type) = event_struct(events)?;
         let no_text = || null_of(&DataType::Utf8);
-        let rows = match task.recipe() {
-            Some(recipe) if task.is_over_authors() => {
+        let rows = match recipe {
+            Some(recipe) if over_authors => {
                 return Ok(answers.clone().filter(col("recipe").eq(lit(recipe)))?.select(vec![
                     col("key").alias("subject_key"),
                     null_of(&key_type()).alias("event_key"),
@@ -272,22 +300,31 @@ impl Compose {
             )?)
     }
 
-    /// List of drafts from the columns of [`Self::parts`].
-    fn compose(&self, task: Task, parts_type: &DataType) -> Expr {
+    /// List of the drafts of some tasks from the columns of [`Self::parts`].
+    fn compose(&self, tasks: Vec<Task>, parts_type: &DataType) -> Expr {
         let max_context_chars = self.max_context_chars;
         let item = Arc::new(Field::new("item", DataType::Struct(draft_fields()), true));
         array_function(
-            &format!("compose[{}]", task.as_str()),
+            &format!("compose[{}]", tasks.iter().map(|task| task.as_str()).collect::<Vec<_>>().join(", ")),
             vec![parts_type.clone()],
             DataType::List(Arc::clone(&item)),
             move |args| {
                 let rows: Vec<PartsRow> = row_json(&args[0])?;
                 let drafts = rows
                     .into_iter()
-                    .map(|row| Ok(drafts(task, &row.parts(max_context_chars)?)))
-                    .collect::<DataFusionResult<Vec<_>>>()?;
-                let rows: Vec<Vec<DraftRow>> =
-                    drafts.iter().map(|drafts| drafts.iter().map(DraftRow::from).collect()).collect();
+                    .map(|row| {
+                        let parts = row.parts(max_context_chars)?;
+                        let mut all = Vec::new();
+                        for task in &tasks {
+                            all.extend(drafts(*task, &parts).into_iter().map(|draft| (*task, draft)));
+                        }
+                        Ok(all)
+                    })
+                    .collect::<DataFusionResult<Vec<Vec<(Task, Draft)>>>>()?;
+                let rows: Vec<Vec<DraftRow>> = drafts
+                    .iter()
+                    .map(|drafts| drafts.iter().map(|(task, draft)| DraftRow::of(*task, draft)).collect())
+                    .collect();
                 list_array(&item, &rows)
             },
         )
@@ -384,15 +421,21 @@ fn parts_type(events: &DataFrame) -> Result<DataType, StageError> {
 /// A draft as a row of Arrow, with the fields of [`draft_fields`].
 #[derive(Serialize)]
 struct DraftRow<'a> {
+    task: &'static str,
+    form: &'static str,
+    rubric: Option<&'static str>,
     dimension: Option<&'a str>,
     messages: &'a [Message],
     reference: Option<&'a str>,
     n_chars: i64,
 }
 
-impl<'a> From<&'a Draft> for DraftRow<'a> {
-    fn from(draft: &'a Draft) -> Self {
+impl<'a> DraftRow<'a> {
+    fn of(task: Task, draft: &'a Draft) -> Self {
         Self {
+            task: task.as_str(),
+            form: task.form(),
+            rubric: task.rubric(),
             dimension: draft.dimension,
             messages: &draft.messages,
             reference: draft.reference.as_deref(),
@@ -403,6 +446,9 @@ impl<'a> From<&'a Draft> for DraftRow<'a> {
 
 fn draft_fields() -> Fields {
     Fields::from(vec![
+        Field::new("task", DataType::Utf8, true),
+        Field::new("form", DataType::Utf8, true),
+        Field::new("rubric", DataType::Utf8, true),
         Field::new("dimension", DataType::Utf8, true),
         Field::new("messages", message_list_type(), true),
         Field::new("reference", DataType::Utf8, true),

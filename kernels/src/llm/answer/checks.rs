@@ -59,6 +59,8 @@ pub struct AnswerChecks {
     pub language: Option<String>,
     /// Fields that others may not tell.
     pub hidden: Vec<Hidden>,
+    /// Most words in a row that free text may have in common with a text of the person; none if it may copy.
+    pub max_copied_words: Option<usize>,
 }
 
 /// The fixed part of a recipe's prompts.
@@ -166,8 +168,8 @@ fn run_together<'t>(text: &'t str, prompt: &str) -> Option<&'t str> {
 
 impl AnswerChecks {
     /// Holds an answer against everything, in this order: the engine's own failures, the form, `null`, items, quotations,
-    /// leaks between fields, loops, refusals and other lapses, echoes of the instructions, words run together, personal data,
-    /// language, unsupported names and numbers, support as a whole.
+    /// leaks between fields, copies of the person's own text, loops, refusals and other lapses, echoes of the instructions,
+    /// words run together, personal data, language, unsupported names and numbers, support as a whole.
     ///
     /// `finish` is how the engine ended (`stop`, `length`, `context`, `unasked`, …), `evidence` what may be quoted and
     /// `prompt` all that the model was shown.
@@ -202,15 +204,15 @@ impl AnswerChecks {
         if let Some(quote) = quotes.into_iter().find(|quote| !is_quotation(evidence, quote)) {
             return Some(drop(Outcome::Ungrounded, "quotation").over(quote));
         }
-        if let Some(leak) = self.leak(value) {
+        let texts = self.form.texts(value);
+        if let Some(leak) = self.leak(value).or_else(|| self.copied(&texts, evidence)) {
             return Some(leak);
         }
         if self.is_loop(value) {
             return Some(drop(Outcome::Degenerate, "repetition_loop"));
         }
-        let texts = self.form.texts(value);
         for text in &texts {
-            if let Some((kind, words)) = lapse(text) {
+            if let Some((kind, words)) = lapse(text, evidence) {
                 let rule = if kind == Lapse::Refusal { "refusal" } else { "role" };
                 return Some(drop(Outcome::Refused, rule).over(words));
             }
@@ -249,7 +251,10 @@ impl AnswerChecks {
             return None;
         }
         let given = Given::of(&self.instructions.shown(prompt));
-        let mut claims: Vec<_> = texts.iter().flat_map(|text| given.unsupported(text)).collect();
+        let is_english = self.language.as_deref().is_none_or(|language| language == "eng");
+        let unsupported =
+            |text| if is_english { given.unsupported(text) } else { given.unsupported_digits(text) };
+        let mut claims: Vec<_> = texts.iter().copied().flat_map(unsupported).collect();
         claims.retain(|claim| !self.may_invent.contains(&claim.kind));
         if let Some(first) = claims.first() {
             let rule = if first.kind == ClaimKind::Name { "name" } else { "number" };
@@ -279,6 +284,13 @@ impl AnswerChecks {
         }
         None
     }
+
+    /// A trace that has the words of what it is for says nothing of what led to them.
+    fn copied(&self, texts: &[&str], evidence: &str) -> Option<Verdict> {
+        let runs = Runs::of(self.max_copied_words?.saturating_add(1), evidence.lines());
+        let run = texts.iter().find_map(|text| runs.first_in(text))?;
+        Some(Verdict::dropped(Outcome::Leaked, "own_passage").over(&run))
+    }
 }
 
 #[cfg(test)]
@@ -303,6 +315,7 @@ mod tests {
             min_items: 0,
             language: Some("eng".to_owned()),
             hidden: vec![Hidden { field: "answer".to_owned(), from: vec!["scenario".to_owned()] }],
+            max_copied_words: None,
         }
     }
 
@@ -377,6 +390,62 @@ mod tests {
         let baker = "Somebody kneads sourdough every morning before sunrise, hoping for customers.";
         assert_eq!(verdict(baker, "Fears losing the bakery lease.").1, Some("support"));
         assert_eq!(verdict(good, "His uncle left that Tucson bike shop").1, Some("hidden_words"));
+    }
+
+    /// What becomes of one free text, under a language and a limit of copied words.
+    fn of_text(language: &str, most: Option<usize>, text: &str) -> (Option<&'static str>, String) {
+        let form = r#"{"fields": [{"name": "thought", "kind": {"text": {"max_words": 60}}}]}"#;
+        let checks = AnswerChecks {
+            form: serde_json::from_str(form).unwrap(),
+            language: Some(language.to_owned()).filter(|code| !code.is_empty()),
+            max_copied_words: most,
+            ..AnswerChecks::default()
+        };
+        let prompt = format!("[2023-05-24] {OWN}\n[2023-05-25] Hope this helps, I'm an AI engineer.");
+        let evidence = format!("{OWN}\nHope this helps, I'm an AI engineer.");
+        let answer = serde_json::json!({"thought": text}).to_string();
+        let found = checks.check(&answer, "stop", &evidence, &prompt);
+        (found.rule, found.matched.unwrap_or_default())
+    }
+
+    #[test]
+    fn a_trace_may_not_copy_what_it_is_for() {
+        let (seven, eight) = (
+            "I want to say that my uncle Ray left me the shop.",
+            "I want to say that since my uncle Ray left me the shop.",
+        );
+        assert_eq!(of_text("eng", Some(7), seven), (None, String::new()));
+        assert_eq!(
+            of_text("eng", Some(7), eight),
+            (Some("own_passage"), "since my uncle ray left me the shop".to_owned())
+        );
+        assert_eq!(of_text("eng", Some(8), eight), (None, String::new()));
+        assert_eq!(of_text("eng", None, OWN), (None, String::new()));
+        // Words of two texts in a row are no passage.
+        assert_eq!(of_text("eng", Some(2), "Shop, dog: hope this helped."), (None, String::new()));
+    }
+
+    #[test]
+    fn dates_of_texts_are_no_numbers_to_take_from() {
+        let found = of_text("eng", None, "A man of 24 with five children.");
+        assert_eq!(found, (Some("number"), "24, five".to_owned()));
+        assert_eq!(of_text("eng", None, "In May 2023 he was 43."), (None, String::new()));
+    }
+
+    #[test]
+    fn what_the_person_says_is_out_of_no_role() {
+        for text in ["He says: hope this helps.", "I'm an AI engineer with a shop."] {
+            assert_eq!(of_text("eng", None, text), (None, String::new()), "{text}");
+        }
+        assert_eq!(of_text("eng", None, "As an AI I fix bikes.").0, Some("role"));
+    }
+
+    #[test]
+    fn of_other_languages_only_numbers_in_digits_are_held_against_the_prompt() {
+        let text = "Der Mann hat einen Hund und eine Werkstatt, in der er seit dem Tod des Onkels Fahrräder repariert.";
+        assert_eq!(of_text("deu", None, text), (None, String::new()));
+        assert_eq!(of_text("deu", None, &format!("{text} Er ist 34.")), (Some("number"), "34".to_owned()));
+        assert_eq!(of_text("", None, "Bought in Denver.").0, Some("name"));
     }
 
     #[test]
