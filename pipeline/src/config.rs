@@ -359,7 +359,7 @@ impl Project {
         Ok(problems)
     }
 
-    /// Stages that ask a model what an earlier one asks: answers would have the names of others, or their place in the store.
+    /// Stages that ask a model what an earlier one asks: answers would have the names of others.
     fn asked_twice(&self, cx: &StageContext) -> Vec<String> {
         let is_one = |model: &str, other: &str| {
             let digests = (cx.model_digest(model).ok(), cx.model_digest(other).ok());
@@ -367,33 +367,18 @@ impl Project {
         };
         let mut problems = Vec::new();
         for (place, config) in self.config.stages.iter().enumerate() {
-            let mut add = |what: String| {
-                let name = config.stage().card().name;
-                problems.push(format!("stage {} ({name}): {what}", place + 1));
-            };
             for (number, earlier) in (1..).zip(&self.config.stages[..place]) {
-                match (earlier, config) {
-                    (StageConfig::Synthesize(earlier), StageConfig::Synthesize(stage))
-                        if is_one(&earlier.model, &stage.model) =>
-                    {
-                        if let Some(seeds) = earlier.common_seeds(stage) {
-                            let (first, last) = seeds.into_inner();
-                            add(format!(
-                                "stage {number} asks `{}` in the same way with the seeds from {first} to {last}; give each seeds \
-                                 of its own",
-                                stage.recipe,
-                            ));
-                        }
-                    }
-                    (StageConfig::Judge(earlier), StageConfig::Judge(stage))
-                        if earlier.rubric == stage.rubric && earlier.model == stage.model =>
-                    {
-                        add(format!(
-                            "stage {number} asks `{}` by rubric `{}` as well; name the recipes of both in one of them",
-                            stage.model, stage.rubric,
-                        ));
-                    }
-                    _ => {}
+                if let (StageConfig::Synthesize(earlier), StageConfig::Synthesize(stage)) = (earlier, config)
+                    && is_one(&earlier.model, &stage.model)
+                    && let Some(seeds) = earlier.common_seeds(stage)
+                {
+                    let (first, last) = seeds.into_inner();
+                    problems.push(format!(
+                        "stage {} (synthesize): stage {number} asks `{}` in the same way with the seeds from {first} to {last}; give \
+                         each seeds of its own",
+                        place + 1,
+                        stage.recipe,
+                    ));
                 }
             }
         }

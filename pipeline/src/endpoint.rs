@@ -289,6 +289,12 @@ impl Endpoint {
                 Ok(completion) => {
                     self.counts.prompt_tokens.fetch_add(completion.prompt_tokens as u64, Relaxed);
                     self.counts.completion_tokens.fetch_add(completion.completion_tokens as u64, Relaxed);
+                    if completion.finish == FinishReason::Length && completion.text.is_empty() {
+                        self.count_failure(
+                            "its tokens ended before there was a text".to_owned(),
+                            Fault::Unclear,
+                        );
+                    }
                     return completion;
                 }
                 Err(Failure::Lasting(finish, fault)) => return self.give_up(finish, fault),
@@ -308,11 +314,15 @@ impl Endpoint {
     /// Counts a failure, unless it is its row's alone.
     fn give_up(&self, finish: FinishReason, fault: Fault) -> Completion {
         if let (FinishReason::Error(reason), true) = (&finish, fault != Fault::Row) {
-            let unclear = u64::from(fault == Fault::Unclear);
-            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
-            failed.add(&Failures { count: 1, unclear, reason: reason.clone() });
+            self.count_failure(reason.clone(), fault);
         }
         ended(finish)
+    }
+
+    fn count_failure(&self, reason: String, fault: Fault) {
+        let unclear = u64::from(fault == Fault::Unclear);
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.add(&Failures { count: 1, unclear, reason });
     }
 
     /// Waits, unless it is cancelled.
@@ -493,7 +503,7 @@ fn read_answer(text: &str) -> Result<Completion, Failure> {
         // Thoughts took all of the tokens, or the filter left nothing.
         (Value::Null, None) if message.is_object() && finish != FinishReason::Stop => "",
         (Value::Null, None) if message.is_object() => {
-            return Err(Failure::Lasting(FinishReason::Error(says("has no text")), Fault::Row));
+            return Err(Failure::Lasting(FinishReason::Error(says("has no text")), Fault::Unclear));
         }
         _ => return Err(wrong("has no message")),
     };

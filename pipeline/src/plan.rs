@@ -442,16 +442,24 @@ fn add_content(hasher: &mut blake3::Hasher, file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// All files in a folder and its subfolders, in the order of their paths.
+/// All files in a folder and its subfolders, in the order of their paths. A link that leads back to a folder it lies in is
+/// not followed.
 fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut folders = vec![folder.to_path_buf()];
-    let mut files = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder)? {
-            let entry = entry?.path();
-            if entry.is_dir() { folders.push(entry) } else { files.push(entry) }
+    fn below(folder: &Path, above: &mut Vec<PathBuf>, files: &mut Vec<PathBuf>) -> Result<()> {
+        let own = folder.canonicalize()?;
+        if above.contains(&own) {
+            return Ok(());
         }
+        above.push(own);
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?.path();
+            if entry.is_dir() { below(&entry, above, files)? } else { files.push(entry) }
+        }
+        above.pop();
+        Ok(())
     }
+    let mut files = Vec::new();
+    below(folder, &mut Vec::new(), &mut files)?;
     files.sort();
     Ok(files)
 }

@@ -294,25 +294,6 @@ fn an_answer_hangs_on_the_seed_of_its_row_and_not_on_its_stage() {
 }
 
 #[test]
-fn another_recipe_to_judge_asks_about_its_answers_alone() {
-    let project = tiny();
-    project.genome(&["run", "genome.toml"]).succeeded();
-    // There is one folder, before and after.
-    let judged = || project.artifact("judgements", "judge-grounding");
-    let before = parts(&judged());
-    project.change_config("recipes = [\"persona\"]", "recipes = [\"persona\", \"inner_thought\"]");
-    project.genome(&["run", "genome.toml"]).succeeded();
-    let after = parts(&judged());
-    assert!(before.iter().all(|(path, rows)| after.get(path) == Some(rows)), "nothing is asked twice");
-    let manifest = std::fs::read_to_string(judged().join("manifest.json")).unwrap();
-    let manifest: Value = serde_json::from_str(&manifest).unwrap();
-    let thoughts = completions(&project, "inner_thought");
-    let kept = thoughts.iter().filter(|row| row["outcome"] == "kept").count();
-    assert!(kept > 0, "{thoughts:?}");
-    assert_eq!(manifest["rows_read"]["asked"], kept, "{}", manifest["rows_read"]);
-}
-
-#[test]
 fn judges_are_compared() {
     let project = tiny();
     project.change_config(

@@ -71,7 +71,11 @@ impl ChatTemplate {
     pub fn from_file(path: &Path, tokenizer: &TextTokenizer) -> Result<Self, KernelError> {
         let fail = |reason: String| KernelError::Model { path: path.to_path_buf(), reason };
         let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned();
         let template = if is_json(&text) { template_of(&text).map_err(fail)? } else { text };
+        if !template.contains("messages") {
+            return Err(fail("is no chat template: it never reads `messages`".into()));
+        }
         Self::new(&template, tokenizer).map_err(|error| fail(error.to_string()))
     }
 

@@ -6,8 +6,8 @@
 //! each a batch of its own, share the history of a person. A job whose beginning another sequence is about to have
 //! computed waits for it and shares it.
 //!
-//! So a batch may overtake an earlier one. None waits forever as long as those who ask wait for their answers before
-//! they ask again.
+//! So a batch may overtake an earlier one, and it waits for as long as others keep asking what comes before it in that
+//! order. In a plan each batch is asked for once, and again at most as often as it has retries.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -246,8 +246,9 @@ impl Queue {
     fn admit(&mut self) {
         let first = self.active.len();
         let mut at = 0;
-        // Beyond this many waiting jobs nothing is looked for: they come later in the order of tokens.
-        while self.active.len() < self.options.max_sequences && at < 2 * self.options.max_sequences {
+        // A job that waits for a beginning keeps its place: else others take it, and what it waits for may be given up
+        // before.
+        while self.active.len() + at < self.options.max_sequences {
             let Some(waiting) = self.waiting.get(at) else { break };
             let tokens = &waiting.job.tokens;
             let (source, ready) = self.longest_ready(tokens);

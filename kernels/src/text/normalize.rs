@@ -88,6 +88,12 @@ static MENTIONED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(&format!(r"{TWITTER}|({PROFILE}\[?){HANDLE}|(\[){HANDLE}(\]\({HOST}{PROFILE}){HANDLE}"))
 });
 
+/// Folded mentions in a row. They count as one, as lists of names have nothing in common but their length.
+static REPEATED_NAMES: LazyLock<Regex> = LazyLock::new(|| {
+    const MENTION: &str = r"(?:@|/?(?-u:\b)u(?:ser)?/)name(?-u:\b)";
+    pattern(&format!(r"({MENTION})(?:[\s,]+{MENTION})+"))
+});
+
 /// A text whose case is folded, with `name` for each name that is mentioned in it: so it is the same whether readers put
 /// pseudonyms in the places of these names or not. What looks like a mention counts as one, the host of an e-mail address
 /// too.
@@ -99,7 +105,7 @@ pub(crate) fn fold_names(folded: Cow<'_, str>) -> Cow<'_, str> {
         let before = found.iter().skip(1).flatten();
         before.flat_map(|before| [before.as_str(), NAME]).collect::<String>()
     });
-    Cow::Owned(named.into_owned())
+    Cow::Owned(REPEATED_NAMES.replace_all(&named, "${1}").into_owned())
 }
 
 /// NFKC in lower case, without invisible characters.
@@ -345,7 +351,9 @@ mod tests {
     fn names_are_one_name() {
         for (text, form) in [
             ("hi @ann_1, RT@bob: @a@b", "hi @name, rt@name: @name@name"),
-            ("\u{5199}@ann \u{ff20}Bob", "\u{5199}@name @name"),
+            ("@ann @bob, @cat hi @dan", "@name hi @name"),
+            ("u/ann_1 u/bob_2 and @namely", "u/name and @name"),
+            ("\u{5199}@ann or \u{ff20}Bob", "\u{5199}@name or @name"),
             ("u/one and /U/some-one, (user/a\\_b)", "u/name and /u/name, (user/name)"),
             ("u/[Ann\\_B](/u/ann_b) r/u_ann r/math", "u/[name](/u/name) r/u_name r/math"),
             (

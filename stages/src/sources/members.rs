@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::io::Read as _;
 
+use genome_schemas::Platform;
+
 use super::bytes::archive::{Archive, is_blog};
 use super::bytes::container::{Dump, Stream, decoded};
 use super::bytes::frames::Fused;
@@ -10,6 +12,7 @@ use super::bytes::peek::beginning;
 use super::config::Format;
 use super::file_group::distinct;
 use super::output::{Output, Read};
+use super::reddit::without_profiles;
 use crate::StageError;
 
 /// A decompressed stream of a dump.
@@ -64,7 +67,6 @@ pub(super) fn each_member(
         Dump::File(stream) => read(out, Member { name: None, stream }),
         Dump::Archive(archive) => each_in_archive(out, archive, wanted, read),
         Dump::Tar(stream) => {
-            let file = out.source_file().to_owned();
             // Behind damage, nothing tells where the next member begins.
             let mut tar = tar::Archive::new(Fused::new(stream));
             let entries = match tar.entries() {
@@ -77,7 +79,7 @@ pub(super) fn each_member(
                 let entry = match entry {
                     Ok(entry) => entry,
                     Err(error) => {
-                        out.set_source_file(file);
+                        out.set_source_file(out.file_name().to_owned());
                         return out.broken(0, &error);
                     }
                 };
@@ -86,7 +88,7 @@ pub(super) fn each_member(
                     continue;
                 }
                 // `tar --append` leaves members of one name, and a place must be that of one record.
-                let place = place(&file, &name, read_so_far);
+                let place = place(out, &name, read_so_far);
                 out.set_source_file(distinct(&mut places, place, read_so_far));
                 read_so_far += 1;
                 let length = entry.size();
@@ -104,9 +106,17 @@ pub(super) fn each_member(
     }
 }
 
-/// How rows call a member: by its name, or by its ordinal if that name holds a handle.
-fn place(file: &str, name: &str, ordinal: usize) -> String {
-    if is_blog(name) { format!("{file}!{ordinal}") } else { format!("{file}!{name}") }
+/// How rows call a member: by its name, without the handles of Reddit's profiles, or by its ordinal if the name is a handle.
+fn place(out: &Output<'_>, name: &str, ordinal: usize) -> String {
+    let facts = out.facts();
+    let file = out.file_name();
+    if is_blog(name) {
+        format!("{file}!{ordinal}")
+    } else if facts.platform == Platform::Reddit {
+        format!("{file}!{}", without_profiles(facts.names, name))
+    } else {
+        format!("{file}!{name}")
+    }
 }
 
 fn nothing_in(out: &Output<'_>) -> StageError {
@@ -119,14 +129,14 @@ fn each_in_archive(
     wanted: impl Fn(&str) -> bool,
     mut read: impl FnMut(&mut Output<'_>, Member<'_>) -> Read,
 ) -> Read {
-    let file = out.source_file().to_owned();
     let members: Vec<String> = archive.members().iter().filter(|name| wanted(name)).cloned().collect();
     if members.is_empty() {
         return out.unreadable(nothing_in(out));
     }
     let mut places = BTreeSet::new();
     for (ordinal, name) in members.iter().enumerate() {
-        out.set_source_file(distinct(&mut places, place(&file, name, ordinal), ordinal));
+        let place = place(out, name, ordinal);
+        out.set_source_file(distinct(&mut places, place, ordinal));
         let location = out.location();
         match archive.read(name).and_then(|stream| decoded(location, stream)) {
             Ok(stream) => read(out, Member { name: Some(name), stream })?,

@@ -136,6 +136,11 @@ impl<'a> Output<'a> {
         &self.source_file
     }
 
+    /// Name of the file itself, without the handles that are known to stand in it.
+    pub(super) fn file_name(&self) -> &str {
+        &self.count.name
+    }
+
     /// Gives the file itself another name, for one that would tell a handle. Of `file!member` that is the part before
     /// the member; a member that leaves it as it is does not take back what another one has told.
     pub(super) fn rename_file(&mut self, name: &str) {

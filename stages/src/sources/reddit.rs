@@ -81,17 +81,12 @@ struct Attributes<'a> {
 pub(super) fn read(out: &mut Output<'_>, wanted: Wanted) -> Read {
     let file = without_profiles(out.facts().names, out.source_file());
     out.rename_file(&file);
-    out.set_source_file(file.clone());
-    let mut place = file.clone();
+    out.set_source_file(file);
     // Every comment has this key, and a quotation of it inside a text has its quotes escaped, so the bytes tell
     // comments from submissions without decoding them.
     let comment_key = memmem::Finder::new(b"\"link_id\"");
     let mut decoder = Decoder::default();
     each_object(out, |out, line, offset| {
-        // Members of an archive have names of their own.
-        if out.source_file() != place {
-            place = place_of_member(out, &file);
-        }
         let is_wanted = match wanted {
             Wanted::All => true,
             Wanted::Submissions => comment_key.find(line).is_none(),
@@ -99,17 +94,6 @@ pub(super) fn read(out: &mut Output<'_>, wanted: Wanted) -> Read {
         };
         if is_wanted { record(out, line, offset, &mut decoder) } else { Ok(()) }
     })
-}
-
-/// Names the member that is read of the archive `file` without the handles of profiles; gives the name.
-fn place_of_member(out: &mut Output<'_>, file: &str) -> String {
-    let member = out.source_file().strip_prefix(file).and_then(|rest| rest.strip_prefix('!'));
-    let place = match member {
-        Some(member) => format!("{file}!{}", without_profiles(out.facts().names, member)),
-        None => out.source_file().to_owned(),
-    };
-    out.set_source_file(place.clone());
-    place
 }
 
 /// What tools write behind a handle in the name of what they export.

@@ -128,11 +128,6 @@ impl ModelStage for Judge {
     fn models(&self) -> Vec<&str> {
         vec![&self.model]
     }
-
-    /// What is said of an answer does not depend on which others are judged.
-    fn selecting_keys(&self) -> &'static [&'static str] {
-        &["recipes"]
-    }
 }
 
 /// Column with one score as a struct of `metric` and `score`.

@@ -219,17 +219,15 @@ impl ModelConfig {
 /// not stretch positions.
 pub(super) fn linear_factor(file: &GgufFile, family: Family) -> Result<Option<f32>, KernelError> {
     let name = family.architecture();
-    match file.string(&format!("{name}.rope.scaling.type")) {
-        Err(_) | Ok("none") => Ok(None),
-        Ok("linear") => {
-            let factor = file.float(&format!("{name}.rope.scaling.factor"))?;
-            if is_factor(factor) {
-                Ok(Some(factor))
-            } else {
-                Err(file.error(format!("impossible rotary scaling by {factor}")))
-            }
-        }
-        Ok(other) => Err(file.error(format!("rotary scaling `{other}` is not supported"))),
+    // Older files have a factor without a kind, or under another name.
+    let kind = file.string(&format!("{name}.rope.scaling.type")).unwrap_or("linear");
+    let factor = ["rope.scaling.factor", "rope.scale_linear"];
+    let factor = factor.iter().find_map(|key| file.float(&format!("{name}.{key}")).ok());
+    match (kind, factor) {
+        ("none", _) | ("linear", None) => Ok(None),
+        ("linear", Some(factor)) if is_factor(factor) => Ok(Some(factor)),
+        ("linear", Some(factor)) => Err(file.error(format!("impossible rotary scaling by {factor}"))),
+        (other, _) => Err(file.error(format!("rotary scaling `{other}` is not supported"))),
     }
 }
 

@@ -70,8 +70,11 @@ struct Shape {
 /// Stretched positions.
 #[derive(Debug, Deserialize)]
 struct RopeScaling {
-    #[serde(alias = "type")]
-    rope_type: String,
+    #[serde(default)]
+    rope_type: Option<String>,
+    /// Its older name; some files have both.
+    #[serde(default, rename = "type")]
+    older_type: Option<String>,
     #[serde(default)]
     factor: f32,
     #[serde(default)]
@@ -288,13 +291,15 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Option<Vec<f32>>), KernelErr
     };
     let factors = match &shape.rope_scaling {
         None => None,
-        Some(scaling) => match scaling.rope_type.as_str() {
-            "default" => None,
-            "llama3" => Some(llama3_factors(&config, scaling)),
-            "linear" if is_factor(scaling.factor) => Some(vec![scaling.factor; head_dim / 2]),
-            "linear" => return Err(fail(format!("impossible rotary scaling by {}", scaling.factor))),
-            other => return Err(fail(format!("rotary scaling `{other}` is not supported"))),
-        },
+        Some(scaling) => {
+            match scaling.rope_type.as_deref().or(scaling.older_type.as_deref()).unwrap_or("default") {
+                "default" => None,
+                "llama3" => Some(llama3_factors(&config, scaling)),
+                "linear" if is_factor(scaling.factor) => Some(vec![scaling.factor; head_dim / 2]),
+                "linear" => return Err(fail(format!("impossible rotary scaling by {}", scaling.factor))),
+                other => return Err(fail(format!("rotary scaling `{other}` is not supported"))),
+            }
+        }
     };
     Ok((config, factors))
 }

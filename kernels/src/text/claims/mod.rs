@@ -79,9 +79,11 @@ impl Given {
                 Sense::DateDay(month) => given.days.extend([(month, value)]),
                 Sense::LateDecade => given.numbers.extend([value, value + LAST_CENTURY]),
                 Sense::Thousands => given.numbers.extend([value, value / 1000]),
+                Sense::OfThousands => given.numbers.extend([value, value.saturating_mul(1000)]),
                 Sense::Plain | Sense::Decade | Sense::Day(_) => given.numbers.extend([value]),
             }
         }
+        given.numbers.extend(text.split_whitespace().flat_map(parts_of_dotted));
         given
     }
 
@@ -142,7 +144,7 @@ impl Given {
         let value = number.value;
         let has_decade = |first: u64| self.numbers.range(first..first + 10_000).next().is_some();
         match number.sense {
-            Sense::Plain | Sense::Thousands => self.numbers.contains(&value),
+            Sense::Plain | Sense::Thousands | Sense::OfThousands => self.numbers.contains(&value),
             Sense::Decade => has_decade(value),
             Sense::LateDecade => has_decade(value) || has_decade(value + LAST_CENTURY),
             Sense::Day(month) => self.numbers.contains(&value) || self.days.contains(&(month, value)),
@@ -174,6 +176,15 @@ fn is_separator(c: char) -> bool {
 
 fn without_possessive(word: &str) -> &str {
     word.strip_suffix("'s").or_else(|| word.strip_suffix("’s")).unwrap_or(word)
+}
+
+/// The parts of a time of day or a date with dots between, in thousandths: of "10.30pm" 10 and 30, of "24.05.2023" all three.
+fn parts_of_dotted(word: &str) -> Vec<u64> {
+    let parts: Vec<&str> = word.trim_matches(|c: char| !c.is_ascii_digit()).split('.').collect();
+    let is_dotted =
+        parts.len() > 1 && parts[1].len() == 2 && parts.iter().all(|part| matches!(part.len(), 1 | 2 | 4));
+    let value = |part: &&str| part.parse::<u64>().ok().map(|number| number * 1000);
+    parts.iter().filter(|_| is_dotted).filter_map(value).collect()
 }
 
 #[cfg(test)]
@@ -263,6 +274,28 @@ mod tests {
             Vec::<&str>::new()
         );
         assert_eq!(texts("Die Frau ist 34, hat eleven Katzen und 7,5 Kinder."), ["34", "7,5"]);
+    }
+
+    #[test]
+    fn numbers_may_be_written_otherwise() {
+        for (given, text) in [
+            ("I ran my first 10 km.", "Ran a 10K race."),
+            ("I ran my first 10km.", "Ran a 10k race."),
+            ("There are 20 thousand followers.", "With 20k followers."),
+            ("[2023-09-03] It rained.", "It rained on Sept 3, 2023."),
+            ("350 people came.", "Then three hundred and fifty people came."),
+            ("I was home at 10.30pm.", "Came home at 10:30 p.m."),
+            ("It was on 24.05.2023.", "That was on May 24, 2023."),
+        ] {
+            assert_eq!(unsupported(given, text), Vec::<&str>::new(), "{given} | {text}");
+        }
+        for (given, text, expected) in [
+            ("I paid 3.5 for it.", "Paid 5 for it.", "5"),
+            ("350 people came.", "One hundred and fifty came.", "One hundred and fifty"),
+            ("I love french fries.", "Lives in France.", "France"),
+        ] {
+            assert_eq!(unsupported(given, text), vec![expected], "{given} | {text}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::text::normalize::fold_case;
 
 /// Words written large that name nobody: the first person, titles, calendar words that follow from dates.
 const NO_NAMES: &str = "i i'm i've i'll i'd ok okay tv diy pc ai mr mrs ms dr god sunday monday tuesday wednesday thursday \
-    friday saturday january february march april may june july august september october november december christmas easter \
+    friday saturday january february march april may june july august september october november december feb mar apr jul aug sep sept oct nov dec christmas easter \
     internet null na";
 
 /// What follows a name at the beginning of a sentence.
@@ -84,8 +84,11 @@ const COUNTRIES: &str = "
     wales welsh
 ";
 
-/// Words of countries that written small are something else.
-const ELSE_WRITTEN_SMALL: [&str; 5] = ["us", "chile", "china", "polish", "turkey"];
+/// Words of countries that written small are something else, or a language or a dish.
+const ELSE_WRITTEN_SMALL: [&str; 13] = [
+    "us", "chile", "china", "polish", "turkey", "english", "french", "spanish", "german", "greek", "swiss",
+    "danish", "dutch",
+];
 
 static NO_NAME_SET: LazyLock<HashSet<&str>> = LazyLock::new(|| NO_NAMES.split_whitespace().collect());
 static AFTER_NAME_SET: LazyLock<HashSet<&str>> = LazyLock::new(|| AFTER_NAMES.split_whitespace().collect());

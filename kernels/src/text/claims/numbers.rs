@@ -31,6 +31,8 @@ pub(super) enum Sense {
     LateDecade,
     /// Thousands, or kilometres by the number before them: "20k".
     Thousands,
+    /// A number of thousands or of kilometres, written out: "20 thousand", "10 km".
+    OfThousands,
     /// The day of a month, from 1: "24 May".
     Day(u64),
     /// The day of a month, from 1, in a date in digits: "2023-05-24".
@@ -85,6 +87,19 @@ fn numbers_between_dates(text: &str) -> Vec<Number<'_>> {
             continue;
         }
         let folded = fold_case(word);
+        // "three hundred and fifty" is one number.
+        if let Some((end, so_far)) = open
+            && &*folded == "and"
+            && so_far >= 100
+            && so_far % 100 == 0
+            && text[end..start].chars().all(|c| c == ' ')
+            && words
+                .get(at + 1)
+                .is_some_and(|word| matches!(number_word(&fold_case(word)), Some(Word::Units(_))))
+        {
+            open = Some((start + word.len(), so_far));
+            continue;
+        }
         if let Some(decade) = decade_in_words(&folded) {
             open = None;
             let number = Number { text: word, value: decade * 1000, sense: Sense::Decade, is_claim: true };
@@ -130,11 +145,19 @@ fn numbers_between_dates(text: &str) -> Vec<Number<'_>> {
 /// A number with what the words around it say that it counts; `words[at]` is the number, `before` all text before it.
 fn beside<'a>(number: Number<'a>, words: &[&str], at: usize, before: &str) -> Number<'a> {
     let sense = match number.sense {
+        Sense::Plain if words.get(at + 1).is_some_and(|word| is_thousands(word)) => Sense::OfThousands,
         Sense::Plain if number.value <= LAST_DAY => month_beside(words, at).map_or(Sense::Plain, Sense::Day),
         Sense::Decade if number.value < AFTER_LIFE && is_of_calendar(words, at, before) => Sense::LateDecade,
         sense => sense,
     };
     Number { sense, ..number }
+}
+
+/// Whether a word behind a number may be written as a `k` behind it.
+fn is_thousands(word: &str) -> bool {
+    const WORDS: [&str; 9] =
+        ["k", "km", "kms", "kilometer", "kilometers", "kilometre", "kilometres", "thousand", "grand"];
+    WORDS.iter().any(|thousands| word.eq_ignore_ascii_case(thousands))
 }
 
 /// The month, from 1, whose name stands before a number, or behind it, as in "the 24th of May".
@@ -163,7 +186,7 @@ const MONTHS: [&str; 12] = [
 /// The number of a month, from 1, by its name, written large, or the first three letters of it.
 fn month(word: &str) -> Option<u64> {
     let folded = fold_case(word);
-    let name: &str = &folded;
+    let name = if &*folded == "sept" { "sep" } else { &*folded };
     let at = MONTHS.iter().position(|month| *month == name || month.get(..3) == Some(name))?;
     u64::try_from(at + 1).ok().filter(|_| word.starts_with(char::is_uppercase))
 }
@@ -192,6 +215,7 @@ fn number_in_digits(word: &str) -> Option<Number<'_>> {
     let (value, sense) = match ending {
         "s" if is_decade => (value, Sense::Decade),
         "k" | "K" => (value.checked_mul(1000)?, Sense::Thousands),
+        ending if is_thousands(ending) => (value, Sense::OfThousands),
         _ => (value, Sense::Plain),
     };
     Some(Number { text: word, value, sense, is_claim: true })

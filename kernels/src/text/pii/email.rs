@@ -39,7 +39,21 @@ const PROVIDERS: [&str; 20] = [
 ];
 
 /// Words that stand before `at` or `@` in a sentence rather than name a mailbox.
-const NO_NAMES: [&str; 24] = [
+const NO_NAMES: [&str; 38] = [
+    "account",
+    "accounts",
+    "address",
+    "addresses",
+    "inbox",
+    "mailbox",
+    "service",
+    "support",
+    "team",
+    "free",
+    "work",
+    "morning",
+    "day",
+    "provider",
     "me",
     "us",
     "him",
@@ -210,7 +224,10 @@ fn spelt_out(text: &str, start: usize, name: &str, domain: &str, ending: &str, d
 /// Where the name of a mailbox starts that ends at `end`.
 fn name_start(text: &str, from: usize, end: usize, spelt: bool) -> Option<usize> {
     let before = &text[from..end];
-    let part = |c: char| joins_word(c) || matches!(c, '_' | '%' | '+' | '-' | '.' | '\'');
+    let is_sign = |c: char| matches!(c, '_' | '%' | '+' | '-' | '.' | '\'');
+    // A name of Han letters is taken as far as they go; behind others they are the sentence around it.
+    let spaced = spelt || before.ends_with(|c: char| joins_word(c) || is_sign(c));
+    let part = |c: char| joins_word(c) || is_sign(c) || !spaced && c.is_alphanumeric();
     let start =
         before.rfind(|c| !part(c)).map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
     // Points are between parts, and an apostrophe is a quotation mark unless it is inside.

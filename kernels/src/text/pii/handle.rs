@@ -122,8 +122,10 @@ pub(super) fn u_names(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
 /// The name with a number behind `#` (Discord, Battle.net) whose number is the first of `groups`.
 pub(super) fn numbered(text: &str, groups: &[Group]) -> Option<Range<usize>> {
     let group = groups.first()?;
-    // In `card#4111 1111` it is the beginning of a longer number.
-    if group.gap != Gap::Far && groups.get(1).is_some_and(|next| next.len() >= 3) {
+    // In `card#4111 1111 1111 1111` it is the beginning of a longer number.
+    let joined = |at: usize| groups.get(at).is_some_and(|group| group.gap != Gap::Far);
+    let is_long = |at: usize| groups.get(at).is_some_and(|group| group.len() >= 4);
+    if joined(0) && joined(1) && is_long(1) && is_long(2) {
         return None;
     }
     if !(4..=5).contains(&group.len()) || text.as_bytes().get(group.start.checked_sub(1)?) != Some(&b'#') {

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
-use super::scan::{Gap, Group, joins_word, said_before};
+use super::scan::{Gap, Group, is_unspaced, joins_word, said_before};
 
 /// Words before four numbers with points between them that say that these are no address.
 const VERSION_WORDS: [&str; 12] = [
@@ -59,7 +59,10 @@ pub(super) fn version_4(text: &str, groups: &[Group]) -> Option<Range<usize>> {
     let is_version = said_before(text, range.start, 1, &VERSION_WORDS)
         || VERSION_ENDS.iter().any(|end| head.ends_with(*end));
     // Versions of programs have small numbers (`4.0.207.0`), an address has them by chance only.
-    let small = address[0] < 10 && address[1..].iter().filter(|octet| **octet < 32).count() >= 2;
+    // Beside letters without spaces before numbers, more of them are versions.
+    let beside = text[..range.start].ends_with(is_unspaced) || text[range.end..].starts_with(is_unspaced);
+    let least = if beside { 32 } else { 10 };
+    let small = address[0] < least && address[1..].iter().filter(|octet| **octet < 32).count() >= 2;
     let meant =
         !small || text[..range.start].ends_with("://") || said_before(text, range.start, 3, &ADDRESS_WORDS);
     (!joined_before && !joined_after && !is_version && meant && is_somebodys_4(address)).then_some(range)

@@ -285,9 +285,14 @@ fn national(text: &str, groups: &[Group], form: &Form) -> Option<Range<usize>> {
     // So do scores and weights (`720 680 740`), and thousands with dots between (`745.912.345`).
     let threes = form.groups == [3, 3, 3]
         && (parts.iter().all(|group| text[..group.end].ends_with('0'))
-            || inner.iter().any(|group| group.gap == Gap::Dot));
+            || number[0] != 6 && inner.iter().any(|group| group.gap == Gap::Dot));
     let counts = is_round(&number) || same || threes || number.ends_with(&[0, 0, 0]);
-    let sure = said || form.evidence == Evidence::Shape && !counts;
+    // Behind the Chinese word for a mobile phone two round numbers are what one costs: `3000-4000`.
+    let prices = form.groups == [4, 4]
+        && inner[0].gap == Gap::Dash
+        && parts.iter().all(|group| text[..group.end].ends_with("00"))
+        && !said_before(text, start, 4, &PHONE_WORDS);
+    let sure = !prices && (said || form.evidence == Evidence::Shape && !counts);
     (sure && alone).then_some(start..last.end)
 }
 

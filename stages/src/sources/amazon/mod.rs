@@ -79,7 +79,14 @@ pub(super) fn holds_items(file: &InputFile) -> bool {
     if file.location.local().is_none() {
         return false;
     }
-    let Ok(Dump::File(stream)) = open(&file.location) else { return false };
+    let stream = match open(&file.location) {
+        Ok(Dump::File(stream)) => stream,
+        Ok(Dump::Archive(archive)) => {
+            let mut read = archive.members().iter().filter(|name| is_json(name)).peekable();
+            return read.peek().is_some() && read.all(|name| name.contains("meta_"));
+        }
+        _ => return false,
+    };
     let has = |field: &[u8]| memchr::memmem::find(stream.head(), field).is_some();
     has(b"asin") && ![&b"reviewerID"[..], b"user_id", b"customer_id"].into_iter().any(has)
 }

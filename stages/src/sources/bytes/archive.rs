@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
 
@@ -31,7 +31,7 @@ impl Archive {
     pub(in crate::sources) fn of_folder(location: &Location, faults: &Faults) -> Result<Self, StageError> {
         let folder = location.local().unwrap_or(Path::new(""));
         let mut members = Vec::new();
-        walk(folder, "", MAX_DEPTH, &mut members)?;
+        walk(folder, "", MAX_DEPTH, &mut Vec::new(), &mut members)?;
         Ok(Self { faults: faults.clone(), ..Self::of_members(location, members, None) })
     }
 
@@ -99,7 +99,19 @@ pub(in crate::sources) fn unpacked(name: &str) -> &str {
     PACKED.iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(name)
 }
 
-fn walk(folder: &Path, prefix: &str, depth: usize, members: &mut Vec<String>) -> Result<(), StageError> {
+/// Gathers the files of a folder, and of those below it but for such that lie in themselves by a link.
+fn walk(
+    folder: &Path,
+    prefix: &str,
+    depth: usize,
+    above: &mut Vec<PathBuf>,
+    members: &mut Vec<String>,
+) -> Result<(), StageError> {
+    let own = folder.canonicalize().map_err(|e| input(folder, e.to_string()))?;
+    if above.contains(&own) {
+        return Ok(());
+    }
+    above.push(own);
     for entry in fs::read_dir(folder).map_err(|e| input(folder, e.to_string()))? {
         let entry = entry.map_err(|e| input(folder, e.to_string()))?;
         let path = entry.path();
@@ -112,9 +124,10 @@ fn walk(folder: &Path, prefix: &str, depth: usize, members: &mut Vec<String>) ->
         if facts.is_file() {
             members.push(format!("{prefix}{name}"));
         } else if facts.is_dir() && depth > 0 {
-            walk(&path, &format!("{prefix}{name}/"), depth - 1, members)?;
+            walk(&path, &format!("{prefix}{name}/"), depth - 1, above, members)?;
         }
     }
+    above.pop();
     Ok(())
 }
 
@@ -150,9 +163,9 @@ mod tests {
         symlink(elsewhere.path().join("js"), folder.path().join("data/js")).unwrap();
         symlink(elsewhere.path().join("b.js"), folder.path().join("b.js")).unwrap();
         assert_eq!(members(folder.path()).unwrap(), ["b.js", "data/c.js", "data/js/a.js"]);
-        // One that leads back ends somewhere.
+        // One that leads back adds nothing.
         symlink(folder.path(), folder.path().join("data/again")).unwrap();
-        assert!(members(folder.path()).unwrap().contains(&"data/again/b.js".to_owned()));
+        assert_eq!(members(folder.path()).unwrap(), ["b.js", "data/c.js", "data/js/a.js"]);
         symlink(elsewhere.path().join("nothing"), folder.path().join("lost.js")).unwrap();
         assert!(members(folder.path()).unwrap_err().to_string().contains("lost.js"));
     }

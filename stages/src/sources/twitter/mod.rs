@@ -148,8 +148,11 @@ impl Named {
         }
     }
 
-    /// Takes a handle out of the names.
+    /// Takes a handle out of the names, if they are named after it.
     fn hide(&mut self, out: &mut Output<'_>, handle: &str) {
+        if !is_named_after(out.source_file(), handle) {
+            return;
+        }
         let place = without_handle(out, out.source_file(), Some(handle));
         let is_known = self.handles.iter().any(|known| known.eq_ignore_ascii_case(handle));
         if is_known || place == out.source_file() {
@@ -162,9 +165,45 @@ impl Named {
     }
 }
 
+/// Whether a handle stands in a name as a word of its own. The first tweet of a stream may be by anybody, also by somebody
+/// whose handle is a number or a word of every name.
+fn is_named_after(name: &str, handle: &str) -> bool {
+    const SHORTEST: usize = 4;
+    let (name, handle) = (name.to_ascii_lowercase(), handle.to_ascii_lowercase());
+    let is_alone = |at: usize| {
+        !name[..at].ends_with(|c: char| c.is_ascii_alphanumeric())
+            && !name[at + handle.len()..].starts_with(|c: char| c.is_ascii_alphanumeric())
+    };
+    let is_word =
+        handle.len() >= SHORTEST && !matches!(handle.as_str(), "json" | "jsonl" | "tweets" | "twitter");
+    is_word
+        && handle.bytes().any(|b| !b.is_ascii_digit())
+        && name.match_indices(handle.as_str()).any(|(at, _)| is_alone(at))
+}
+
 /// The name of a file or program with the handle in it replaced by its pseudonym: people name both after themselves.
 fn without_handle(out: &Output<'_>, name: &str, handle: Option<&str>) -> String {
     let facts = out.facts();
     let hidden = handle.map(|handle| facts.names.without_handle(facts.platform, name, handle));
     hidden.unwrap_or_else(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_hold_handles_as_words() {
+        for (name, handle, is_named) in [
+            ("grace_tweets.jsonl", "Grace", true),
+            ("data.zip!tweets-of-grace.json", "grace", true),
+            ("grace-2019.json", "grace", true),
+            ("graceful.json", "grace", false),
+            ("stream-2017.tar!2017/00.json", "2017", false),
+            ("stream-2017.tar!2017/00.json", "json", false),
+            ("anna.json", "ann", false),
+        ] {
+            assert_eq!(is_named_after(name, handle), is_named, "{name} {handle}");
+        }
+    }
 }

@@ -158,7 +158,8 @@ fn factors_of_llama3_are_those_of_its_files() {
     // Of Llama 3.2 1B: its GGUF file has 1 for the first 15 of 32 pairs, 32 for the last 15 or so.
     let config = ModelConfig { head_dim: 64, rope_base: 500_000.0, ..Toy::new(Family::Llama, 1).config() };
     let scaling = RopeScaling {
-        rope_type: "llama3".into(),
+        rope_type: Some("llama3".into()),
+        older_type: None,
         factor: 32.0,
         low_freq_factor: 1.0,
         high_freq_factor: 4.0,
@@ -263,7 +264,7 @@ fn linear_scaling_is_for_layers_that_see_everything() {
         let files = publish(folder.path(), &Toy { layers, ..Toy::new(Family::Gemma3, 4) });
         let plain = logits(&files);
         change_config(folder.path(), |config| {
-            config["rope_scaling"] = json!({"rope_type": "linear", "factor": 8.0});
+            config["rope_scaling"] = json!({"rope_type": "linear", "type": "linear", "factor": 8.0});
         });
         assert_eq!(logits(&files) != plain, is_scaled, "{layers} layers");
     }
