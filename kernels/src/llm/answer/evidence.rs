@@ -29,12 +29,10 @@ pub fn is_quotation(evidence: &str, quote: &str) -> bool {
     let quote = quotable(quote);
     let is_sign = |c: char| !c.is_alphanumeric();
     let words = quote.trim_matches(is_sign);
-    // Of signs alone, such as a face, all of them count.
-    let (wanted, ends) = if words.is_empty() {
-        (&*quote, char::is_whitespace as fn(char) -> bool)
-    } else {
-        (words, is_sign as _)
-    };
+    // Of signs alone, such as a face, all of them count, up to one that begins a tag.
+    let ends_signs = |c: char| c.is_whitespace() || c == '<';
+    let (wanted, ends) =
+        if words.is_empty() { (&*quote, ends_signs as fn(char) -> bool) } else { (words, is_sign as _) };
     !wanted.is_empty()
         && passages(evidence).iter().any(|passage| {
             passage.match_indices(wanted).any(|(at, _)| {
@@ -64,6 +62,8 @@ mod tests {
         for quote in ["aid", "hi", "him. Then", "", " ", "then I left", "...", "sai"] {
             assert!(!is_quotation(evidence, quote), "{quote}");
         }
+        // In tags a quotation ends where a tag would begin.
+        assert!(is_quotation("so :<", ":") && is_quotation("{<", "{") && !is_quotation(":-( no", ":"));
     }
 
     proptest! {
