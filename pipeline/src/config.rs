@@ -359,7 +359,7 @@ impl Project {
         Ok(problems)
     }
 
-    /// Stages that ask a model what an earlier one asks: answers would have the names of others.
+    /// Stages that ask a model just what an earlier one asks it: answers of both would have the same keys.
     fn asked_twice(&self, cx: &StageContext) -> Vec<String> {
         let is_one = |model: &str, other: &str| {
             let digests = (cx.model_digest(model).ok(), cx.model_digest(other).ok());

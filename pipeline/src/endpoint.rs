@@ -364,7 +364,7 @@ impl Endpoint {
             "top_p": sampling.top_p,
             "seed": (key ^ sampling.seed) & 0x7fff_ffff,
         });
-        // Not of OpenAI's own: vLLM and llama.cpp's server know them, the last under either name.
+        // Not of OpenAI's own: vLLM and llama.cpp's server know them. The penalty has a name in each: both are sent.
         if sampling.top_k > 0 {
             body["top_k"] = sampling.top_k.into();
         }

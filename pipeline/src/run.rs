@@ -396,7 +396,7 @@ async fn hold_limit(
     outcomes: &[Outcome],
     rows: DataFrame,
 ) -> Result<()> {
-    let was_judged = col("rule").is_null().or(col("rule").not_eq(lit(QualityGate::NOT_BEST)));
+    let was_judged = col("rule").eq(lit(QualityGate::NOT_BEST)).is_not_true();
     let rows = rows.filter(col("recipe").eq(lit(limit.recipe)).and(was_judged))?;
     let counts = count_by_outcome(rows).await?;
     let count = |outcome: &Outcome| counts.get(outcome.as_str()).copied().unwrap_or(0);

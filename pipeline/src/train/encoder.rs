@@ -80,7 +80,7 @@ impl Encoder {
     }
 
     /// A person's text in which nothing can pass for a mark of the model.
-    pub(super) fn defuse(&self, text: &str) -> String {
+    fn defuse(&self, text: &str) -> String {
         self.prompter.tokenizer().defuse(text).into_owned()
     }
 

@@ -9,7 +9,6 @@ use genome_schemas::KeyHasher;
 use genome_stages::synthesis::{RecipeLibrary, Rubric};
 
 use super::answer::{Answer, is_copy, parse};
-use super::encoder::Encoder;
 use super::rollout::{Prompt, RESPONSE};
 
 /// Gain in mean log-probability of a token, in nats, that moves the likelihood reward from 0.5 to 0.73.
@@ -148,13 +147,12 @@ impl Scorer for RubricScorer {
 
 /// How much likelier an answer makes the person's real words to the base model.
 #[derive(Debug)]
-pub(super) struct LikelihoodScorer<'a> {
+pub(super) struct LikelihoodScorer {
     pub(super) engine: EngineHandle,
-    pub(super) encoder: &'a Encoder,
 }
 
-impl LikelihoodScorer<'_> {
-    fn request(&self, prompt: &Prompt, answer: Option<&Answer>) -> ScoreRequest {
+impl LikelihoodScorer {
+    fn request(prompt: &Prompt, answer: Option<&Answer>) -> ScoreRequest {
         let mut messages: Vec<ChatMessage> = prompt
             .turns
             .iter()
@@ -167,18 +165,18 @@ impl LikelihoodScorer<'_> {
             last.content.push_str(": ");
             last.content.push_str(&answer.content);
         }
-        ScoreRequest { messages, continuation: self.encoder.defuse(&prompt.truth) }
+        ScoreRequest { messages, continuation: prompt.truth.clone() }
     }
 }
 
-impl Scorer for LikelihoodScorer<'_> {
+impl Scorer for LikelihoodScorer {
     fn score(&self, answers: &[(&Prompt, &Answer)]) -> Result<Vec<f64>> {
         // Without an answer the words are as likely for all answers to a prompt.
         let prompts: BTreeMap<&str, &Prompt> =
             answers.iter().map(|(prompt, _)| (prompt.key.as_str(), *prompt)).collect();
         let mut requests: Vec<ScoreRequest> =
-            prompts.values().map(|prompt| self.request(prompt, None)).collect();
-        requests.extend(answers.iter().map(|(prompt, answer)| self.request(prompt, Some(answer))));
+            prompts.values().map(|prompt| Self::request(prompt, None)).collect();
+        requests.extend(answers.iter().map(|(prompt, answer)| Self::request(prompt, Some(answer))));
         let scores = self.engine.score(requests);
         let (without, with) = scores.split_at(prompts.len());
         let without: BTreeMap<&str, Option<f64>> = prompts
@@ -282,7 +280,7 @@ mod tests {
         let prompt = prompt(&encoder, 1, "goal", "the and the");
         let answers =
             ["the thing", "an", "xyz xyz"].map(|text| Answer { content: text.into(), stray: false });
-        let scorer = LikelihoodScorer { engine: engine.handle(), encoder: &encoder };
+        let scorer = LikelihoodScorer { engine: engine.handle() };
         let pairs: Vec<(&Prompt, &Answer)> = answers.iter().map(|answer| (&prompt, answer)).collect();
         let scores = scorer.score(&pairs).unwrap();
         let mean_of = |extra: &str| {

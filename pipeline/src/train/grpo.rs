@@ -114,9 +114,7 @@ pub fn grpo(project: &Project, args: &TrainRunArgs) -> Result<()> {
     }
     let engine = engines.engine(&setup.model.name).map_err(|reason| anyhow!(reason))?;
     let grader: Box<dyn Grader + '_> = match grpo.reward {
-        RewardKind::Likelihood => {
-            Box::new(TagGrader(LikelihoodScorer { engine: engine.clone(), encoder: &encoder }))
-        }
+        RewardKind::Likelihood => Box::new(TagGrader(LikelihoodScorer { engine: engine.clone() })),
         RewardKind::Rubric => {
             let judge = grpo.judge.as_ref().unwrap_or(&setup.model.name);
             let judge = engines.engine(judge).map_err(|reason| anyhow!("train.grpo.judge: {reason}"))?;

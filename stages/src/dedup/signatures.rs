@@ -1,25 +1,20 @@
 //! Signatures: what deduplication looks at, made of each event once and stored.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, BinaryBuilder};
 use arrow::datatypes::DataType;
 use datafusion::common::{JoinType, ScalarValue};
 use datafusion::functions_aggregate::expr_fn::{count, min};
 use datafusion::prelude::{DataFrame, Expr, cast, coalesce, col, lit, when};
 use genome_kernels::dedup::bands::BandPlan;
 use genome_kernels::dedup::shingle::Shingle;
-use genome_kernels::dedup::survivors::in_scope;
-use genome_kernels::dedup::{from_bytes, to_bytes};
-use genome_schemas::{KeyDomain, events, signatures};
+use genome_schemas::{events, signatures};
 use serde::Serialize;
 
 use super::{Across, Exact, Known, known};
 use crate::StageError;
 use crate::filter::written;
 use crate::functions::{
-    Standing, array_function, bands, binaries, is_removed, key_number, precedence, row_key, shingles,
-    strings, text_digest, version, version_key,
+    Standing, bands, is_removed, key_number, precedence, row_key, scoped_shingles, shingles, text_digest,
+    version, version_key,
 };
 use crate::mark::{case_when, column, fresh_ledger, is_kept, null_of};
 use crate::stage::{Asset, Card, Outside, Scope, Stage, StageContext};
@@ -96,7 +91,7 @@ impl Stage for Signatures {
             col("shingles")
         } else {
             // Not before the bands are made: the scope is not to decide which alike texts share one.
-            scoped(col("shingles"), col("__scope")).alias("shingles")
+            scoped_shingles(col("shingles"), col("__scope")).alias("shingles")
         };
         let mut columns = vec![
             col("key"),
@@ -165,31 +160,6 @@ impl Signatures {
             None => null_of(&DataType::Binary),
         })
     }
-}
-
-static SCOPES: KeyDomain = KeyDomain::new("genome scope of shingles");
-
-/// Sets of shingles as those of their scopes, see [`in_scope`]: texts of an index, too, meet those of one scope by it. Null
-/// where either is null.
-fn scoped(shingles: Expr, scope: Expr) -> Expr {
-    let inputs = vec![DataType::BinaryView, DataType::Utf8View];
-    array_function("shingles_in_scope", inputs, DataType::Binary, |args| {
-        let (sets, scopes) = (binaries(args, 0)?, strings(args, 1)?);
-        let mut out = BinaryBuilder::new();
-        let mut set: Vec<u32> = Vec::new();
-        for (bytes, scope) in sets.iter().zip(scopes) {
-            let (Some(bytes), Some(scope)) = (bytes, scope) else {
-                out.append_null();
-                continue;
-            };
-            set.clear();
-            set.extend(from_bytes(bytes));
-            in_scope(&mut set, SCOPES.hasher().part(scope).finish().seed());
-            out.append_value(to_bytes(&set).collect::<Vec<u8>>());
-        }
-        Ok(Arc::new(out.finish()) as ArrayRef)
-    })
-    .call(vec![shingles, scope])
 }
 
 impl Across {

@@ -43,8 +43,8 @@ pub(crate) use repeats::{near_repeats, sharing_texts};
 pub(crate) use rules::{RuleList, broken_rule, rule_measure};
 pub(crate) use semantic::{embed, semantic_repeats};
 pub(crate) use signature::{
-    Standing, bands, known_number, known_precedence, precedence, precedence_key, relation, shingles,
-    text_digest, text_hash, version, version_key,
+    Standing, bands, known_number, known_precedence, precedence, precedence_key, relation, scoped_shingles,
+    shingles, text_digest, text_hash, version, version_key,
 };
 pub(crate) use template::Template;
 pub use text::is_removed;

@@ -14,6 +14,7 @@ use datafusion::prelude::Expr;
 use genome_kernels::dedup::bands::BandPlan;
 use genome_kernels::dedup::minhash::MinHasher;
 use genome_kernels::dedup::shingle::{Shingle, Shingler};
+use genome_kernels::dedup::survivors::in_scope;
 use genome_kernels::dedup::{from_bytes, to_bytes};
 use genome_kernels::text::normalize::{normalize, normalize_handles};
 use genome_schemas::{KEY_BYTES, KeyDomain, KeyHasher, key_type};
@@ -147,6 +148,27 @@ pub(crate) fn bands(shingles: Expr, scope: Expr, plan: BandPlan) -> Expr {
                 hasher.bands(&set, number, &mut bands);
             }
             append(&mut out, &bands, &mut bytes);
+        }
+        Ok(Arc::new(out.finish()) as ArrayRef)
+    })
+    .call(vec![shingles, scope])
+}
+
+/// Sets of shingles as those of their scopes, see [`in_scope`]: texts of an index, too, meet those of one scope by it. Null
+/// where either is null.
+pub(crate) fn scoped_shingles(shingles: Expr, scope: Expr) -> Expr {
+    let inputs = vec![DataType::BinaryView, DataType::Utf8View];
+    array_function("shingles_in_scope", inputs, DataType::Binary, |args| {
+        let (sets, scopes) = (binaries(args, 0)?, strings(args, 1)?);
+        let (mut set, mut bytes) = (Vec::<u32>::new(), Vec::new());
+        let mut out = BinaryBuilder::with_capacity(sets.len(), sets.len() * 160);
+        for (shingles, scope) in sets.iter().zip(scopes) {
+            set.clear();
+            if let (Some(shingles), Some(scope)) = (shingles, scope) {
+                set.extend(from_bytes(shingles));
+                in_scope(&mut set, scope_number(scope));
+            }
+            append(&mut out, &set, &mut bytes);
         }
         Ok(Arc::new(out.finish()) as ArrayRef)
     })

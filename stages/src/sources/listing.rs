@@ -5,7 +5,7 @@ use std::path::Path;
 use genome_schemas::Platform;
 use glob::{MatchOptions, Pattern};
 
-use super::bytes::archive::{Archive, is_blog, unpacked};
+use super::bytes::archive::{Archive, entries, is_blog, unpacked};
 use super::bytes::faults::Faults;
 use super::bytes::location::{Location, is_url};
 use super::bytes::remote;
@@ -203,28 +203,6 @@ const fn expected(platform: Platform) -> &'static str {
              *.tar, *.tgz, *.zip, *.jsonl, *.json, *.csv, *.tsv or *.parquet"
         }
     }
-}
-
-fn entries(folder: &Path) -> Result<Vec<(String, std::path::PathBuf)>, StageError> {
-    let failed = |error: std::io::Error| StageError::Input {
-        path: folder.display().to_string(),
-        reason: error.to_string(),
-    };
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        match entry.file_name().into_string() {
-            Ok(name) => found.push((name, entry.path())),
-            Err(name) => {
-                return Err(StageError::Input {
-                    path: entry.path().display().to_string(),
-                    reason: format!("the file name {} is not UTF-8", name.display()),
-                });
-            }
-        }
-    }
-    found.sort_unstable();
-    Ok(found)
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub struct Synthesize {
     /// Over events: at most so many of each author, their earliest first.
     #[serde(default)]
     pub per_author: Option<u32>,
-    /// At most so many calls in all, the same ones each time: a pseudo-random sample for a first look.
+    /// At most so many authors or events in all, the same ones each time: a pseudo-random sample for a first look.
     #[serde(default)]
     pub limit: Option<usize>,
     /// Sampling temperature; 0 takes the likeliest token.

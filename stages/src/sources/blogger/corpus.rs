@@ -3,8 +3,8 @@
 //! The files look like XML and are not: most do not parse. They are scanned for the four literal tags
 //! `<date>`, `</date>`, `<post>`, `</post>`; each text is decoded by itself, as UTF-8 if it is that, else as the other
 //! texts of the blog and its own bytes suggest. A member is named `<blog id>.<gender>.<age>.<topic>.<sign>.xml`. The
-//! blog id is a handle, so rows are located by the ordinal of their member in the order of names, or by a pseudonym for
-//! a file by itself, and by the index of the post in it.
+//! blog id is a handle, so rows are located by the ordinal of their member in the order of names, or, of
+//! a file by itself, by its name with a pseudonym for the handle, and by the index of the post in it.
 
 use std::borrow::Cow;
 

@@ -18,8 +18,7 @@ pub(in crate::sources) struct Archive {
     faults: Faults,
 }
 
-/// No dump nests its files deeper (`data/js/tweets` inside a folder of its own). Links that lead back to a folder that they
-/// are in end here too.
+/// No dump nests its files deeper (`data/js/tweets` inside a folder of its own).
 const MAX_DEPTH: usize = 6;
 
 impl Archive {
@@ -112,13 +111,7 @@ fn walk(
         return Ok(());
     }
     above.push(own);
-    for entry in fs::read_dir(folder).map_err(|e| input(folder, e.to_string()))? {
-        let entry = entry.map_err(|e| input(folder, e.to_string()))?;
-        let path = entry.path();
-        let name = entry
-            .file_name()
-            .into_string()
-            .map_err(|name| input(&path, format!("the file name {} is not UTF-8", name.display())))?;
+    for (name, path) in entries(folder)? {
         // Unlike the type of the entry, this is of what a link leads to.
         let facts = path.metadata().map_err(|e| input(&path, e.to_string()))?;
         if facts.is_file() {
@@ -129,6 +122,21 @@ fn walk(
     }
     above.pop();
     Ok(())
+}
+
+/// What lies in a folder: names and paths, in the order of the names.
+pub(in crate::sources) fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, StageError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|e| input(folder, e.to_string()))? {
+        let entry = entry.map_err(|e| input(folder, e.to_string()))?;
+        let path = entry.path();
+        match entry.file_name().into_string() {
+            Ok(name) => found.push((name, path)),
+            Err(name) => return Err(input(&path, format!("the file name {} is not UTF-8", name.display()))),
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 fn input(path: &Path, reason: String) -> StageError {

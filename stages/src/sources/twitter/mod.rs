@@ -41,7 +41,7 @@ pub(super) fn read(out: &mut Output<'_>) -> Read {
         }
         Some(Dump::Parquet(_)) => out.unreadable(table::neither(out)),
         Some(dump) => {
-            let mut named = Named::of(out);
+            let mut named = Named::default();
             each_member(out, dump, is_read, |out, member| {
                 named.next_member(out);
                 match member.format(out) {
@@ -117,9 +117,8 @@ pub(super) fn read_deletions(out: &mut Output<'_>) -> Read {
 }
 
 /// Whom a file and its members are named after: people name both after whose tweets they hold.
+#[derive(Default)]
 struct Named {
-    /// The name of the file without the handles.
-    file: String,
     /// Handles that stood in names so far.
     handles: Vec<String>,
     /// Whether the author of the member's first tweet is known.
@@ -127,10 +126,6 @@ struct Named {
 }
 
 impl Named {
-    fn of(out: &Output<'_>) -> Self {
-        Self { file: out.source_file().to_owned(), handles: Vec::new(), is_told: false }
-    }
-
     /// Takes the handles that are known out of the name of the next member.
     fn next_member(&mut self, out: &mut Output<'_>) {
         self.is_told = false;
@@ -153,14 +148,12 @@ impl Named {
         if !is_named_after(out.source_file(), handle) {
             return;
         }
-        let place = without_handle(out, out.source_file(), Some(handle));
-        let is_known = self.handles.iter().any(|known| known.eq_ignore_ascii_case(handle));
-        if is_known || place == out.source_file() {
+        if self.handles.iter().any(|known| known.eq_ignore_ascii_case(handle)) {
             return;
         }
+        let place = without_handle(out, out.source_file(), Some(handle));
+        out.rename_file(&place);
         out.set_source_file(place);
-        self.file = without_handle(out, &self.file, Some(handle));
-        out.rename_file(&self.file);
         self.handles.push(handle.to_owned());
     }
 }
@@ -174,8 +167,8 @@ fn is_named_after(name: &str, handle: &str) -> bool {
         !name[..at].ends_with(|c: char| c.is_ascii_alphanumeric())
             && !name[at + handle.len()..].starts_with(|c: char| c.is_ascii_alphanumeric())
     };
-    let is_word =
-        handle.len() >= SHORTEST && !matches!(handle.as_str(), "json" | "jsonl" | "tweets" | "twitter");
+    let is_word = handle.len() >= SHORTEST
+        && !matches!(handle.as_str(), "json" | "jsonl" | "tweets" | "twitter" | "user");
     is_word
         && handle.bytes().any(|b| !b.is_ascii_digit())
         && name.match_indices(handle.as_str()).any(|(at, _)| is_alone(at))
@@ -202,6 +195,7 @@ mod tests {
             ("stream-2017.tar!2017/00.json", "2017", false),
             ("stream-2017.tar!2017/00.json", "json", false),
             ("anna.json", "ann", false),
+            ("user_1a2b3c4d.json", "user", false),
         ] {
             assert_eq!(is_named_after(name, handle), is_named, "{name} {handle}");
         }
