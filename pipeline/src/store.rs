@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
@@ -162,9 +163,28 @@ pub async fn write_part(rows: DataFrame, table: &Table, folder: &Path) -> Result
             Ok(counts)
         }
         Err(error) => {
-            drop(fs::remove_dir_all(&building));
+            clear(&building).await;
             Err(error.context(format!("while writing {}", folder.display())))
         }
+    }
+}
+
+/// Removes a folder of a plan that failed. Writes that had begun cannot be called back: for a moment more they may
+/// add files, and make the folder anew, so it is held to be gone only once it stays away.
+async fn clear(folder: &Path) {
+    let mut absent = 0;
+    for _ in 0..200 {
+        if folder.exists() {
+            absent = 0;
+            // What comes in between makes this fail; then the next turn removes it.
+            drop(fs::remove_dir_all(folder));
+        } else {
+            absent += 1;
+        }
+        if absent == 10 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -450,6 +470,9 @@ impl Drop for Building {
 pub async fn build_sorted(rows: DataFrame, order: &str, folder: &Path) -> Result<Building> {
     let mut building = Building { place: beside(folder, "building"), target: folder.to_path_buf(), rows: 0 };
     let written = write_rows(rows, order, &building.place).await;
+    if written.is_err() {
+        clear(&building.place).await;
+    }
     building.rows = written.with_context(|| format!("while writing {}", folder.display()))?;
     Ok(building)
 }
