@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use genome_kernels::text::language::lingua::LinguaOpinion;
+use genome_kernels::text::language::ngrams::NgramOpinion;
 use genome_kernels::text::language::{LANGUAGES, LanguageDetector};
 use lingua::{Language, LanguageDetectorBuilder};
 
@@ -31,7 +31,7 @@ fn main() -> std::io::Result<()> {
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let own = LanguageDetector::common();
-    let asking = LanguageDetector::common().with_third_opinion(Arc::new(LinguaOpinion::new()));
+    let asking = LanguageDetector::common().with_third_opinion(Arc::new(NgramOpinion::new()));
     let listed = LANGUAGES
         .iter()
         .filter_map(|&code| whatlang::Lang::from_code(if code == "fas" { "pes" } else { code }));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use genome_kernels::text::language::LanguageDetector;
-use genome_kernels::text::language::lingua::LinguaOpinion;
+use genome_kernels::text::language::ngrams::NgramOpinion;
 use genome_schemas::{Fingerprint, FingerprintHasher};
 use genome_stages::decontaminate::Examined;
 use genome_stages::pii_scrub::RedactionKey;
@@ -303,7 +303,7 @@ impl Project {
     /// As [`Self::stage_context`] and [`Self::author_key`].
     pub fn run_context(&self) -> Result<StageContext> {
         let redaction_key = RedactionKey::from_secret(self.author_key()?);
-        let languages = LanguageDetector::common().with_third_opinion(Arc::new(LinguaOpinion::new()));
+        let languages = LanguageDetector::common().with_third_opinion(Arc::new(NgramOpinion::new()));
         Ok(StageContext { redaction_key, languages: Arc::new(languages), ..self.stage_context()? })
     }
 

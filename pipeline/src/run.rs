@@ -143,6 +143,7 @@ impl<'a> Runner<'a> {
         let outcome = if let Some(stage) = model_stage(self.project, &this.segment) {
             self.run_model(planned, this, cx, stage, &mut task).await?
         } else {
+            let _returning = this.segment.ingests.then(memory::Returning::begin);
             Some(self.run_plan(planned, this, cx, &mut task).await?)
         };
         let Some(outcome) = outcome else {

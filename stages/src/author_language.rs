@@ -52,7 +52,7 @@ impl Stage for AuthorLanguage {
     fn card(&self) -> Card {
         Card {
             name: "author_language",
-            version: 2,
+            version: 3,
             scope: Scope::Corpus,
             at_rest: false,
             input: events,

@@ -264,6 +264,15 @@ mod tests {
     }
 
     #[test]
+    fn a_template_leaves_its_loops_early() {
+        let source = "{% for message in messages %}{% if message.role == 'system' %}{% continue %}{% endif %}\
+            {{ message.role }}{% break %}{% endfor %}";
+        let template = ChatTemplate::new(source, &toy_tokenizer()).unwrap();
+        let messages = [&conversation()[..], &conversation()[..]].concat();
+        assert_eq!(template.render(&messages, true).unwrap(), "user");
+    }
+
+    #[test]
     fn a_refusal_and_a_broken_template_are_errors() {
         let tokenizer = toy_tokenizer();
         let source = "{{ raise_exception('roles must alternate') }}";

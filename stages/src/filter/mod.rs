@@ -73,7 +73,7 @@ impl Stage for ContentFilter {
     fn card(&self) -> Card {
         Card {
             name: "content_filter",
-            version: 3,
+            version: 4,
             scope: Scope::Row,
             at_rest: false,
             input: events,

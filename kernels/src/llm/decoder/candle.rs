@@ -46,6 +46,14 @@ impl CandleDecoder {
         Ok(Self { config, model })
     }
 
+    /// The same with attention in one kernel, or what stands for it on the host.
+    #[cfg(test)]
+    pub(super) fn load_as_with_a_kernel(files: &ModelFiles) -> Result<Self, KernelError> {
+        let (file, config) = WeightFile::open(files)?;
+        let card = CardModel::load(&file, &config, &candle_core::Device::Cpu)?;
+        Ok(Self { config, model: Model::Card(card.with_kernel(super::fused::spelled_out)) })
+    }
+
     /// The model's numbers.
     pub fn config(&self) -> &ModelConfig {
         &self.config

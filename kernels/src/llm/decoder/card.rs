@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 
 use super::adapter::{Adapter, rows_to_gguf};
 use super::config::ModelConfig;
@@ -16,7 +16,7 @@ use crate::KernelError;
 /// Positions that a new cache holds before it grows.
 const FIRST_CAPACITY: usize = 256;
 
-/// Keys and values by layer, each `[kv_heads, capacity, head_dim]`.
+/// Keys and values by layer, each `[kv_heads, capacity, head_dim]`, `f16` where attention is one kernel and `f32` elsewhere.
 #[derive(Debug)]
 struct Cache {
     layers: Vec<(Tensor, Tensor)>,
@@ -43,6 +43,13 @@ impl CardModel {
     ) -> Result<Self, KernelError> {
         let graph = GraphModel::load(file, config, device, Storage::Quantized)?;
         Ok(Self { graph, additions: BTreeMap::new(), sequences: BTreeMap::new(), next: 0 })
+    }
+
+    /// The same with another kernel for attention, for tests of what is around it.
+    #[cfg(test)]
+    pub(super) fn with_kernel(mut self, kernel: super::fused::Kernel) -> Self {
+        self.graph.kernel = Some(kernel);
+        self
     }
 
     pub(super) fn open(&mut self, shared: Option<(SequenceId, usize)>) -> Result<SequenceId, KernelError> {
@@ -104,14 +111,14 @@ impl CardModel {
         }
         let plan = self.graph.plan(runs)?;
         let mut stream = self.graph.embed(&tokens)?;
-        let sequences = &self.sequences;
+        let (sequences, kept) = (&self.sequences, self.graph.kept_type());
         let mut key_values = |layer: usize, run: Run, keys: Tensor, values: Tensor| {
             let cache = sequences
                 .get(&rows[run.sequence].sequence)
                 .ok_or_else(|| KernelError::Internal("a sequence closed within a step".into()))?;
             let (all_keys, all_values) = &cache.layers[layer];
-            all_keys.slice_set(&keys, 1, run.position)?;
-            all_values.slice_set(&values, 1, run.position)?;
+            all_keys.slice_set(&keys.to_dtype(kept)?, 1, run.position)?;
+            all_values.slice_set(&values.to_dtype(kept)?, 1, run.position)?;
             let seen = run.position + run.count;
             Ok((all_keys.narrow(1, 0, seen)?, all_values.narrow(1, 0, seen)?))
         };
@@ -143,8 +150,8 @@ impl CardModel {
 
     fn empty(&self, capacity: usize) -> Result<Cache, KernelError> {
         let config = &self.graph.config;
-        let zeros =
-            || Tensor::zeros((config.kv_heads, capacity, config.head_dim), DType::F32, &self.graph.device);
+        let shape = (config.kv_heads, capacity, config.head_dim);
+        let zeros = || Tensor::zeros(shape, self.graph.kept_type(), &self.graph.device);
         let layers =
             (0..config.layers).map(|_| Ok((zeros()?, zeros()?))).collect::<Result<_, KernelError>>()?;
         Ok(Cache { layers, capacity, len: 0 })

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use candle_core::quantized::QMatMul;
-use candle_core::{Device, Module, Tensor};
+use candle_core::{DType, Device, Module, Tensor};
 
 use super::config::ModelConfig;
+use super::fused;
 use super::names::{Norms, Part, bias_name, weight_name};
 use super::ops::{self, Mode};
 use super::rope::Rope;
@@ -81,7 +82,7 @@ pub(crate) struct Run {
 }
 
 /// Takes the new keys and values `[kv_heads, count, head_dim]` of a run in a layer and returns all that the run may
-/// look at, `[kv_heads, position + count, head_dim]`.
+/// look at, `[kv_heads, position + count, head_dim]`, in the type that they are kept in.
 pub(crate) type KeyValues<'a> =
     dyn FnMut(usize, Run, Tensor, Tensor) -> Result<(Tensor, Tensor), KernelError> + 'a;
 
@@ -97,7 +98,8 @@ pub(crate) struct Plan {
 struct Sight {
     cosines: Tensor,
     sines: Tensor,
-    /// One for each run: `[count, position + count]`, 0 or minus infinity; none if a single token sees everything.
+    /// One for each run: `[count, position + count]`, 0 or minus infinity; none if a single token sees everything, or a
+    /// kernel knows what is seen.
     masks: Vec<Option<Tensor>>,
 }
 
@@ -113,6 +115,8 @@ pub(crate) struct GraphModel {
     layers: Vec<Layer>,
     final_norm: Tensor,
     head: Projection,
+    /// Attention in one kernel, if there is one.
+    pub(super) kernel: Option<fused::Kernel>,
 }
 
 impl GraphModel {
@@ -166,7 +170,14 @@ impl GraphModel {
             layers,
             final_norm: vector("output_norm.weight", config.hidden)?,
             head: Projection { matrix: head, bias: None },
+            // Kernels have no gradients.
+            kernel: (storage == Storage::Quantized).then(|| fused::kernel(config, device)).flatten(),
         })
+    }
+
+    /// What keys and values are to be kept in.
+    pub(super) fn kept_type(&self) -> DType {
+        if self.kernel.is_some() { fused::KEPT } else { DType::F32 }
     }
 
     /// Prepares a step of these runs, in packed order.
@@ -242,7 +253,13 @@ impl GraphModel {
         for (&run, mask) in plan.runs.iter().zip(&sight.masks) {
             let part = |rows: &Tensor| rows.narrow(1, start, run.count)?.contiguous();
             let (keys, values) = key_values(index, run, part(&keys)?, part(&values)?)?;
-            attended.push(self.attend(&part(&queries)?, &keys, &values, mask.as_ref(), mode)?);
+            let queries = part(&queries)?;
+            attended.push(match self.kernel {
+                Some(kernel) => {
+                    fused::attend(kernel, config, &queries, &keys, &values, config.window(index))?
+                }
+                None => self.attend(&queries, &keys, &values, mask.as_ref(), mode)?,
+            });
             start += run.count;
         }
         let attended =
@@ -310,7 +327,7 @@ impl GraphModel {
 
     fn mask(&self, run: Run, window: Option<usize>) -> Result<Option<Tensor>, KernelError> {
         let seen = run.position + run.count;
-        if run.count == 1 && window.is_none_or(|window| seen <= window) {
+        if self.kernel.is_some() || run.count == 1 && window.is_none_or(|window| seen <= window) {
             return Ok(None);
         }
         let values: Vec<f32> = (0..run.count)

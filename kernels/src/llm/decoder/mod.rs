@@ -30,6 +30,7 @@ mod cache;
 mod candle;
 mod card;
 mod config;
+mod fused;
 pub(crate) mod graph;
 mod host;
 mod linear;

@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::adapter::rows_to_gguf;
 use super::config::{Family, LocalLayers, ModelConfig, is_factor};
@@ -255,8 +255,10 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Option<Vec<f32>>), KernelErr
     if shape.query_pre_attn_scalar == Some(0) {
         return Err(fail("attention cannot be scaled by a width of 0".into()));
     }
-    if shape.rope_parameters.is_some() && shape.rope_theta.is_none() {
-        return Err(fail("has `rope_parameters` in place of `rope_theta`, which is not supported".into()));
+    if shape.rope_parameters.is_some() {
+        return Err(fail(
+            "has `rope_parameters` without a `rope_theta`, or of a kind that is not supported".into(),
+        ));
     }
     if shape.model_type == "mistral" && shape.sliding_window.is_some() {
         return Err(fail("a sliding window in every layer is not supported".into()));
@@ -304,20 +306,43 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Option<Vec<f32>>), KernelErr
     Ok((config, factors))
 }
 
+/// Newer files have the numbers of rotation together in `rope_parameters`, Gemma 3's for each kind of its layers; older ones
+/// have them one by one. What is not understood stays where it is.
+fn spread_rope_parameters(fields: &mut Map<String, Value>) {
+    let Some(parameters) = fields.get("rope_parameters") else { return };
+    let local = parameters.get("sliding_attention");
+    let whole = parameters.get("full_attention").unwrap_or(parameters);
+    let Some(base) = whole.get("rope_theta").cloned() else { return };
+    let local_base = match local {
+        None => None,
+        Some(local) if local.get("rope_type").is_none_or(|kind| kind == "default") => {
+            local.get("rope_theta").cloned()
+        }
+        Some(_) => return,
+    };
+    let scaling = whole.clone();
+    fields.insert("rope_theta".into(), base);
+    fields.insert("rope_scaling".into(), scaling);
+    if let Some(base) = local_base {
+        fields.insert("rope_local_base_freq".into(), base);
+    }
+    fields.remove("rope_parameters");
+}
+
 /// The part of a `config.json` that describes the model of text. Gemma 3 4B, 12B and 27B have it inside of a description of
 /// what sees images, too, and leave out there what is as usual (`Gemma3TextConfig` of Hugging Face's Transformers).
 fn text_model(mut json: Value) -> Value {
     if json["model_type"] == "gemma3" && json["text_config"].is_object() {
         json = json["text_config"].take();
     }
+    if let Some(fields) = json.as_object_mut() {
+        spread_rope_parameters(fields);
+    }
     if json["model_type"] == "gemma3_text"
         && let Some(fields) = json.as_object_mut()
     {
-        // A base among `rope_parameters` is not read, and the usual one must not hide that.
-        if !fields.contains_key("rope_parameters") {
-            fields.entry("rope_theta").or_insert(json!(1_000_000.0));
-        }
         for (name, usual) in [
+            ("rope_theta", json!(1_000_000.0)),
             ("vocab_size", json!(262_208)),
             ("num_attention_heads", json!(8)),
             ("num_key_value_heads", json!(4)),

@@ -261,16 +261,18 @@ fn random_adapter(toy: &Toy, seed: u64) -> Adapter {
 }
 
 #[test]
-fn the_path_of_graphics_cards_agrees_with_the_hosts() {
+fn the_paths_of_graphics_cards_agree_with_the_hosts() {
     for toy in all_toys() {
         let (_folder, path) = toy_file(&toy);
         let mut host = CandleDecoder::load(&ModelFiles::gguf(&path), DeviceKind::Cpu).unwrap();
         let mut card = CandleDecoder::load_as_on_a_card(&ModelFiles::gguf(&path)).unwrap();
+        let mut kernel = CandleDecoder::load_as_with_a_kernel(&ModelFiles::gguf(&path)).unwrap();
         for adapter in [None, Some(random_adapter(&toy, 3))] {
             host.set_adapter(adapter.as_ref()).unwrap();
             card.set_adapter(adapter.as_ref()).unwrap();
+            kernel.set_adapter(adapter.as_ref()).unwrap();
             let mut results = Vec::new();
-            for decoder in [&mut host, &mut card] {
+            for decoder in [&mut host, &mut card, &mut kernel] {
                 let first = decoder.open(None).unwrap();
                 let mut logits = decoder.step(&[row(first, &tokens(40, 1), Logits::All)]).unwrap();
                 let second = decoder.open(Some((first, 30))).unwrap();
@@ -286,11 +288,12 @@ fn the_path_of_graphics_cards_agrees_with_the_hosts() {
                 logits.extend(decoder.step(&[row(second, &[9], Logits::Last)]).unwrap());
                 results.push(logits);
             }
-            let distance = distance(&results[0], &results[1]);
             let largest = results[1].iter().flatten().fold(0f32, |largest, logit| largest.max(logit.abs()));
-            // The host's caches are rounded to f16, those of the card are not.
-            let relative = distance / largest;
-            assert!(relative < 3e-3, "{:?}, adapter {}: {relative}", toy.family, adapter.is_some());
+            // The caches of the host and of kernels are rounded to f16, those of the card without one are not.
+            for path in [1, 2] {
+                let relative = distance(&results[0], &results[path]) / largest;
+                assert!(relative < 3e-3, "{:?}, adapter {}: {relative}", toy.family, adapter.is_some());
+            }
         }
     }
 }

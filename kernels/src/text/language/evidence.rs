@@ -124,7 +124,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether a character is part of words. The vowel signs of Devanagari are.
-fn is_letter(c: char) -> bool {
+pub(super) fn is_letter(c: char) -> bool {
     if c.is_ascii() {
         c.is_ascii_alphabetic()
     } else {

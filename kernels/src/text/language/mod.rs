@@ -12,7 +12,7 @@ mod detector;
 mod evidence;
 mod excerpt;
 mod languages;
-pub mod lingua;
+pub mod ngrams;
 mod opinion;
 mod profiles;
 mod script;

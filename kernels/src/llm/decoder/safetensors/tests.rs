@@ -208,6 +208,54 @@ fn the_text_of_a_model_that_sees_images_is_read() {
 }
 
 #[test]
+fn rotary_numbers_are_read_where_newer_files_have_them() {
+    let scaling = json!({"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 8192});
+    let with_base = |mut numbers: Value, base: f64| {
+        numbers["rope_theta"] = json!(base);
+        numbers
+    };
+    let plain = json!({"rope_type": "default"});
+    let linear = json!({"rope_type": "linear", "factor": 8.0});
+    let cases = [
+        (
+            Family::Llama,
+            json!({"rope_theta": 500_000.0, "rope_scaling": scaling}),
+            with_base(scaling.clone(), 500_000.0),
+        ),
+        (Family::Qwen3, json!({"rope_theta": 1e6}), with_base(plain.clone(), 1e6)),
+        (
+            Family::Gemma3,
+            json!({"rope_theta": 2e6, "rope_local_base_freq": 20_000.0, "rope_scaling": linear}),
+            json!({"full_attention": with_base(linear.clone(), 2e6), "sliding_attention": with_base(plain, 20_000.0)}),
+        ),
+    ];
+    for (family, older, newer) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        publish(folder.path(), &Toy::new(family, 4));
+        let path = folder.path().join("config.json");
+        let mut read = Vec::new();
+        for numbers in [older, json!({ "rope_parameters": newer })] {
+            change_config(folder.path(), |config| {
+                let config = config.as_object_mut().unwrap();
+                config.retain(|name, _| !name.starts_with("rope_"));
+                config.extend(numbers.as_object().unwrap().clone());
+            });
+            read.push(read_config(&path).unwrap());
+        }
+        assert_eq!(read[0], read[1], "{family:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    publish(folder.path(), &Toy::new(Family::Gemma3, 4));
+    change_config(folder.path(), |config| {
+        config["rope_parameters"] = json!({"full_attention": {"rope_theta": 1e6},
+            "sliding_attention": {"rope_theta": 1e4, "rope_type": "linear", "factor": 2.0}});
+    });
+    let said = read_config(&folder.path().join("config.json")).unwrap_err().to_string();
+    assert!(said.contains("`rope_parameters`"), "{said}");
+}
+
+#[test]
 fn what_gemma_leaves_out_is_as_usual() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.json");
