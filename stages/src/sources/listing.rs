@@ -1,6 +1,7 @@
 //! The files that a source means.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use genome_schemas::Platform;
 use glob::{MatchOptions, Pattern};
@@ -79,13 +80,44 @@ fn expand(path: &str, platform: Platform) -> Result<Vec<InputFile>, StageError> 
         return one(whole, platform);
     }
     let input = |reason: String| StageError::Input { path: path.to_owned(), reason };
-    let matches = glob::glob_with(path, GLOB).map_err(|error| input(format!("is no pattern: {error}")))?;
+    // The library panics at names that are not UTF-8 where it looks at leading dots.
+    let options = MatchOptions { require_literal_leading_dot: false, ..GLOB };
+    let matches = glob::glob_with(path, options).map_err(|error| input(format!("is no pattern: {error}")))?;
+    let named: Vec<&str> = path.split('/').filter(|part| is_hidden(part)).collect();
     let mut found = Vec::new();
+    let mut folders = BTreeSet::from([folder_before_pattern(path)]);
     for entry in matches {
         let entry = entry.map_err(|error| input(error.to_string()))?;
-        found.extend(one(&entry, platform)?);
+        if is_meant(&entry, &named) {
+            folders.extend(entry.parent().map(Path::to_owned));
+            found.extend(one(&entry, platform)?);
+        }
+    }
+    // And it passes over them without a word.
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        entries(folder)?;
     }
     Ok(found)
+}
+
+fn is_hidden(part: &str) -> bool {
+    part.starts_with('.') && part != "." && part != ".."
+}
+
+/// Whether each hidden part of a path is meant by a part of the pattern that begins with a dot, too.
+fn is_meant(path: &Path, named: &[&str]) -> bool {
+    let is_named = |part: &str| {
+        named.iter().any(|&name| name == part || Pattern::new(name).is_ok_and(|name| name.matches(part)))
+    };
+    path.iter().filter_map(|part| part.to_str()).all(|part| !is_hidden(part) || is_named(part))
+}
+
+/// The folder that the part of a pattern before its first star or question mark names.
+fn folder_before_pattern(pattern: &str) -> PathBuf {
+    let before = pattern.split(['*', '?']).next().unwrap_or_default();
+    let folder =
+        before.rsplit_once('/').map_or(".", |(folder, _)| if folder.is_empty() { "/" } else { folder });
+    PathBuf::from(folder)
 }
 
 fn expand_url(text: &str, platform: Platform) -> Result<Vec<InputFile>, StageError> {
@@ -190,9 +222,12 @@ const fn extensions(platform: Platform) -> &'static [&'static str] {
 
 const fn expected(platform: Platform) -> &'static str {
     match platform {
-        Platform::Reddit => "dumps named *.zst, *.bz2, *.xz, *.gz, *.jsonl, *.ndjson, *.json or *.parquet",
+        Platform::Reddit => {
+            "dumps named *.zst, *.bz2, *.xz, *.gz, *.jsonl, *.ndjson, *.json or *.parquet, or *.zip, *.tar or *.tgz of them"
+        }
         Platform::Amazon => {
-            "reviews named *.jsonl, *.json or *.tsv, packed or not, and products with `meta_` in their names"
+            "reviews named *.jsonl, *.json or *.tsv, packed or not, also in *.zip, *.tar or *.tgz, and products with `meta_` in their \
+             names"
         }
         Platform::Blogger => {
             "blogs.zip or its unpacked folder of <id>.<gender>.<age>.<topic>.<sign>.xml, blogtext.csv, or an export \
@@ -207,7 +242,7 @@ const fn expected(platform: Platform) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::os::unix::ffi::OsStrExt as _;
 
     use super::super::config::Deletions;
     use super::*;
@@ -295,5 +330,38 @@ mod tests {
                 list_files(&source(Platform::Reddit, &[&root.join(missing)])).unwrap_err().to_string();
             assert!(error.contains(missing) && error.contains("expected dumps named *.zst"), "{error}");
         }
+    }
+
+    #[test]
+    fn patterns_pass_over_hidden_names_and_stop_at_those_that_are_not_utf_8() {
+        let folder = tempfile::tempdir().unwrap();
+        #[expect(clippy::disallowed_methods, reason = "a test's own folder")]
+        let put = |name: &Path| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, b"").unwrap();
+        };
+        for name in ["RC_1.zst", ".RC_2.zst", ".old/RC_3.zst", "new/RC_4.zst"] {
+            put(Path::new(name));
+        }
+        let listed = |pattern: &str| {
+            let files = list_files(&source(Platform::Reddit, &[&folder.path().join(pattern)]))?;
+            let name = |file: &InputFile| file.location.name();
+            Ok::<_, StageError>(files.iter().map(name).collect::<Vec<String>>())
+        };
+        for (pattern, expected) in [
+            ("*.zst", &["RC_1.zst"][..]),
+            (".*.zst", &[".RC_2.zst"]),
+            ("**/RC_*.zst", &["RC_1.zst", "RC_4.zst"]),
+            (".o*/*.zst", &["RC_3.zst"]),
+        ] {
+            assert_eq!(listed(pattern).unwrap(), expected, "{pattern}");
+        }
+        put(Path::new(std::ffi::OsStr::from_bytes(b"RC_\xff.zst")));
+        for pattern in ["*.zst", "**/*.zst", "none*"] {
+            let error = listed(pattern).unwrap_err().to_string();
+            assert!(error.contains("is not UTF-8"), "{error}");
+        }
+        assert_eq!(listed("new/*").unwrap(), ["RC_4.zst"]);
     }
 }
