@@ -3,7 +3,7 @@
 //! The likelihood of a text is lingua's (in its high accuracy, without its rules on single letters, which are in our own
 //! evidence): of each length, every n-gram of the text counts once, by the longest part of it from its beginning that the
 //! model has; the sum of the logarithms is divided by the number of letters that the model has, and texts of 120 letters
-//! and more are told by their trigrams alone. The models are packed by the build script ([`packed`]), without the n-grams
+//! and more are told by their trigrams alone. The models are packed by the build script (`packed`), without the n-grams
 //! of five letters: 19 MB for lingua's 215, looked up by a hash.
 //!
 //! Whatever names [`NgramOpinion`] carries the models in its binary. Only the program does.
