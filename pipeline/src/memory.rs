@@ -22,7 +22,7 @@ pub struct Returning {
 }
 
 impl Returning {
-    /// Begins. Where the system gives no thread for it, what is freed stays with the allocator.
+    /// Begins. Where the system gives no thread for it, or its allocator cannot be asked, what is freed stays with that.
     pub fn begin() -> Self {
         let (running, stopped) = channel::<()>();
         let give_back = move || {
@@ -30,7 +30,9 @@ impl Returning {
                 return_freed();
             }
         };
-        let thread = std::thread::Builder::new().name("give-back".to_owned()).spawn(give_back).ok();
+        let can_return = cfg!(all(target_os = "linux", target_env = "gnu"));
+        let named = std::thread::Builder::new().name("give-back".to_owned());
+        let thread = can_return.then(|| named.spawn(give_back).ok()).flatten();
         Self { running: Some(running), thread }
     }
 }

@@ -163,15 +163,15 @@ pub async fn write_part(rows: DataFrame, table: &Table, folder: &Path) -> Result
             Ok(counts)
         }
         Err(error) => {
-            clear(&building).await;
+            clear(&building, a_moment).await;
             Err(error.context(format!("while writing {}", folder.display())))
         }
     }
 }
 
 /// Removes a folder of a plan that failed. Writes that had begun cannot be called back: for a moment more they may
-/// add files, and make the folder anew, so it is held to be gone only once it stays away.
-async fn clear(folder: &Path) {
+/// add files, and make the folder anew, so it is held to be gone only once it stays away for ten moments.
+async fn clear(folder: &Path, mut moment: impl AsyncFnMut()) {
     let mut absent = 0;
     for _ in 0..200 {
         if folder.exists() {
@@ -184,8 +184,12 @@ async fn clear(folder: &Path) {
         if absent == 10 {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        moment().await;
     }
+}
+
+async fn a_moment() {
+    tokio::time::sleep(Duration::from_millis(10)).await;
 }
 
 /// How Parquet files of a store are written.
@@ -471,7 +475,7 @@ pub async fn build_sorted(rows: DataFrame, order: &str, folder: &Path) -> Result
     let mut building = Building { place: beside(folder, "building"), target: folder.to_path_buf(), rows: 0 };
     let written = write_rows(rows, order, &building.place).await;
     if written.is_err() {
-        clear(&building.place).await;
+        clear(&building.place, a_moment).await;
     }
     building.rows = written.with_context(|| format!("while writing {}", folder.display()))?;
     Ok(building)
@@ -527,6 +531,22 @@ mod tests {
             entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn what_is_written_for_a_moment_more_is_removed_as_well() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join(".building-part");
+        fs::create_dir_all(folder.join("outcome=kept")).unwrap();
+        let mut moments = 0;
+        let moment = async || {
+            moments += 1;
+            if moments < 9 {
+                fs::create_dir_all(folder.join("outcome=kept")).unwrap();
+            }
+        };
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(clear(&folder, moment));
+        assert!(!folder.exists());
     }
 
     #[test]

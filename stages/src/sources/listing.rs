@@ -1,16 +1,16 @@
 //! The files that a source means.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use genome_schemas::Platform;
-use glob::{MatchOptions, Pattern};
+use glob::Pattern;
 
 use super::bytes::archive::{Archive, entries, is_blog, unpacked};
 use super::bytes::faults::Faults;
 use super::bytes::location::{Location, is_url};
 use super::bytes::remote;
 use super::config::SourceConfig;
+use super::pattern::{GLOB, is_pattern, matching};
 use super::pseudonym::Pseudonymizer;
 use super::reddit::without_profiles;
 use super::twitter::holds_tweets;
@@ -35,10 +35,6 @@ impl InputFile {
         if platform == Platform::Reddit { without_profiles(names, &name) } else { name }
     }
 }
-
-/// `*` and `?` stand for anything within a part of a path, `**` for any folders.
-const GLOB: MatchOptions =
-    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
 
 /// The files that a source means, sorted, each once.
 ///
@@ -76,55 +72,21 @@ pub fn list_files(source: &SourceConfig) -> Result<Vec<InputFile>, StageError> {
 fn expand(path: &str, platform: Platform) -> Result<Vec<InputFile>, StageError> {
     let whole = Path::new(path);
     // A name that exists is meant literally, even with a star in it.
-    if !path.contains(['*', '?']) || whole.exists() {
+    if !is_pattern(path) || whole.exists() {
         return one(whole, platform);
     }
-    let input = |reason: String| StageError::Input { path: path.to_owned(), reason };
-    // The library panics at names that are not UTF-8 where it looks at leading dots.
-    let options = MatchOptions { require_literal_leading_dot: false, ..GLOB };
-    let matches = glob::glob_with(path, options).map_err(|error| input(format!("is no pattern: {error}")))?;
-    let named: Vec<&str> = path.split('/').filter(|part| is_hidden(part)).collect();
     let mut found = Vec::new();
-    let mut folders = BTreeSet::from([folder_before_pattern(path)]);
-    for entry in matches {
-        let entry = entry.map_err(|error| input(error.to_string()))?;
-        if is_meant(&entry, &named) {
-            folders.extend(entry.parent().map(Path::to_owned));
-            found.extend(one(&entry, platform)?);
-        }
-    }
-    // And it passes over them without a word.
-    for folder in folders.iter().filter(|folder| folder.is_dir()) {
-        entries(folder)?;
+    for entry in matching(path)? {
+        found.extend(one(&entry, platform)?);
     }
     Ok(found)
-}
-
-fn is_hidden(part: &str) -> bool {
-    part.starts_with('.') && part != "." && part != ".."
-}
-
-/// Whether each hidden part of a path is meant by a part of the pattern that begins with a dot, too.
-fn is_meant(path: &Path, named: &[&str]) -> bool {
-    let is_named = |part: &str| {
-        named.iter().any(|&name| name == part || Pattern::new(name).is_ok_and(|name| name.matches(part)))
-    };
-    path.iter().filter_map(|part| part.to_str()).all(|part| !is_hidden(part) || is_named(part))
-}
-
-/// The folder that the part of a pattern before its first star or question mark names.
-fn folder_before_pattern(pattern: &str) -> PathBuf {
-    let before = pattern.split(['*', '?']).next().unwrap_or_default();
-    let folder =
-        before.rsplit_once('/').map_or(".", |(folder, _)| if folder.is_empty() { "/" } else { folder });
-    PathBuf::from(folder)
 }
 
 fn expand_url(text: &str, platform: Platform) -> Result<Vec<InputFile>, StageError> {
     let Location::Remote(url) = Location::parse(text)? else { return Ok(Vec::new()) };
     let failed = |reason: String| StageError::Input { path: text.to_owned(), reason };
-    let is_pattern = url.path().contains('*');
-    if !is_pattern && !url.path().ends_with('/') {
+    let has_stars = url.path().contains('*');
+    if !has_stars && !url.path().ends_with('/') {
         let (bytes, version) = remote::facts(&url).map_err(|error| failed(error.to_string()))?;
         return Ok(vec![InputFile { location: Location::Remote(url), bytes, version: Some(version) }]);
     }
@@ -139,7 +101,7 @@ fn expand_url(text: &str, platform: Platform) -> Result<Vec<InputFile>, StageErr
     folder_url.set_path(folder);
     let pattern = Pattern::new(rest).map_err(|error| failed(format!("is no pattern: {error}")))?;
     let wanted = |name: &str| -> bool {
-        if is_pattern {
+        if has_stars {
             pattern.matches_with(name, GLOB)
         } else {
             !name.contains('/') && is_dump(name, platform)
@@ -242,7 +204,7 @@ const fn expected(platform: Platform) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::ffi::OsStrExt as _;
+    use std::path::PathBuf;
 
     use super::super::config::Deletions;
     use super::*;
@@ -330,38 +292,5 @@ mod tests {
                 list_files(&source(Platform::Reddit, &[&root.join(missing)])).unwrap_err().to_string();
             assert!(error.contains(missing) && error.contains("expected dumps named *.zst"), "{error}");
         }
-    }
-
-    #[test]
-    fn patterns_pass_over_hidden_names_and_stop_at_those_that_are_not_utf_8() {
-        let folder = tempfile::tempdir().unwrap();
-        #[expect(clippy::disallowed_methods, reason = "a test's own folder")]
-        let put = |name: &Path| {
-            let path = folder.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, b"").unwrap();
-        };
-        for name in ["RC_1.zst", ".RC_2.zst", ".old/RC_3.zst", "new/RC_4.zst"] {
-            put(Path::new(name));
-        }
-        let listed = |pattern: &str| {
-            let files = list_files(&source(Platform::Reddit, &[&folder.path().join(pattern)]))?;
-            let name = |file: &InputFile| file.location.name();
-            Ok::<_, StageError>(files.iter().map(name).collect::<Vec<String>>())
-        };
-        for (pattern, expected) in [
-            ("*.zst", &["RC_1.zst"][..]),
-            (".*.zst", &[".RC_2.zst"]),
-            ("**/RC_*.zst", &["RC_1.zst", "RC_4.zst"]),
-            (".o*/*.zst", &["RC_3.zst"]),
-        ] {
-            assert_eq!(listed(pattern).unwrap(), expected, "{pattern}");
-        }
-        put(Path::new(std::ffi::OsStr::from_bytes(b"RC_\xff.zst")));
-        for pattern in ["*.zst", "**/*.zst", "none*"] {
-            let error = listed(pattern).unwrap_err().to_string();
-            assert!(error.contains("is not UTF-8"), "{error}");
-        }
-        assert_eq!(listed("new/*").unwrap(), ["RC_4.zst"]);
     }
 }

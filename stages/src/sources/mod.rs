@@ -34,6 +34,7 @@ mod members;
 mod options;
 mod output;
 mod parquet_rows;
+mod pattern;
 mod pseudonym;
 mod read_dumps;
 mod record;

@@ -17,9 +17,12 @@ pub(super) type Kernel = fn(&Tensor, &Tensor, &Tensor, f32, Option<usize>) -> ca
 pub(super) fn kernel(config: &ModelConfig, device: &Device) -> Option<Kernel> {
     #[cfg(feature = "flash-attn")]
     {
-        // What the kernel is compiled for.
+        // What the kernel is compiled for. On older cards it says nothing and leaves what it should fill as it was.
         let fits = config.head_dim.is_multiple_of(8) && config.head_dim <= 512;
-        if device.is_cuda() && fits {
+        let is_new = device.as_cuda_device().is_ok_and(|card| {
+            card.cuda_stream().context().compute_capability().is_ok_and(|(major, _)| major >= 8)
+        });
+        if is_new && fits {
             return Some(|queries, keys, values, scale, back| {
                 candle_flash_attn::flash_attn_windowed(queries, keys, values, scale, back, Some(0))
             });
@@ -50,7 +53,8 @@ pub(super) fn attend(
     Ok(attended.to_dtype(DType::F32)?.reshape((count, config.query_width()))?)
 }
 
-/// What a kernel computes, in single operations on the host: a stand-in, for what is around it.
+/// What a kernel computes, in single operations on the host: a stand-in, for what is around it. It wants what a kernel
+/// wants.
 #[cfg(test)]
 pub(super) fn spelled_out(
     queries: &Tensor,
@@ -61,6 +65,14 @@ pub(super) fn spelled_out(
 ) -> candle_core::Result<Tensor> {
     let (_, count, heads, _) = queries.dims4()?;
     let (_, seen, kv_heads, _) = keys.dims4()?;
+    for tensor in [queries, keys, values] {
+        if tensor.dtype() != KEPT || tensor.stride().last() != Some(&1) {
+            candle_core::bail!("{:?} with strides {:?}", tensor.dtype(), tensor.stride());
+        }
+    }
+    if keys.dims() != values.dims() || count > seen {
+        candle_core::bail!("{:?}, {:?} and {count} queries", keys.dims(), values.dims());
+    }
     let mask: Vec<f32> = (0..count)
         .flat_map(|row| {
             let own = seen - count + row;

@@ -306,18 +306,21 @@ fn read_config(path: &Path) -> Result<(ModelConfig, Option<Vec<f32>>), KernelErr
     Ok((config, factors))
 }
 
+/// Whether numbers of rotation stretch nothing.
+fn is_plain(numbers: &Value) -> bool {
+    numbers.get("rope_type").or_else(|| numbers.get("type")).is_none_or(|kind| kind == "default")
+}
+
 /// Newer files have the numbers of rotation together in `rope_parameters`, Gemma 3's for each kind of its layers; older ones
 /// have them one by one. What is not understood stays where it is.
 fn spread_rope_parameters(fields: &mut Map<String, Value>) {
     let Some(parameters) = fields.get("rope_parameters") else { return };
     let local = parameters.get("sliding_attention");
     let whole = parameters.get("full_attention").unwrap_or(parameters);
-    let Some(base) = whole.get("rope_theta").cloned() else { return };
+    let Some(base) = whole.get("rope_theta").or_else(|| fields.get("rope_theta")).cloned() else { return };
     let local_base = match local {
         None => None,
-        Some(local) if local.get("rope_type").is_none_or(|kind| kind == "default") => {
-            local.get("rope_theta").cloned()
-        }
+        Some(local) if is_plain(local) => local.get("rope_theta").cloned(),
         Some(_) => return,
     };
     let scaling = whole.clone();

@@ -224,6 +224,7 @@ fn rotary_numbers_are_read_where_newer_files_have_them() {
             with_base(scaling.clone(), 500_000.0),
         ),
         (Family::Qwen3, json!({"rope_theta": 1e6}), with_base(plain.clone(), 1e6)),
+        (Family::Qwen2, json!({"rope_theta": 1e6}), json!({"rope_theta": 1e6})),
         (
             Family::Gemma3,
             json!({"rope_theta": 2e6, "rope_local_base_freq": 20_000.0, "rope_scaling": linear}),
@@ -247,12 +248,18 @@ fn rotary_numbers_are_read_where_newer_files_have_them() {
     }
     let folder = tempfile::tempdir().unwrap();
     publish(folder.path(), &Toy::new(Family::Gemma3, 4));
-    change_config(folder.path(), |config| {
-        config["rope_parameters"] = json!({"full_attention": {"rope_theta": 1e6},
-            "sliding_attention": {"rope_theta": 1e4, "rope_type": "linear", "factor": 2.0}});
-    });
-    let said = read_config(&folder.path().join("config.json")).unwrap_err().to_string();
-    assert!(said.contains("`rope_parameters`"), "{said}");
+    let path = folder.path().join("config.json");
+    let alone = read_config(&path).unwrap();
+    change_config(folder.path(), |config| config["rope_parameters"] = json!({"rope_type": "default"}));
+    assert_eq!(read_config(&path).unwrap(), alone);
+    for kind in ["rope_type", "type"] {
+        change_config(folder.path(), |config| {
+            config["rope_parameters"] = json!({"full_attention": {"rope_theta": 1e6},
+                "sliding_attention": {"rope_theta": 1e4, kind: "linear", "factor": 2.0}});
+        });
+        let said = read_config(&path).unwrap_err().to_string();
+        assert!(said.contains("`rope_parameters`"), "{said}");
+    }
 }
 
 #[test]
