@@ -21,48 +21,47 @@ pub(super) fn is_pattern(path: &str) -> bool {
 /// # Errors
 /// What is no pattern; a folder that it leads to but cannot be listed, or that has a name that is not UTF-8.
 pub(super) fn matching(pattern: &str) -> Result<Vec<PathBuf>, StageError> {
+    let compiled = |part: &str| {
+        Pattern::new(part).map_err(|error| StageError::Input {
+            path: pattern.to_owned(),
+            reason: format!("is no pattern: {error}"),
+        })
+    };
     let mut parts: Vec<Part<'_>> = Vec::new();
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
         parts.push(match part {
             // Twice in a row says no more than once.
             "**" if matches!(parts.last(), Some(Part::AnyFolders)) => continue,
             "**" => Part::AnyFolders,
-            _ if part.contains(['*', '?', '[']) => {
-                let invalid = |error| StageError::Input {
-                    path: pattern.to_owned(),
-                    reason: format!("is no pattern: {error}"),
-                };
-                Part::Pattern(part, Pattern::new(part).map_err(invalid)?)
-            }
+            _ if part.contains(['*', '?', '[']) => Part::Pattern(part, compiled(part)?),
             _ => Part::Name(part),
         });
     }
     if matches!(parts.last(), Some(Part::AnyFolders)) {
-        parts.push(Part::Anything);
+        parts.push(Part::Pattern("*", compiled("*")?));
     }
-    let mut found = Vec::new();
     let root = if pattern.starts_with('/') { "/" } else { "" };
-    Walk { found: &mut found, above: Vec::new() }.follow(Path::new(root), &parts)?;
-    Ok(found)
+    let mut walk = Walk::default();
+    walk.follow(Path::new(root), &parts)?;
+    Ok(walk.found)
 }
 
 /// A part of a pattern, between two slashes.
 enum Part<'a> {
     AnyFolders,
-    /// Any name that is not hidden: what a `**` at the end stands for.
-    Anything,
     Pattern(&'a str, Pattern),
     Name(&'a str),
 }
 
 /// A walk along a pattern.
-struct Walk<'a> {
-    found: &'a mut Vec<PathBuf>,
+#[derive(Default)]
+struct Walk {
+    found: Vec<PathBuf>,
     /// Folders that the walk is in by a `**`: one that lies in itself by a link is not entered again.
     above: Vec<PathBuf>,
 }
 
-impl Walk<'_> {
+impl Walk {
     fn follow(&mut self, folder: &Path, parts: &[Part<'_>]) -> Result<(), StageError> {
         let Some((part, rest)) = parts.split_first() else {
             self.found.push(folder.to_owned());
@@ -74,13 +73,9 @@ impl Walk<'_> {
             Part::Pattern(name, _) if folder.join(name).exists() => {
                 self.follow_name(&folder.join(name), rest)
             }
-            Part::Pattern(..) | Part::Anything => {
+            Part::Pattern(_, pattern) => {
                 for (name, path) in listed(folder)? {
-                    let is_meant = match part {
-                        Part::Pattern(_, pattern) => pattern.matches_with(&name, GLOB),
-                        _ => !name.starts_with('.'),
-                    };
-                    if is_meant {
+                    if pattern.matches_with(&name, GLOB) {
                         self.follow_name(&path, rest)?;
                     }
                 }
