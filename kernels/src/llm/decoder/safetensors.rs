@@ -338,12 +338,9 @@ fn text_model(mut json: Value) -> Value {
     if json["model_type"] == "gemma3" && json["text_config"].is_object() {
         json = json["text_config"].take();
     }
-    if let Some(fields) = json.as_object_mut() {
-        spread_rope_parameters(fields);
-    }
-    if json["model_type"] == "gemma3_text"
-        && let Some(fields) = json.as_object_mut()
-    {
+    let Some(fields) = json.as_object_mut() else { return json };
+    spread_rope_parameters(fields);
+    if fields.get("model_type").is_some_and(|kind| kind == "gemma3_text") {
         for (name, usual) in [
             ("rope_theta", json!(1_000_000.0)),
             ("vocab_size", json!(262_208)),

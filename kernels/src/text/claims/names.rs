@@ -10,8 +10,8 @@ use crate::text::normalize::fold_case;
 
 /// Words written large that name nobody: the first person, titles, calendar words that follow from dates.
 const NO_NAMES: &str = "i i'm i've i'll i'd ok okay tv diy pc ai mr mrs ms dr god sunday monday tuesday wednesday thursday \
-    friday saturday january february march april may june july august september october november december feb mar apr jul aug sep sept oct nov dec christmas easter \
-    internet null na";
+    friday saturday january february march april may june july august september october november december feb mar apr \
+    jul aug sep sept oct nov dec christmas easter internet null na";
 
 /// What follows a name at the beginning of a sentence.
 const AFTER_NAMES: &str = "is was has had lives lived works worked loves likes enjoys feels felt thinks thought believes \
